@@ -1,0 +1,11 @@
+//! Which server gets a request: pools, algorithms, limits, slow start, queues.
+//!
+//! Pure: no clock, no socket, no chance of its own; the caller gives `now`, the turn, the hash and the random number.
+
+mod pool;
+mod queue;
+mod snapshot;
+
+pub use pool::{Algorithm, Change, Pool, PoolConfig, ServerConfig, ServerIndex, ServerState};
+pub use queue::{Queue, QueueFull, Ticket};
+pub use snapshot::{Ask, Loads, Pick, Snapshot};

@@ -1,0 +1,7 @@
+//! Is a server well: when to probe it, and what its answers mean (rise, fall, intervals, observed traffic).
+//!
+//! Pure: no clock and no socket; the `check` crate probes, this crate decides.
+
+mod monitor;
+
+pub use monitor::{Action, Carried, Monitor, Outcome, Policy, Wake};

@@ -1,0 +1,231 @@
+//! What a frontend, its routes and a backend are, valid by construction: the `config` crate parses text into these.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http_proto::{Condition, Forwarded, HeaderEdits};
+
+/// Everything that the workers need to carry traffic.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ProxyConfig {
+    /// In the order of the text; a [`FrontendIndex`] points here.
+    pub frontends: Vec<Frontend>,
+    /// In the order of the text; a [`BackendIndex`] points here.
+    pub backends: Vec<Backend>,
+}
+
+/// A frontend's place in [`ProxyConfig::frontends`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FrontendIndex(pub u16);
+
+/// A backend's place in [`ProxyConfig::backends`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BackendIndex(pub u16);
+
+/// The place of a handler (files, health) in the list that the wiring hands to the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandlerIndex(pub u16);
+
+/// What clients reach. Its listening sockets are opened elsewhere and handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frontend {
+    /// The word in the text, the logs and the metrics.
+    pub name: String,
+    /// Whether requests are read, or bytes relayed.
+    pub mode: Mode,
+    /// Clients at once; further ones wait in the kernel's backlog. `None`: no limit of its own.
+    pub max_connections: Option<u32>,
+    /// Probes on idle client connections (SO_KEEPALIVE).
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// How long each phase may last.
+    pub timeouts: FrontendTimeouts,
+    /// Tried in this order; the first that matches answers. Empty in TCP mode.
+    pub routes: Vec<Route>,
+    /// What answers a request that no route matches; in TCP mode, every connection. `None`: 404.
+    pub default: Option<Answer>,
+    /// What servers are told of the client.
+    pub forwarded: Forwarded,
+    /// Changes to every request before it goes on.
+    pub request_headers: HeaderEdits,
+    /// Changes to every answer before it goes out.
+    pub response_headers: HeaderEdits,
+    /// What a finished request or connection leaves in the log.
+    pub log: LogFormat,
+}
+
+/// What a frontend does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Requests are read, routed and relayed one by one.
+    Http,
+    /// Bytes are relayed both ways, unread.
+    Tcp,
+}
+
+/// The kernel's keepalive probes; a `None` leaves the kernel's own setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TcpKeepalive {
+    /// Silence before the first probe.
+    pub idle: Option<Duration>,
+    /// Between probes.
+    pub interval: Option<Duration>,
+    /// Unanswered probes that end the connection.
+    pub count: Option<u32>,
+}
+
+/// A frontend's time-outs. Each ends in the answer or close named with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontendTimeouts {
+    /// From a request's first byte to the end of its header: 408.
+    pub header: Duration,
+    /// Silence of the client while its body is awaited or its answer not taken: the connection is cut.
+    pub idle: Duration,
+    /// Silence between two requests on a kept connection, and before the first: a silent close.
+    pub keep_alive: Duration,
+    /// Silence on both sides of an upgraded connection, a CONNECT or a TCP relay: a close.
+    pub tunnel: Duration,
+}
+
+impl Default for FrontendTimeouts {
+    fn default() -> FrontendTimeouts {
+        FrontendTimeouts {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(60),
+            tunnel: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Which requests, and what answers them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// All of these must hold; empty: every request.
+    pub when: Vec<Condition>,
+    /// What answers.
+    pub answer: Answer,
+    /// Changes to the request, after the frontend's.
+    pub request_headers: HeaderEdits,
+    /// Changes to the answer, after the frontend's.
+    pub response_headers: HeaderEdits,
+}
+
+/// What answers a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// One of a backend's servers.
+    Backend(BackendIndex),
+    /// A redirect made here.
+    Redirect(Redirect),
+    /// A fixed answer made here.
+    Respond(Respond),
+    /// Files or a health report, by the handler of this index.
+    Handler(HandlerIndex),
+}
+
+/// A redirect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// A URL; `{host}`, `{path}` and `{query}` (with its `?`, or empty) stand for the request's own.
+    pub location: String,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// 200 to 599.
+    pub status: u16,
+    /// The Content-Type of the body.
+    pub content_type: String,
+    /// The body; left out for HEAD, 204 and 304.
+    pub body: String,
+}
+
+/// The access log's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Nothing is written.
+    Off,
+    /// A JSON object a line.
+    #[default]
+    Json,
+    /// HAProxy's `option httplog` (TCP mode: `option tcplog`).
+    Haproxy,
+}
+
+/// A pool of servers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// The word in the text, the logs and the metrics.
+    pub name: String,
+    /// Who is chosen. `pool.servers` and `servers` run in step.
+    pub pool: balance::PoolConfig,
+    /// How each is reached.
+    pub servers: Vec<Server>,
+    /// How long each phase may last.
+    pub timeouts: BackendTimeouts,
+    /// Attempts after the first, on connections that fail and on requests that may be repeated.
+    pub retries: u8,
+    /// Whether a retry may go to another server than the one that a hash or the balance chose.
+    pub redispatch: bool,
+    /// Probes on idle server connections (SO_KEEPALIVE).
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Requests that may wait for a server at once; 0: none waits.
+    pub max_queue: u32,
+    /// Idle connections kept per worker and server.
+    pub max_idle: u32,
+    /// Traffic that counts as a check's answer: this many failures in a row mark a server down. `None`: not observed.
+    pub observe_failures: Option<u32>,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where its requests go.
+    pub address: ServerAddress,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// IPv4 or IPv6.
+    Ip(SocketAddr),
+    /// A unix stream socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ServerAddress {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ServerAddress::Ip(address) => address.fmt(formatter),
+            ServerAddress::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A backend's time-outs. Each ends in the answer named with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendTimeouts {
+    /// One attempt to connect: a retry, then 503.
+    pub connect: Duration,
+    /// Silence of a server while its answer or its body is awaited: 504, or the connection is cut.
+    pub server: Duration,
+    /// A request's wait for a server that is free: 503.
+    pub queue: Duration,
+    /// Idle connections to servers are closed after this.
+    pub keep_alive: Duration,
+}
+
+impl Default for BackendTimeouts {
+    fn default() -> BackendTimeouts {
+        BackendTimeouts {
+            connect: Duration::from_secs(5),
+            server: Duration::from_secs(60),
+            queue: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(30),
+        }
+    }
+}
