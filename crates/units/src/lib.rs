@@ -3,6 +3,7 @@
 //! Values only: this crate reads no clock, opens no socket and depends on nothing but `std`.
 
 mod instant;
+pub mod latency;
 mod network;
 mod quantity;
 mod status;
