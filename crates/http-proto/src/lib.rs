@@ -10,7 +10,9 @@ mod path;
 mod range;
 mod route;
 
+pub use conditional::{Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date};
 pub use chunked::{ChunkError, Chunked, Step};
 pub use forward::{Forwarded, HeaderEdits};
 pub use head::{Field, FieldSlots, Fields, Framing, HeadError, Limits, Parsed, RequestHead, ResponseHead, Version};
+pub use range::{ByteRange, RANGES_MAX, Ranges, resolve_ranges};
 pub use route::Condition;
