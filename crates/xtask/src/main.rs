@@ -1,2 +1,36 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: what keeps the repository in order.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask tidy      check the repository's rules
+       cargo xtask ratchet   lower the ratchet to the sizes that functions and files have shrunk to";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["tidy"] => {
+            let problems = xtask::tidy::check(&root)?;
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            if problems.is_empty() {
+                println!("tidy: nothing to complain about");
+                return Ok(ExitCode::SUCCESS);
+            }
+            eprintln!("tidy: {} to mend", problems.len());
+            Ok(ExitCode::FAILURE)
+        }
+        ["ratchet"] => {
+            xtask::tidy::lower_ratchet(&root)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
