@@ -204,6 +204,7 @@ mod tests {
             keep_alive: true,
             expects_continue: false,
             upgrade: None,
+            raw: Default::default(),
         })
     }
 

@@ -2,17 +2,37 @@
 //!
 //! Pure: no socket, no clock, no file. What RFC 9112 calls ambiguous is refused, never repaired and passed on.
 
+mod authority;
 mod chunked;
 mod conditional;
+mod date;
 mod forward;
 mod head;
+mod head_error;
 mod path;
 mod range;
+mod request;
+mod response;
 mod route;
+mod status;
+mod survey;
+mod token;
 
-pub use conditional::{Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date};
-pub use chunked::{ChunkError, Chunked, Step};
+pub use chunked::{ChunkError, Chunked, LAST_CHUNK, Step, write_chunk_head};
+pub use conditional::{
+    Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date,
+};
+pub use date::write_date;
 pub use forward::{Forwarded, HeaderEdits};
-pub use head::{Field, FieldSlots, Fields, Framing, HeadError, Limits, Parsed, RequestHead, ResponseHead, Version};
+pub use head::{
+    FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead,
+    Version, field_slots,
+};
+pub use head_error::HeadError;
+pub use path::{PathError, ResolvedPath, resolve_path};
 pub use range::{ByteRange, RANGES_MAX, Ranges, resolve_ranges};
-pub use route::Condition;
+pub use request::parse_request;
+pub use response::parse_response;
+pub use route::{Condition, RouteQuery, host_without_port};
+pub use status::reason_phrase;
+pub use token::{is_field_name, is_field_value};
