@@ -4,7 +4,6 @@
 
 #![allow(unsafe_code)]
 #![warn(clippy::undocumented_unsafe_blocks)]
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod channel;
 mod interface;
