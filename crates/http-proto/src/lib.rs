@@ -23,7 +23,10 @@ pub use conditional::{
     Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date,
 };
 pub use date::write_date;
-pub use forward::{Forwarded, HeaderEdits};
+pub use forward::{
+    Connection, Forwarded, HeaderEdits, RequestForward, ResponseForward, write_request,
+    write_response,
+};
 pub use head::{
     FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead,
     Version, field_slots,
