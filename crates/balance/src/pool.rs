@@ -3,6 +3,7 @@ use std::time::Duration;
 use units::{AdminState, Instant, Status, Weight};
 
 use crate::Snapshot;
+use crate::limits::SERVERS_MAX;
 
 /// A server's place in [`PoolConfig::servers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,3 +57,298 @@ pub struct ServerConfig {
     /// What it starts as.
     pub admin: AdminState,
 }
+
+/// What became of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub server: ServerIndex,
+    /// As it was.
+    pub from: ServerState,
+    /// As it is.
+    pub to: ServerState,
+}
+
+/// All there is to say of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// What its checks say.
+    pub status: Status,
+    /// What an administrator wants of it.
+    pub admin: AdminState,
+    /// Its share, as configured or as changed since.
+    pub weight: Weight,
+    /// Its share now: less than `weight` in a slow start, but never 0 for that.
+    pub effective: Weight,
+    /// The per cent of its weight that a slow start has come to; `None`: it is in no slow start.
+    pub throttle: Option<u8>,
+    /// Whether it may get something new, if its tier is the one that serves.
+    pub usable: bool,
+    /// The weight in the text.
+    pub configured_weight: Weight,
+    /// The administrative state in the text.
+    pub configured_admin: AdminState,
+}
+
+/// A pool's servers and what is known of each; the one place where that changes.
+///
+/// After a change, and after [`Pool::handle_deadline`] returned true, the workers want a new [`Pool::snapshot`].
+#[derive(Clone, Debug)]
+pub struct Pool {
+    config: PoolConfig,
+    servers: Vec<Server>,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    status: Status,
+    admin: AdminState,
+    weight: Weight,
+    /// Whether it was down or in maintenance since it last served.
+    was_away: bool,
+    warming: Option<Warming>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Warming {
+    since: Instant,
+    /// How many steps the snapshots have been told of.
+    step: u32,
+}
+
+/// In how many steps a slow start goes from a tenth of the weight to all of it.
+const STEPS: u32 = 20;
+/// A share is its weight in this many parts: the least in which a step, 4.5 % of the weight, is a whole number.
+const PARTS: u32 = 200;
+
+impl Pool {
+    /// A pool in which nothing is known of any server that is checked. Servers beyond the 4096th are left out.
+    pub fn new(mut config: PoolConfig, now: Instant) -> Pool {
+        config.servers.truncate(SERVERS_MAX);
+        let servers = config.servers.iter().map(|server| Server {
+            status: if server.checked {
+                Status::Unknown
+            } else {
+                Status::Up
+            },
+            admin: server.admin,
+            weight: server.weight,
+            was_away: server.admin == AdminState::Maintenance,
+            warming: None,
+        });
+        let servers = servers.collect();
+        let mut pool = Pool { config, servers };
+        pool.settle(now);
+        pool
+    }
+
+    /// What the pool was made from.
+    pub fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// A server's checks changed their mind.
+    pub fn handle_status(
+        &mut self,
+        server: ServerIndex,
+        status: Status,
+        now: Instant,
+    ) -> Option<Change> {
+        self.change(server, now, |server| server.status = status)
+    }
+
+    /// An administrator wants something else of a server.
+    pub fn handle_admin(
+        &mut self,
+        server: ServerIndex,
+        admin: AdminState,
+        now: Instant,
+    ) -> Option<Change> {
+        self.change(server, now, |server| server.admin = admin)
+    }
+
+    /// An administrator gives a server another weight.
+    pub fn handle_weight(
+        &mut self,
+        server: ServerIndex,
+        weight: Weight,
+        now: Instant,
+    ) -> Option<Change> {
+        self.change(server, now, |server| server.weight = weight)
+    }
+
+    /// The next step of a slow start is due. Returns whether any share changed.
+    pub fn handle_deadline(&mut self, now: Instant) -> bool {
+        let slow_start = self.config.slow_start;
+        let mut stepped = false;
+        for server in &mut self.servers {
+            let Some(warming) = &mut server.warming else {
+                continue;
+            };
+            let step = warming.step_at(now, slow_start);
+            stepped |= step != warming.step;
+            warming.step = step;
+            if step == STEPS {
+                server.warming = None;
+            }
+        }
+        stepped
+    }
+
+    /// When the next step of a slow start is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let warming = self.servers.iter().filter_map(|server| server.warming);
+        warming
+            .map(|warming| warming.step_ends(self.config.slow_start))
+            .min()
+    }
+
+    /// What the workers choose by.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let shares: Vec<u32> = self
+            .servers
+            .iter()
+            .map(|server| server.share(now, self.config.slow_start))
+            .collect();
+        Snapshot::build(&self.config, &shares)
+    }
+
+    /// Every server, in the order of the configuration.
+    pub fn states(&self, now: Instant) -> Vec<ServerState> {
+        (0..self.servers.len())
+            .map(|place| self.state(place, now))
+            .collect()
+    }
+
+    /// Takes over, before the first snapshot, what was known of servers of the same names before a reload:
+    /// their status, their slow start, and what an administrator changed, unless the text says otherwise than it did.
+    pub fn carry_from(&mut self, old: &[(String, ServerState)], now: Instant) {
+        let slow_start = self.config.slow_start;
+        for (server, config) in self.servers.iter_mut().zip(&self.config.servers) {
+            let Some((_, old)) = old.iter().find(|(name, _)| *name == config.name) else {
+                continue;
+            };
+            if config.checked {
+                server.status = old.status;
+            }
+            if old.configured_admin == config.admin {
+                server.admin = old.admin;
+            }
+            if old.configured_weight == config.weight {
+                server.weight = old.weight;
+            }
+            server.was_away = server.is_away();
+            let throttle = old
+                .throttle
+                .filter(|_| server.is_serving() && !slow_start.is_zero());
+            server.warming = throttle.map(|percent| {
+                let since = now - slow_start * u32::from(percent.saturating_sub(10)) / 90;
+                let warming = Warming { since, step: 0 };
+                Warming {
+                    since,
+                    step: warming.step_at(now, slow_start),
+                }
+            });
+        }
+        self.settle(now);
+    }
+
+    fn change(
+        &mut self,
+        index: ServerIndex,
+        now: Instant,
+        change: impl FnOnce(&mut Server),
+    ) -> Option<Change> {
+        let place = usize::from(index.0);
+        self.servers.get(place)?;
+        let from = self.state(place, now);
+        change(&mut self.servers[place]);
+        self.settle(now);
+        let to = self.state(place, now);
+        (from != to).then_some(Change {
+            server: index,
+            from,
+            to,
+        })
+    }
+
+    /// Begins and ends slow starts as the servers' states demand.
+    fn settle(&mut self, now: Instant) {
+        for server in &mut self.servers {
+            if server.is_away() {
+                server.was_away = true;
+            }
+            if !server.is_serving() {
+                server.warming = None;
+            } else if server.was_away {
+                server.was_away = false;
+                let warms = !self.config.slow_start.is_zero();
+                server.warming = warms.then_some(Warming {
+                    since: now,
+                    step: 0,
+                });
+            }
+        }
+    }
+
+    fn state(&self, place: usize, now: Instant) -> ServerState {
+        let (server, config) = (&self.servers[place], &self.config.servers[place]);
+        let parts = server.parts(now, self.config.slow_start);
+        let effective = (u32::from(server.weight.get()) * parts).div_ceil(PARTS);
+        ServerState {
+            status: server.status,
+            admin: server.admin,
+            weight: server.weight,
+            effective: Weight::new(effective as u16),
+            throttle: server.warming.map(|_| (parts * 100).div_ceil(PARTS) as u8),
+            usable: server.is_serving() && server.weight != Weight::ZERO,
+            configured_weight: config.weight,
+            configured_admin: config.admin,
+        }
+    }
+}
+
+impl Server {
+    fn is_serving(&self) -> bool {
+        self.status == Status::Up && self.admin == AdminState::Ready
+    }
+
+    fn is_away(&self) -> bool {
+        self.status == Status::Down || self.admin == AdminState::Maintenance
+    }
+
+    /// Of [`PARTS`], how many its weight counts.
+    fn parts(&self, now: Instant, slow_start: Duration) -> u32 {
+        let step = self
+            .warming
+            .map_or(STEPS, |warming| warming.step_at(now, slow_start));
+        PARTS / 10 + step * (PARTS - PARTS / 10) / STEPS
+    }
+
+    /// Its weight in parts; 0 if it may get nothing.
+    fn share(&self, now: Instant, slow_start: Duration) -> u32 {
+        if !self.is_serving() {
+            return 0;
+        }
+        u32::from(self.weight.get()) * self.parts(now, slow_start)
+    }
+}
+
+impl Warming {
+    fn step_at(&self, now: Instant, slow_start: Duration) -> u32 {
+        let elapsed = now.since(self.since).as_nanos() * u128::from(STEPS);
+        let steps = elapsed
+            .checked_div(slow_start.as_nanos())
+            .unwrap_or(u128::from(STEPS));
+        u32::try_from(steps).map_or(STEPS, |steps| steps.min(STEPS))
+    }
+
+    fn step_ends(&self, slow_start: Duration) -> Instant {
+        let steps = u128::from(self.step + 1);
+        let nanos = (slow_start.as_nanos() * steps).div_ceil(u128::from(STEPS));
+        self.since + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests;
