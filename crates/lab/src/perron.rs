@@ -1,0 +1,252 @@
+//! The program under test on a host, driven by its own command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{Host, Output, Process, SOON, wait_for};
+
+/// How long an orderly stop may take: longer than the program's own limit for requests in flight.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// `perron run` on a host. Dropping it kills it.
+#[derive(Debug)]
+pub struct Perron {
+    host: Host,
+    config: PathBuf,
+    control: PathBuf,
+    process: Process,
+}
+
+/// The program, beside the running test.
+///
+/// # Panics
+/// If it is not built.
+#[track_caller]
+pub fn perron_binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let binary = test
+        .ancestors()
+        .nth(2)
+        .expect("tests are in target/PROFILE/deps")
+        .join("perron");
+    assert!(
+        binary.is_file(),
+        "{} is not there: build it with `cargo build --package perron`",
+        binary.display()
+    );
+    binary
+}
+
+/// The folder of example configurations.
+pub fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+impl Perron {
+    /// Starts it with this configuration, and waits until it can be asked for its status.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[track_caller]
+    pub fn start(host: &Host, config: &str) -> Perron {
+        Perron::start_with(host, config, &[])
+    }
+
+    /// Starts it with further arguments to `run`.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[track_caller]
+    pub fn start_with(host: &Host, config: &str, arguments: &[&str]) -> Perron {
+        let folder = host.new_folder("perron");
+        let (path, control) = (folder.join("perron.toml"), folder.join("control.sock"));
+        fs::write(&path, config).expect("the folder is ours");
+        let binary = perron_binary();
+        let run = [
+            &[
+                text(&binary),
+                "run",
+                "-c",
+                text(&path),
+                "--control",
+                text(&control),
+            ],
+            arguments,
+        ]
+        .concat();
+        let mut perron = Perron {
+            process: host.spawn(&run),
+            host: host.clone(),
+            config: path,
+            control,
+        };
+        wait_for(SOON, "perron answers on its control socket", || {
+            assert!(
+                perron.process.is_running(),
+                "perron ended:\n{}{}",
+                perron.process.stdout(),
+                perron.process.stderr()
+            );
+            perron.ask(&["status", "--json"]).code == Some(0)
+        });
+        perron
+    }
+
+    /// Starts it and waits until every server of every backend has had its first check and is up.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    #[track_caller]
+    pub fn start_ready(host: &Host, config: &str) -> Perron {
+        let perron = Perron::start(host, config);
+        perron.wait_until_up();
+        perron
+    }
+
+    /// Waits until every server of every backend is up.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    #[track_caller]
+    pub fn wait_until_up(&self) {
+        wait_for(SOON, "all servers are up", || {
+            let status = self.status();
+            servers(&status).all(|(_, server)| server["status"] == "up")
+        });
+    }
+
+    /// Runs one of its commands against the running program.
+    #[track_caller]
+    pub fn ask(&self, command: &[&str]) -> Output {
+        let binary = perron_binary();
+        self.host.run(
+            &[
+                &[text(&binary)],
+                command,
+                &["--control", text(&self.control)],
+            ]
+            .concat(),
+        )
+    }
+
+    /// What `perron status --json` says.
+    ///
+    /// # Panics
+    /// If it says none.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.ask(&["status", "--json"]).text()).expect("the status is JSON")
+    }
+
+    /// What the status says of `BACKEND/SERVER`.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    pub fn server(&self, name: &str) -> Value {
+        let status = self.status();
+        let found = servers(&status)
+            .find(|(its, _)| its == name)
+            .map(|(_, server)| server.clone());
+        found.unwrap_or_else(|| panic!("{name} is not in {status}"))
+    }
+
+    /// Waits until `BACKEND/SERVER` has this status.
+    ///
+    /// # Panics
+    /// If it has not in time.
+    #[track_caller]
+    pub fn wait_for_status(&self, name: &str, wanted: &str, limit: Duration) {
+        wait_for(limit, &format!("{name} is {wanted}"), || {
+            self.server(name)["status"] == wanted
+        });
+    }
+
+    /// Replaces the configuration's text and has it loaded.
+    ///
+    /// # Errors
+    /// What the program says of a configuration that it refuses.
+    pub fn reload(&self, config: &str) -> Result<(), String> {
+        fs::write(&self.config, config).expect("the folder is ours");
+        let output = self.ask(&["reload"]);
+        if output.code == Some(0) {
+            Ok(())
+        } else {
+            Err(output.stderr)
+        }
+    }
+
+    /// Has it finish its requests and end.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.ask(&["stop"]).success();
+        let status = self.process.wait(STOP_LIMIT);
+        assert!(status.success(), "perron ended with {status}");
+    }
+
+    /// The supervisor.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The process ids of the running `serve` children: one, or more while an old one finishes.
+    pub fn serve_pids(&self) -> Vec<u32> {
+        children_of(self.process.id())
+    }
+
+    /// Sends each `serve` child a signal.
+    pub fn signal_serve(&self, signal: Signal) {
+        for pid in self.serve_pids() {
+            let pid = Pid::from_raw(pid.cast_signed()).expect("a process id is positive");
+            // One that has ended meanwhile needs no signal.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Its log and access log so far.
+    pub fn written(&self) -> String {
+        self.process.stdout() + &self.process.stderr()
+    }
+}
+
+fn servers(status: &Value) -> impl Iterator<Item = (String, &Value)> {
+    status["backends"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|backend| {
+            let servers = backend["servers"].as_array().into_iter().flatten();
+            servers.map(|server| {
+                let names = [&backend["name"], &server["name"]]
+                    .map(|name| name.as_str().unwrap_or_default());
+                (names.join("/"), server)
+            })
+        })
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // The name, in parentheses, may hold anything; state and parent follow its last one.
+            let mut after_name = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            after_name.next() != Some("Z") && after_name.next() == Some(&parent.to_string())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths in the lab are plain")
+}
