@@ -243,6 +243,12 @@ fn random_takes_the_less_loaded_of_two() {
         server(0),
         "drawn in vain"
     );
+    let busy = Table {
+        in_flight: vec![4, 0],
+        tried: [ServerIndex(1)].into(),
+    };
+    let idle_was_tried = pool.pick(&chance(0, 999), &busy);
+    assert_eq!(idle_was_tried, server(0));
     let top = Ask {
         hash: None,
         turn: 0,
