@@ -3,5 +3,7 @@
 //! Pure: no clock and no socket; the `check` crate probes, this crate decides.
 
 mod monitor;
+mod outcome;
 
-pub use monitor::{Action, Carried, Monitor, Outcome, Policy, Wake};
+pub use monitor::{Action, Carried, Monitor, Policy, Wake, Why, combine};
+pub use outcome::{Finding, Outcome, Verdict};

@@ -1,0 +1,119 @@
+use std::fmt;
+use std::time::Duration;
+
+/// What came of one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was found.
+    pub finding: Finding,
+    /// The HTTP status, if an answer got so far.
+    pub status: Option<u16>,
+    /// From the first step of the connect until this was known.
+    pub took: Duration,
+}
+
+/// What a probe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// The connection was taken, and no more was asked.
+    Connected,
+    /// The connection was refused, reset, or had no way to the server.
+    ConnectFailed,
+    /// The connection was not taken in time.
+    ConnectTimedOut,
+    /// The request was answered as expected.
+    Answered,
+    /// The answer's status is none of those that pass.
+    WrongStatus,
+    /// The answer's body does not hold what it must.
+    WrongBody,
+    /// What came back is no HTTP answer, or the connection ended within it.
+    BadAnswer,
+    /// The answer was not whole in time.
+    AnswerTimedOut,
+    /// This host could not probe (out of descriptors, ports or memory).
+    LocalFault,
+}
+
+/// What a finding says of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is well.
+    Pass,
+    /// It is not.
+    Fail,
+    /// Nothing: the fault is ours.
+    Nothing,
+}
+
+impl Finding {
+    /// What it says of the server.
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Finding::Connected | Finding::Answered => Verdict::Pass,
+            Finding::LocalFault => Verdict::Nothing,
+            Finding::ConnectFailed
+            | Finding::ConnectTimedOut
+            | Finding::WrongStatus
+            | Finding::WrongBody
+            | Finding::BadAnswer
+            | Finding::AnswerTimedOut => Verdict::Fail,
+        }
+    }
+
+    /// The word in logs, metrics and the API.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Finding::Connected => "connected",
+            Finding::ConnectFailed => "connect_failed",
+            Finding::ConnectTimedOut => "connect_timed_out",
+            Finding::Answered => "answered",
+            Finding::WrongStatus => "wrong_status",
+            Finding::WrongBody => "wrong_body",
+            Finding::BadAnswer => "bad_answer",
+            Finding::AnswerTimedOut => "answer_timed_out",
+            Finding::LocalFault => "local_fault",
+        }
+    }
+
+    /// HAProxy's code for it, as in the `check_status` column of its CSV.
+    pub const fn haproxy_code(self) -> &'static str {
+        match self {
+            Finding::Connected => "L4OK",
+            Finding::ConnectFailed => "L4CON",
+            Finding::ConnectTimedOut => "L4TOUT",
+            Finding::Answered => "L7OK",
+            Finding::WrongStatus => "L7STS",
+            Finding::WrongBody | Finding::BadAnswer => "L7RSP",
+            Finding::AnswerTimedOut => "L7TOUT",
+            Finding::LocalFault => "SOCKERR",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Finding::Connected => "connected",
+            Finding::ConnectFailed => "the connection failed",
+            Finding::ConnectTimedOut => "the connection timed out",
+            Finding::Answered => "answered as expected",
+            Finding::WrongStatus => "answered with another status",
+            Finding::WrongBody => "answered with another body",
+            Finding::BadAnswer => "no proper answer",
+            Finding::AnswerTimedOut => "the answer timed out",
+            Finding::LocalFault => "this host could not probe",
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// As in `answered with another status (503) after 12ms`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.finding.fmt(formatter)?;
+        if let Some(status) = self.status {
+            write!(formatter, " ({status})")?;
+        }
+        write!(formatter, " after {}ms", self.took.as_millis())
+    }
+}
