@@ -1,0 +1,291 @@
+//! What is measured.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::config::{self, Service};
+use crate::idle;
+use crate::load::{self, Expected, Moved};
+use crate::machine::{CORE, OTHER_CORE};
+use crate::measure::{self, Outcome, Plan, Unit};
+use crate::process::Running;
+use crate::program::{Kind, Program};
+
+const MIB: u64 = 1 << 20;
+
+/// Kept connections of the cases of small requests.
+const SMALL_CONNECTIONS: u32 = 64;
+
+/// Kept connections of the cases of large bodies.
+const LARGE_CONNECTIONS: usize = 4;
+
+/// A case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Case {
+    #[value(name = "proxy-200")]
+    Proxy200,
+    #[value(name = "proxy-10k")]
+    Proxy10k,
+    #[value(name = "tcp-200")]
+    Tcp200,
+    #[value(name = "bulk-10m")]
+    Bulk10m,
+    #[value(name = "files-200")]
+    Files200,
+    #[value(name = "files-64k")]
+    Files64k,
+    #[value(name = "files-100m")]
+    Files100m,
+    #[value(name = "redirect")]
+    Redirect,
+    #[value(name = "idle-memory")]
+    IdleMemory,
+}
+
+/// A program in one of its ways to do the case's work.
+#[derive(Clone, Debug)]
+pub(crate) struct Contestant {
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) service: Service,
+}
+
+impl Case {
+    pub(crate) const ALL: [Case; 9] = [
+        Case::Proxy200,
+        Case::Proxy10k,
+        Case::Tcp200,
+        Case::Bulk10m,
+        Case::Files200,
+        Case::Files64k,
+        Case::Files100m,
+        Case::Redirect,
+        Case::IdleMemory,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Case::Proxy200 => "proxy-200",
+            Case::Proxy10k => "proxy-10k",
+            Case::Tcp200 => "tcp-200",
+            Case::Bulk10m => "bulk-10m",
+            Case::Files200 => "files-200",
+            Case::Files64k => "files-64k",
+            Case::Files100m => "files-100m",
+            Case::Redirect => "redirect",
+            Case::IdleMemory => "idle-memory",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Case::Proxy200 => "proxied answers of 200 B, 64 kept connections",
+            Case::Proxy10k => "proxied answers of 10 KiB, 64 kept connections",
+            Case::Tcp200 => "TCP relay, answers of 200 B, 64 kept connections",
+            Case::Bulk10m => "proxied bodies of 10 MiB, 4 kept connections",
+            Case::Files200 => "files of 200 B, 64 kept connections",
+            Case::Files64k => "files of 64 KiB, 64 kept connections",
+            Case::Files100m => "files of 100 MiB, 4 kept connections",
+            Case::Redirect => "302 answers, 64 kept connections",
+            Case::IdleMemory => "memory for each of 2000 idle client connections",
+        }
+    }
+
+    /// Of a file or body.
+    fn bytes(self) -> u64 {
+        match self {
+            Case::Proxy200 | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
+            Case::Proxy10k => 10 * 1024,
+            Case::Files64k => 64 * 1024,
+            Case::Bulk10m => 10 * MIB,
+            Case::Files100m => 100 * MIB,
+            Case::Redirect => 0,
+        }
+    }
+
+    fn is_large(self) -> bool {
+        matches!(self, Case::Bulk10m | Case::Files100m)
+    }
+
+    fn serves_files(self) -> bool {
+        matches!(self, Case::Files200 | Case::Files64k | Case::Files100m)
+    }
+
+    fn expected(self) -> Expected {
+        match self {
+            Case::Redirect => Expected {
+                path: "/file",
+                status: 302,
+                bytes: None,
+            },
+            _ => Expected {
+                path: "/file",
+                status: 200,
+                bytes: Some(self.bytes()),
+            },
+        }
+    }
+
+    fn load(self, port: u16, round: Duration) -> anyhow::Result<Moved> {
+        let expected = self.expected();
+        if self.is_large() {
+            load::large(port, &expected, LARGE_CONNECTIONS, round)
+        } else {
+            load::small(port, expected.path, SMALL_CONNECTIONS, round)
+        }
+    }
+
+    /// The services to compare, of those that the program offers.
+    fn contestants(self, programs: &[Program], upstream: u16, files: &Path) -> Vec<Contestant> {
+        let mut contestants = Vec::new();
+        for program in programs {
+            let mut add = |suffix: &str, service: Service| {
+                if config::can(program, &service) {
+                    let name = format!("{}{suffix}", program.name);
+                    contestants.push(Contestant {
+                        name,
+                        program: program.clone(),
+                        service,
+                    });
+                }
+            };
+            match self {
+                Case::Proxy200 | Case::Proxy10k | Case::IdleMemory => {
+                    add("", Service::Proxy { upstream })
+                }
+                Case::Tcp200 => add("", Service::Tcp { upstream }),
+                Case::Bulk10m if program.kind == Kind::Haproxy => {
+                    add(
+                        ", spliced through 1 MiB",
+                        Service::SplicingProxy { upstream },
+                    );
+                    add(", as it comes", Service::Proxy { upstream });
+                }
+                Case::Bulk10m => add("", Service::Proxy { upstream }),
+                Case::Files200 | Case::Files64k | Case::Files100m => add(
+                    "",
+                    Service::Files {
+                        root: files.to_owned(),
+                    },
+                ),
+                Case::Redirect => add("", Service::Redirect),
+            }
+        }
+        contestants
+    }
+}
+
+/// Measures a case. What it started has ended when it returns.
+///
+/// # Errors
+/// If the servers behind do not start, or fewer than two programs do the work rightly.
+pub(crate) fn run(
+    case: Case,
+    programs: &[Program],
+    plan: &Plan,
+    folder: &Path,
+) -> anyhow::Result<Outcome> {
+    let folder = folder.join(case.name());
+    let files = folder.join("files");
+    fs::create_dir_all(&files).with_context(|| files.display().to_string())?;
+    let upstream = free_port()?;
+    let _server = start_server(case, programs, upstream, &folder)?;
+    let contestants = case.contestants(programs, upstream, &files);
+    let outcome = if case == Case::IdleMemory {
+        idle::measure(case, &contestants, plan, &case.expected(), &folder)
+    } else {
+        let unit = if case.is_large() {
+            Unit::Gibibyte
+        } else {
+            Unit::Request
+        };
+        let load = |port, round| case.load(port, round);
+        measure::take_turns(
+            case,
+            unit,
+            &contestants,
+            plan,
+            &case.expected(),
+            &folder,
+            &load,
+        )
+    };
+    // Files of 100 MiB would pile up.
+    fs::remove_dir_all(&files).with_context(|| files.display().to_string())?;
+    outcome
+}
+
+/// Starts what stands behind the proxies of a case, or lays out the files that it serves.
+fn start_server(
+    case: Case,
+    programs: &[Program],
+    port: u16,
+    folder: &Path,
+) -> anyhow::Result<Option<Running>> {
+    if case == Case::Redirect {
+        return Ok(None);
+    }
+    if case.serves_files() || case == Case::Bulk10m {
+        let file = folder.join("files/file");
+        let bytes = usize::try_from(case.bytes()).context("a file's size")?;
+        fs::write(&file, vec![b'x'; bytes]).with_context(|| file.display().to_string())?;
+    }
+    if case.serves_files() {
+        return Ok(None);
+    }
+    let command = if case == Case::Bulk10m {
+        let nginx = programs.iter().find(|program| program.kind == Kind::Nginx);
+        let nginx = nginx.context("nginx, which serves the large bodies, is not installed")?;
+        config::command(
+            nginx,
+            &Service::Files {
+                root: folder.join("files"),
+            },
+            port,
+            folder,
+        )?
+    } else {
+        let mut own = Command::new(std::env::current_exe().context("this program's path")?);
+        own.args(["upstream", &port.to_string(), &case.bytes().to_string()]);
+        own
+    };
+    let log = folder.join("server.log");
+    let mut server = Running::start("the server behind", command, OTHER_CORE, &log)?;
+    let answer = load::await_right_answer(port, &case.expected());
+    server.check(&log)?;
+    answer.context("the server behind")?;
+    Ok(Some(server))
+}
+
+/// Starts a contestant on core 0 and sees that it works.
+pub(crate) fn start(
+    contestant: &Contestant,
+    expected: &Expected,
+    folder: &Path,
+) -> anyhow::Result<(Running, u16)> {
+    let port = free_port()?;
+    let log = folder.join(format!("{port}.log"));
+    let command = config::command(&contestant.program, &contestant.service, port, folder)?;
+    let mut running = Running::start(&contestant.name, command, CORE, &log)?;
+    let answer = load::await_right_answer(port, expected);
+    running.check(&log)?;
+    answer.with_context(|| {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        format!(
+            "{} does not do it rightly; it said: {}",
+            contestant.name,
+            said.trim()
+        )
+    })?;
+    Ok((running, port))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("a free port")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,201 @@
+//! What each program is told to do. Nobody writes an access log; everybody has one worker; all else is the program's default,
+//! but for what its own documentation recommends for the case (named where it is set).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::program::{Kind, Program};
+
+/// What a program is to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Service {
+    /// Relay requests to this port.
+    Proxy { upstream: u16 },
+    /// The same with `option splice-response` and pipes of 1 MiB, for HAProxy.
+    SplicingProxy { upstream: u16 },
+    /// Relay bytes to this port.
+    Tcp { upstream: u16 },
+    /// Serve this folder.
+    Files { root: PathBuf },
+    /// Answer everything with a redirect.
+    Redirect,
+}
+
+/// Where redirects lead.
+pub(crate) const REDIRECT_TO: &str = "http://origin.example/file";
+
+/// nginx's module for TCP, which Debian packages by itself.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// Whether this program can do that at all.
+pub(crate) fn can(program: &Program, service: &Service) -> bool {
+    match (program.kind, service) {
+        (Kind::Haproxy, Service::Files { .. }) => false,
+        (Kind::Nginx, Service::Tcp { .. }) => Path::new(NGINX_STREAM).exists(),
+        _ => true,
+    }
+}
+
+/// Writes the configuration into `folder` and returns the command that runs it in the foreground.
+pub(crate) fn command(
+    program: &Program,
+    service: &Service,
+    port: u16,
+    folder: &Path,
+) -> anyhow::Result<Command> {
+    let file = folder.join(format!("{port}.conf"));
+    let (text, arguments) = match program.kind {
+        Kind::Perron => (perron(service, port), vec!["run", "-c"]),
+        Kind::Haproxy => (haproxy(service, port), vec!["-db", "-f"]),
+        Kind::Nginx => (nginx(service, port, folder), vec!["-c"]),
+    };
+    std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    let mut command = Command::new(&program.path);
+    command.args(arguments).arg(&file).current_dir(folder);
+    if program.kind == Kind::Nginx {
+        command
+            .arg("-p")
+            .arg(folder)
+            .arg("-e")
+            .arg(folder.join(format!("{port}.error")));
+    }
+    Ok(command)
+}
+
+fn perron(service: &Service, port: u16) -> String {
+    let mut text = String::from("[process]\nworkers = 1\naccess-log = \"off\"\n");
+    if rustix::process::geteuid().is_root() {
+        // The folder of the files is ours alone.
+        text += "user = \"root\"\n";
+    }
+    let _ = write!(
+        text,
+        "\n[frontend.f]\nbind = \"127.0.0.1:{port}\"\nlog = \"off\"\n"
+    );
+    match service {
+        Service::Proxy { upstream } | Service::SplicingProxy { upstream } => {
+            let _ = write!(text, "backend = \"b\"\n{}", perron_backend(*upstream));
+        }
+        Service::Tcp { upstream } => {
+            let _ = write!(
+                text,
+                "mode = \"tcp\"\nbackend = \"b\"\n{}",
+                perron_backend(*upstream)
+            );
+        }
+        Service::Files { root } => {
+            let route = "\n[[frontend.f.route]]\npath = \"/\"\nfiles = { root = ";
+            let _ = writeln!(text, "{route}\"{}\" }}", root.display());
+        }
+        Service::Redirect => {
+            let route =
+                "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { status = 302, location = ";
+            let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
+        }
+    }
+    text
+}
+
+fn perron_backend(upstream: u16) -> String {
+    format!(
+        "\n[backend.b]\n\n[[backend.b.server]]\nname = \"s\"\naddress = \"127.0.0.1:{upstream}\"\n"
+    )
+}
+
+fn haproxy(service: &Service, port: u16) -> String {
+    let mode = if matches!(service, Service::Tcp { .. }) {
+        "tcp"
+    } else {
+        "http"
+    };
+    let mut text = String::from("global\n    nbthread 1\n    maxconn 4000\n");
+    if matches!(service, Service::SplicingProxy { .. }) {
+        text += "    tune.pipesize 1048576\n";
+    }
+    let _ = write!(
+        text,
+        "defaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n"
+    );
+    if matches!(service, Service::SplicingProxy { .. }) {
+        text += "    option splice-response\n";
+    }
+    let _ = write!(text, "frontend f\n    bind 127.0.0.1:{port}\n");
+    match service {
+        Service::Proxy { upstream }
+        | Service::SplicingProxy { upstream }
+        | Service::Tcp { upstream } => {
+            let _ = write!(
+                text,
+                "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n"
+            );
+        }
+        Service::Files { .. } => {}
+        Service::Redirect => {
+            let _ = writeln!(
+                text,
+                "    http-request redirect location {REDIRECT_TO} code 302"
+            );
+        }
+    }
+    text
+}
+
+fn nginx(service: &Service, port: u16, folder: &Path) -> String {
+    let mut text = format!(
+        "daemon off;\nworker_processes 1;\npid {}/{port}.pid;\n",
+        folder.display()
+    );
+    if rustix::process::geteuid().is_root() {
+        text += "user root;\n";
+    }
+    if let Service::Tcp { upstream } = service {
+        let _ = write!(
+            text,
+            "load_module {NGINX_STREAM};\nevents {{ worker_connections 8192; }}\n\
+             stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{upstream}; }} }}\n"
+        );
+        return text;
+    }
+    let _ = write!(
+        text,
+        "events {{ worker_connections 8192; }}\nhttp {{\n  access_log off;\n  keepalive_requests 1000000000;\n  \
+         sendfile on;\n  tcp_nopush on;\n  open_file_cache max=1000 inactive=60s;\n"
+    );
+    for temporary in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(
+            text,
+            "  {temporary}_temp_path {}/{port}.{temporary};",
+            folder.display()
+        );
+    }
+    match service {
+        Service::Proxy { upstream } | Service::SplicingProxy { upstream } => {
+            // Kept server connections need HTTP/1.1 and no Connection field; a body never goes to the disk.
+            let _ = write!(
+                text,
+                "  upstream u {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}\n  \
+                 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u; proxy_http_version 1.1; \
+                 proxy_set_header Connection \"\"; proxy_max_temp_file_size 0; }} }}\n"
+            );
+        }
+        Service::Files { root } => {
+            let _ = writeln!(
+                text,
+                "  server {{ listen 127.0.0.1:{port}; root {}; }}",
+                root.display()
+            );
+        }
+        Service::Redirect => {
+            let _ = writeln!(
+                text,
+                "  server {{ listen 127.0.0.1:{port}; return 302 {REDIRECT_TO}; }}"
+            );
+        }
+        Service::Tcp { .. } => {}
+    }
+    text += "}\n";
+    text
+}
