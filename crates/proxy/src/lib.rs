@@ -1,5 +1,31 @@
 //! The front door's data path: accepts clients, routes their requests, relays them to servers.
 //!
-//! It opens no listening socket (they are handed to it), reads no file and knows no configuration text.
+//! It opens no listening socket (they are handed to it), reads no configuration text and probes no server.
 
+mod backend;
+mod clock;
 pub mod config;
+mod handler;
+mod http;
+mod log;
+mod quest;
+mod reason;
+mod shared;
+mod splice;
+mod stats;
+mod stream;
+mod tcp;
+mod timer;
+mod transfer;
+mod tunnel;
+mod upstream;
+mod worker;
+
+pub use backend::BackendShared;
+pub use clock::Clock;
+pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, WouldBlock};
+pub use log::LogSink;
+pub use reason::Reason;
+pub use shared::{Observer, Shared};
+pub use stats::{Classes, Counter, FrontendStats, Histogram, ServerStats, WorkerStats};
+pub use worker::{Listener, Worker, WorkerHandle};

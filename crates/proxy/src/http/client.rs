@@ -1,0 +1,274 @@
+//! A client's connection: requests one after the other, until one of the two sides has had enough.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::exchange::exchange;
+use super::plan::{Meta, Plan, Planned, Todo, plan};
+use super::reply::write_error;
+use super::send::{ask, send};
+use crate::log::{Phase, Record};
+use crate::reason::Reason;
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::transfer::{Halt, read_with, write_all};
+use crate::worker::ConnectionGuard;
+
+/// After a last answer, what the client still sends is read and dropped for so long, and so many bytes:
+/// closing on unread bytes would reset the connection and could destroy the answer on its way.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next request may come.
+    Keep,
+    /// It ends in order.
+    Close,
+    /// It ends in order, though the client may still be sending.
+    Linger,
+    /// It breaks off, so that nobody takes what came for the whole.
+    Cut,
+}
+
+/// A client's connection and what has come on it beyond the current request.
+pub(crate) struct Client<'a> {
+    pub(crate) meta: Meta<'a>,
+    pub(crate) stream: Stream,
+    pub(crate) timer: Timer,
+    pub(crate) carry: Vec<u8>,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(stream: Stream, peer: Option<SocketAddr>, guard: &ConnectionGuard) {
+    let meta = Meta {
+        context: &guard.context,
+        frontend: guard.frontend,
+        peer,
+    };
+    let timer = Timer::new(meta.configured().timeouts.keep_alive);
+    let mut client = Client {
+        meta,
+        stream,
+        timer,
+        carry: Vec::new(),
+    };
+    let then = loop {
+        match client.serve_one().await {
+            Then::Keep => {}
+            then => break then,
+        }
+    };
+    match then {
+        Then::Linger => client.linger().await,
+        Then::Cut => {
+            let _ = linux::set_linger_zero(client.stream.as_fd());
+        }
+        Then::Keep | Then::Close => {}
+    }
+}
+
+impl Client<'_> {
+    async fn serve_one(&mut self) -> Then {
+        let mut record = None;
+        let Some(planned) = self.await_request(&mut record).await else {
+            return Then::Close;
+        };
+        let context = self.meta.context;
+        let mut record =
+            record.expect("a plan is made of bytes, and the first of them begin a record");
+        record.head_took = record.began.elapsed();
+        let then = match planned {
+            Planned::Request(plan) => {
+                let _busy = context.begin_request();
+                self.carry_out(plan, &mut record).await
+            }
+            Planned::Refused(reason) => self.refuse(reason, &mut record).await,
+            Planned::Partial => Then::Close,
+        };
+        context.finish(&record, self.meta.frontend, self.meta.peer);
+        then
+    }
+
+    /// The next request; `None` if the client has none.
+    async fn await_request(&mut self, record: &mut Option<Record>) -> Option<Planned> {
+        let context = self.meta.context;
+        let timeouts = &self.meta.configured().timeouts;
+        let logged = context.is_logged(self.meta.frontend);
+        let mut planned = if self.carry.is_empty() {
+            self.timer.set(timeouts.keep_alive);
+            let (meta, carry) = (self.meta, &mut self.carry);
+            let first = read_with(
+                &self.stream,
+                &context.read_buffer,
+                &mut self.timer,
+                None,
+                |bytes| {
+                    let record = record.insert(Record::new(Instant::now(), logged));
+                    let planned = plan(meta, bytes, record, carry);
+                    if matches!(planned, Planned::Partial) {
+                        carry.extend_from_slice(bytes);
+                    }
+                    planned
+                },
+            );
+            first.await.ok()?
+        } else {
+            let record = record.insert(Record::new(Instant::now(), logged));
+            self.plan_carried(record)
+        };
+        let record = record.as_mut()?;
+        while matches!(planned, Planned::Partial) {
+            self.timer.set_at(record.began + timeouts.header);
+            let carry = &mut self.carry;
+            let more = read_with(
+                &self.stream,
+                &context.read_buffer,
+                &mut self.timer,
+                None,
+                |bytes| {
+                    carry.extend_from_slice(bytes);
+                    bytes.contains(&b'\n') || carry.len() > context.shared.limits.target_bytes
+                },
+            );
+            planned = match more.await {
+                // A head cannot become whole, nor a field one more, without the end of a line.
+                Ok(true) => self.plan_carried(record),
+                Ok(false) => Planned::Partial,
+                Err(Halt::TimedOut) => Planned::Refused(Reason::SlowHead),
+                Err(_) => Planned::Refused(Reason::ClientGone),
+            };
+        }
+        Some(planned)
+    }
+
+    fn plan_carried(&mut self, record: &mut Record) -> Planned {
+        let held = std::mem::replace(&mut self.carry, self.meta.context.buffer());
+        let planned = plan(self.meta, &held, record, &mut self.carry);
+        match planned {
+            Planned::Partial => self.carry = held,
+            _ => self.meta.context.recycle(held),
+        }
+        if self.carry.is_empty() {
+            self.meta.context.recycle(std::mem::take(&mut self.carry));
+        }
+        planned
+    }
+
+    async fn carry_out(&mut self, plan: Plan, record: &mut Record) -> Then {
+        match plan.todo {
+            Todo::Forward {
+                backend,
+                hash,
+                request,
+            } => {
+                let body = plan.body;
+                let then = exchange(
+                    self,
+                    backend,
+                    hash,
+                    &request,
+                    body,
+                    plan.traits,
+                    plan.route,
+                    record,
+                )
+                .await;
+                self.meta.context.recycle(request);
+                then
+            }
+            Todo::Send {
+                status,
+                bytes,
+                rest,
+                handler,
+            } => {
+                record.status = status;
+                send(self, bytes, rest, handler, &plan.body, plan.traits, record).await
+            }
+            Todo::Ask { handler, head } => {
+                ask(
+                    self,
+                    handler,
+                    head,
+                    &plan.body,
+                    plan.traits,
+                    plan.route,
+                    record,
+                )
+                .await
+            }
+        }
+    }
+
+    /// Answers with the reason's status, if the client is still there to be told.
+    async fn refuse(&mut self, reason: Reason, record: &mut Record) -> Then {
+        self.answer_error(reason, false, false, record).await;
+        match reason {
+            Reason::ClientGone => Then::Close,
+            _ => Then::Linger,
+        }
+    }
+
+    /// Sends an error made here. What cannot be sent any more is not sent.
+    pub(crate) async fn answer_error(
+        &mut self,
+        reason: Reason,
+        keep: bool,
+        is_head: bool,
+        record: &mut Record,
+    ) {
+        record.fail(reason);
+        record.status = reason.status();
+        if reason == Reason::ClientGone {
+            return;
+        }
+        let mut out = self.meta.context.buffer();
+        write_error(&mut out, reason, keep, is_head);
+        let patience = self.meta.configured().timeouts.idle;
+        if write_all(&self.stream, &mut self.timer, patience, &out)
+            .await
+            .is_ok()
+        {
+            record.bytes_out += out.len() as u64;
+        }
+        self.meta.context.recycle(out);
+    }
+
+    /// What an answer that is wholly sent means for the connection.
+    pub(crate) fn after(&self, keep: bool, body_done: bool) -> Then {
+        match (keep, body_done) {
+            (true, true) => Then::Keep,
+            (false, true) if self.carry.is_empty() => Then::Close,
+            _ => Then::Linger,
+        }
+    }
+
+    async fn linger(&mut self) {
+        let _ = linux::shutdown_write(self.stream.as_fd());
+        self.timer.set(LINGER);
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES {
+            let buffer = &self.meta.context.read_buffer;
+            match read_with(&self.stream, buffer, &mut self.timer, None, |bytes| {
+                bytes.len()
+            })
+            .await
+            {
+                Ok(more) => dropped += more,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Record {
+    /// Notes that nothing is left to do.
+    pub(crate) fn end(&mut self) {
+        self.phase = Phase::Ended;
+    }
+}

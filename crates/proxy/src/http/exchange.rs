@@ -1,0 +1,315 @@
+//! One request at a backend: to a server that takes it, and once more to another if that is safe.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::os::fd::AsFd;
+use std::task::Poll;
+
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::client::{Client, Then};
+use super::plan::{Todo, Traits};
+use super::response::{Answered, Downstream, receive};
+use super::upload::{UploadEnd, upload};
+use crate::config::BackendIndex;
+use crate::log::{Phase, Record};
+use crate::quest::{Quest, Reached};
+use crate::reason::Reason;
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::transfer::{Watch, write_all};
+use crate::tunnel::{Side, tunnel};
+
+/// A request on its way: the bytes to send, what the client has yet to send, and what matters of its head.
+struct Errand<'a> {
+    request: &'a [u8],
+    body: Body,
+    traits: Traits,
+    route: Option<u16>,
+}
+
+/// How one attempt ended, if not with a whole answer.
+struct Failure {
+    reason: Reason,
+    /// Whether the client has had a part of the answer.
+    answered: bool,
+    /// Whether the server cannot have acted on the request.
+    untouched: bool,
+}
+
+/// Carries a request to one of the backend's servers and its answer to the client.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one plan, taken apart because they live differently long"
+)]
+pub(crate) async fn exchange(
+    client: &mut Client<'_>,
+    backend: BackendIndex,
+    hash: Option<u64>,
+    request: &[u8],
+    body: Body,
+    traits: Traits,
+    route: Option<u16>,
+    record: &mut Record,
+) -> Then {
+    record.backend = Some(backend);
+    let mut errand = Errand {
+        request,
+        body,
+        traits,
+        route,
+    };
+    let whole = Todo::is_whole(request, &errand.body);
+    let mut quest = Quest::new(client.meta.context, backend, hash);
+    let mut fresh = None;
+    let failure = loop {
+        let reached = match fresh.take() {
+            Some(reached) => Ok(reached),
+            None => quest.reach(&client.stream, record).await,
+        };
+        let reached = match reached {
+            Ok(reached) => reached,
+            Err(reason) => {
+                break Failure {
+                    reason,
+                    answered: false,
+                    untouched: true,
+                };
+            }
+        };
+        record.phase = Phase::Headers;
+        let (failure, reached) = match attempt(client, reached, &mut errand, record).await {
+            Ok(then) => return then,
+            Err(failed) => failed,
+        };
+        let repeatable = whole && !failure.answered && (failure.untouched || traits.is_idempotent);
+        if !repeatable || failure.reason != Reason::ServerClosed {
+            reached.slot.observe(false);
+            break failure;
+        }
+        if reached.reused {
+            // It had closed a kept connection: nothing is wrong with the server, so it is asked again, on a new one.
+            match quest.connect(reached.slot, &client.stream, record).await {
+                Ok(again) => fresh = again,
+                Err(reason) => {
+                    break Failure {
+                        reason,
+                        answered: false,
+                        untouched: true,
+                    };
+                }
+            }
+            continue;
+        }
+        reached.slot.observe(false);
+        if !quest.retry(reached.slot.server, record) {
+            break failure;
+        }
+    };
+    conclude(client, &errand, failure, record).await
+}
+
+/// Tells the client of a failure, or breaks off if it has had a part of an answer.
+async fn conclude(
+    client: &mut Client<'_>,
+    errand: &Errand<'_>,
+    failure: Failure,
+    record: &mut Record,
+) -> Then {
+    record.fail(failure.reason);
+    let is_clients = matches!(failure.reason, Reason::ClientGone | Reason::ClientTimeout);
+    if failure.answered || is_clients {
+        return Then::Cut;
+    }
+    let body_done = errand.body.is_done();
+    let keep = errand.traits.keep_alive && body_done && !client.meta.context.shared.is_draining();
+    client
+        .answer_error(failure.reason, keep, errand.traits.is_head, record)
+        .await;
+    client.after(keep, body_done)
+}
+
+/// Sends the request on one connection and brings the answer back.
+async fn attempt<'a>(
+    client: &mut Client<'_>,
+    reached: Reached<'a>,
+    errand: &mut Errand<'_>,
+    record: &mut Record,
+) -> Result<Then, (Failure, Reached<'a>)> {
+    let context = client.meta.context;
+    let timeout = context.shared.config.backends[usize::from(reached.slot.backend.0)]
+        .timeouts
+        .server;
+    // What the server's machine had acknowledged before tells afterwards whether it saw any of this request.
+    let acked_before = match reached.reused && !errand.traits.is_idempotent {
+        true => linux::tcp_bytes_acked(reached.stream.as_fd()).ok(),
+        false => None,
+    };
+    let sent = write_all(&reached.stream, &mut client.timer, timeout, errand.request).await;
+    if let Err(halt) = sent {
+        let reason = halt.at_server();
+        let untouched = is_untouched(&reached.stream, acked_before);
+        return Err((
+            Failure {
+                reason,
+                answered: false,
+                untouched,
+            },
+            reached,
+        ));
+    }
+    let downstream = Downstream {
+        meta: client.meta,
+        client: &client.stream,
+        server: &reached.stream,
+        traits: errand.traits,
+        route: errand.route,
+        timeout,
+        sent: Instant::now(),
+        upload: None,
+    };
+    let answered = if errand.body.is_done() {
+        let watch = Some(Watch::new(&client.stream));
+        receive(downstream, watch, &mut client.timer, record).await
+    } else {
+        let (carry, timer) = (&mut client.carry, &mut client.timer);
+        Box::pin(both_ways(
+            downstream,
+            &mut errand.body,
+            carry,
+            timer,
+            record,
+        ))
+        .await
+    };
+    match answered {
+        Answered::Whole {
+            keep_server,
+            keep_client,
+        } => {
+            record.end();
+            reached.slot.observe(record.status < 500);
+            if keep_server && errand.body.is_done() {
+                reached.slot.keep(reached.stream, Instant::now());
+            }
+            Ok(client.after(keep_client, errand.body.is_done()))
+        }
+        Answered::Switched => {
+            let timeout = client.meta.configured().timeouts.tunnel;
+            Ok(Box::pin(switch(client, reached, timeout, record)).await)
+        }
+        Answered::Failed { reason, answered } => {
+            let untouched =
+                reason == Reason::ServerClosed && is_untouched(&reached.stream, acked_before);
+            Err((
+                Failure {
+                    reason,
+                    answered,
+                    untouched,
+                },
+                reached,
+            ))
+        }
+    }
+}
+
+/// Whether the server's machine acknowledged nothing since `acked_before`: then the server read nothing either.
+fn is_untouched(server: &Stream, acked_before: Option<u64>) -> bool {
+    let Some(before) = acked_before else {
+        return false;
+    };
+    linux::tcp_bytes_acked(server.as_fd()).is_ok_and(|now| now == before)
+}
+
+/// Sends the rest of the body while the answer may already be coming.
+async fn both_ways(
+    mut downstream: Downstream<'_>,
+    body: &mut Body,
+    carry: &mut Vec<u8>,
+    timer: &mut Timer,
+    record: &mut Record,
+) -> Answered {
+    let activity = Cell::new(Instant::now());
+    downstream.upload = Some(&activity);
+    let mut upload_timer = Timer::new(downstream.timeout);
+    let mut uploaded = 0;
+    let (meta, from, to) = (downstream.meta, downstream.client, downstream.server);
+    let answered = {
+        let server_timeout = downstream.timeout;
+        let sending = upload(
+            meta,
+            from,
+            to,
+            body,
+            carry,
+            server_timeout,
+            &mut upload_timer,
+            &activity,
+            &mut uploaded,
+        );
+        let mut sending = std::pin::pin!(sending);
+        let mut receiving = std::pin::pin!(receive(downstream, None, timer, record));
+        let mut sent = false;
+        poll_fn(|cx| {
+            if !sent && let Poll::Ready(end) = sending.as_mut().poll(cx) {
+                match end {
+                    // A server that stops reading may have answered already.
+                    Ok(()) | Err(UploadEnd::Server) => sent = true,
+                    Err(UploadEnd::Client(reason)) => {
+                        return Poll::Ready(Answered::Failed {
+                            reason,
+                            answered: false,
+                        });
+                    }
+                }
+            }
+            receiving.as_mut().poll(cx)
+        })
+        .await
+    };
+    record.bytes_in += uploaded;
+    match answered {
+        // The refusal of a bad body can be told as long as no answer has begun.
+        Answered::Failed { reason, .. } if record.bytes_out > 0 => Answered::Failed {
+            reason,
+            answered: true,
+        },
+        answered => answered,
+    }
+}
+
+/// Both sides have agreed to speak something else from here on.
+async fn switch(
+    client: &mut Client<'_>,
+    reached: Reached<'_>,
+    timeout: std::time::Duration,
+    record: &mut Record,
+) -> Then {
+    let early = std::mem::take(&mut client.carry);
+    let tunnelled = tunnel(
+        client.meta.context,
+        &client.stream,
+        &reached.stream,
+        &early,
+        timeout,
+    )
+    .await;
+    record.bytes_in += tunnelled.to_server;
+    record.bytes_out += tunnelled.to_client;
+    reached.slot.observe(true);
+    match tunnelled.halt {
+        None => {
+            record.end();
+            Then::Close
+        }
+        Some((Side::Client, halt)) => {
+            record.fail(halt.at_client());
+            Then::Cut
+        }
+        Some((Side::Server, halt)) => {
+            record.fail(halt.within_answer());
+            Then::Cut
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What is to be done with a request, decided at once while its head is in the buffer.
+
+use std::net::SocketAddr;
+
+use http_proto::{
+    Forwarded, HeaderEdits, Parsed, RequestForward, RequestHead, RouteQuery, Version, field_slots,
+    host_without_port, parse_request, resolve_path, write_request,
+};
+
+use super::body::Body;
+use super::reply::{Reply, write_reply};
+use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect};
+use crate::handler::{HandlerRequest, Part, Patience};
+use crate::log::Record;
+use crate::quest::hash_of_request;
+use crate::reason::Reason;
+use crate::worker::Context;
+
+/// The most of a request that is kept for sending it once more.
+const REPLAY_BYTES: usize = 128 * 1024;
+
+/// What is known of a client before it says anything.
+#[derive(Clone, Copy)]
+pub(crate) struct Meta<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) frontend: FrontendIndex,
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+impl<'a> Meta<'a> {
+    pub(crate) fn configured(&self) -> &'a Frontend {
+        self.context.shared.frontend(self.frontend)
+    }
+}
+
+/// What some bytes of a client turned out to be.
+pub(crate) enum Planned {
+    /// The beginning of a head.
+    Partial,
+    /// Nothing that may be answered otherwise than with this.
+    Refused(Reason),
+    /// A request.
+    Request(Plan),
+}
+
+/// A request, and what is to be done with it.
+pub(crate) struct Plan {
+    pub(crate) todo: Todo,
+    pub(crate) traits: Traits,
+    /// Which route's header edits apply to the answer; `None`: the frontend's alone.
+    pub(crate) route: Option<u16>,
+    /// What the client has yet to send of the body.
+    pub(crate) body: Body,
+}
+
+/// What of a request's head matters after it has been sent on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    pub(crate) version: Version,
+    /// Whether the client wants to keep the connection.
+    pub(crate) keep_alive: bool,
+    pub(crate) is_head: bool,
+    pub(crate) is_connect: bool,
+    pub(crate) wants_upgrade: bool,
+    /// Whether sending it twice does the same as once (RFC 9110 §9.2.2).
+    pub(crate) is_idempotent: bool,
+}
+
+/// What answers.
+pub(crate) enum Todo {
+    /// A server of this backend gets `request`: the head as it is sent on, and the body as far as it is here.
+    Forward {
+        backend: BackendIndex,
+        hash: Option<u64>,
+        request: Vec<u8>,
+    },
+    /// These bytes, a whole answer, and then `rest`.
+    Send {
+        status: u16,
+        bytes: Vec<u8>,
+        rest: Vec<Part>,
+        handler: Option<HandlerIndex>,
+    },
+    /// The handler, from a thread that may wait; it gets the head anew.
+    Ask {
+        handler: HandlerIndex,
+        head: Vec<u8>,
+    },
+}
+
+/// Reads a head from `bytes`, decides, and leaves in `rest` what belongs to the next request.
+pub(crate) fn plan(
+    meta: Meta<'_>,
+    bytes: &[u8],
+    record: &mut Record,
+    rest: &mut Vec<u8>,
+) -> Planned {
+    let mut slots = field_slots();
+    let (head, length) = match parse_request(bytes, &mut slots, &meta.context.shared.limits) {
+        Ok(Parsed::Whole(head, length)) => (head, length),
+        Ok(Parsed::Partial) => return Planned::Partial,
+        Err(error) => return Planned::Refused(Reason::Head(error)),
+    };
+    record.version = Some(head.version);
+    if record.wall.is_some() {
+        record.request = format!("{} {}", head.method, head.target);
+    }
+    let mut body = Body::new(head.framing);
+    let after = &bytes[length..];
+    let taken = match body.take(after) {
+        Ok(taken) => taken,
+        Err(error) => return Planned::Refused(Reason::Chunk(error)),
+    };
+    record.bytes_in = (length + taken) as u64;
+    rest.extend_from_slice(&after[taken..]);
+    let (route, answer) = match choose(meta, &head) {
+        Ok(Some((route, answer))) => (route, answer),
+        Ok(None) => return Planned::Refused(Reason::NoRoute),
+        Err(reason) => return Planned::Refused(reason),
+    };
+    let request = Request {
+        meta,
+        head: &head,
+        bytes: &bytes[..length],
+        early_body: &after[..taken],
+        route,
+    };
+    match request.todo(answer) {
+        Ok(todo) => Planned::Request(Plan {
+            todo,
+            traits: traits(&head),
+            route,
+            body,
+        }),
+        Err(reason) => Planned::Refused(reason),
+    }
+}
+
+fn traits(head: &RequestHead<'_>) -> Traits {
+    Traits {
+        version: head.version,
+        keep_alive: head.keep_alive,
+        is_head: head.method == "HEAD",
+        is_connect: head.method == "CONNECT",
+        wants_upgrade: head.upgrade.is_some(),
+        is_idempotent: matches!(
+            head.method,
+            "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+        ),
+    }
+}
+
+/// The first route that matches, or the frontend's default.
+fn choose<'a>(
+    meta: Meta<'a>,
+    head: &RequestHead<'_>,
+) -> Result<Option<(Option<u16>, &'a Answer)>, Reason> {
+    let frontend = meta.configured();
+    if !frontend.routes.is_empty() {
+        let resolved = resolve_path(head.path_and_query).map_err(|_| Reason::Path)?;
+        let query = RouteQuery {
+            head,
+            path: &resolved.path,
+            client: meta.peer.map(|peer| peer.ip()),
+        };
+        for (index, route) in frontend.routes.iter().enumerate() {
+            if route.when.iter().all(|condition| condition.matches(&query)) {
+                return Ok(Some((Some(index as u16), &route.answer)));
+            }
+        }
+    }
+    Ok(frontend.default.as_ref().map(|answer| (None, answer)))
+}
+
+/// A frontend's edits, and its route's.
+pub(crate) fn edits(
+    frontend: &Frontend,
+    route: Option<u16>,
+    of_frontend: impl Fn(&Frontend) -> &HeaderEdits,
+    of_route: impl Fn(&crate::config::Route) -> &HeaderEdits,
+) -> [&HeaderEdits; 2] {
+    static NONE: HeaderEdits = HeaderEdits {
+        remove: Vec::new(),
+        set: Vec::new(),
+        add: Vec::new(),
+    };
+    let route = route.map(|route| &frontend.routes[usize::from(route)]);
+    [of_frontend(frontend), route.map_or(&NONE, of_route)]
+}
+
+struct Request<'a> {
+    meta: Meta<'a>,
+    head: &'a RequestHead<'a>,
+    bytes: &'a [u8],
+    early_body: &'a [u8],
+    route: Option<u16>,
+}
+
+impl Request<'_> {
+    fn todo(&self, answer: &Answer) -> Result<Todo, Reason> {
+        match answer {
+            Answer::Backend(backend) => Ok(self.forward(*backend)),
+            Answer::Redirect(redirect) => {
+                let location = expand(redirect, self.head);
+                Ok(self.send(Reply {
+                    status: redirect.status,
+                    location: Some(&location),
+                    ..Reply::default()
+                }))
+            }
+            Answer::Respond(respond) => Ok(self.send(Reply {
+                status: respond.status,
+                content_type: Some(&respond.content_type),
+                body: respond.body.as_bytes(),
+                ..Reply::default()
+            })),
+            Answer::Handler(handler) => self.ask(*handler),
+        }
+    }
+
+    fn forward(&self, backend: BackendIndex) -> Todo {
+        let frontend = self.meta.configured();
+        let context = self.meta.context;
+        let mut request = context.buffer();
+        let forwarded: &Forwarded = &frontend.forwarded;
+        write_request(
+            &mut request,
+            self.head,
+            &RequestForward {
+                client: self.meta.peer.map(|peer| peer.ip()),
+                scheme: "http",
+                forwarded,
+                edits: edits(
+                    frontend,
+                    self.route,
+                    |f| &f.request_headers,
+                    |r| &r.request_headers,
+                ),
+            },
+        );
+        request.extend_from_slice(self.early_body);
+        Todo::Forward {
+            backend,
+            hash: hash_of_request(context, backend, self.meta.peer, self.head),
+            request,
+        }
+    }
+
+    fn send(&self, reply: Reply<'_>) -> Todo {
+        let mut bytes = self.meta.context.buffer();
+        let status = reply.status;
+        write_reply(
+            &mut bytes,
+            &reply,
+            &self.fields(),
+            self.head.method == "HEAD",
+        );
+        Todo::Send {
+            status,
+            bytes,
+            rest: Vec::new(),
+            handler: None,
+        }
+    }
+
+    fn ask(&self, index: HandlerIndex) -> Result<Todo, Reason> {
+        let resolved = resolve_path(self.head.path_and_query).map_err(|_| Reason::Path)?;
+        let handler = &self.meta.context.shared.handlers[usize::from(index.0)];
+        let mut bytes = self.meta.context.buffer();
+        let fields = self.fields();
+        let request = HandlerRequest {
+            head: self.head,
+            path: &resolved.path,
+            query: resolved.query,
+            fields: &fields,
+        };
+        Ok(match handler.answer(&request, Patience::None, &mut bytes) {
+            Ok(answer) => Todo::Send {
+                status: answer.status,
+                bytes,
+                rest: answer.rest,
+                handler: Some(index),
+            },
+            Err(crate::handler::WouldBlock) => {
+                bytes.clear();
+                bytes.extend_from_slice(self.bytes);
+                Todo::Ask {
+                    handler: index,
+                    head: bytes,
+                }
+            }
+        })
+    }
+
+    /// The last field lines of an answer that is made here.
+    fn fields(&self) -> Vec<u8> {
+        let mut fields = self.meta.context.buffer();
+        super::reply::write_last_fields(
+            &mut fields,
+            self.meta,
+            self.route,
+            self.head.version,
+            self.head.keep_alive,
+        );
+        fields
+    }
+}
+
+/// Fills a redirect's placeholders with the request's own host, path and query.
+fn expand(redirect: &Redirect, head: &RequestHead<'_>) -> String {
+    let (path, query) = match head.path_and_query.find('?') {
+        Some(place) => head.path_and_query.split_at(place),
+        None => (head.path_and_query, ""),
+    };
+    redirect
+        .location
+        .replace("{host}", host_without_port(head.host))
+        .replace("{path}", path)
+        .replace("{query}", query)
+}
+
+impl Todo {
+    /// Whether the request, all of it, is still here and may be sent again.
+    pub(crate) fn is_whole(request: &[u8], body: &Body) -> bool {
+        body.is_done() && request.len() <= REPLAY_BYTES
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers that are made here.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http_proto::{Version, reason_phrase, write_date};
+
+use super::plan::{Meta, edits};
+use crate::reason::Reason;
+
+/// An answer of a few fields and a small body.
+#[derive(Clone, Copy)]
+pub(crate) struct Reply<'a> {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) location: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+}
+
+impl Default for Reply<'_> {
+    fn default() -> Self {
+        Reply {
+            status: 200,
+            content_type: None,
+            location: None,
+            body: b"",
+        }
+    }
+}
+
+/// Appends the whole answer; `fields` are complete lines that end its head.
+pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], is_head: bool) {
+    write_status_line(out, reply.status);
+    if let Some(location) = reply.location {
+        write_field(out, "Location", location.as_bytes());
+    }
+    if let Some(content_type) = reply.content_type
+        && !reply.body.is_empty()
+    {
+        write_field(out, "Content-Type", content_type.as_bytes());
+    }
+    let bodiless = matches!(reply.status, 204 | 304);
+    if !bodiless {
+        write_field(
+            out,
+            "Content-Length",
+            reply.body.len().to_string().as_bytes(),
+        );
+    }
+    out.extend_from_slice(fields);
+    out.extend_from_slice(b"\r\n");
+    if !is_head && !bodiless {
+        out.extend_from_slice(reply.body);
+    }
+}
+
+/// Appends the answer to a request that is refused or cannot be carried out; the connection ends with it or not.
+pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head: bool) {
+    let status = reason.status();
+    let body = format!("{status} {}\n", reason_phrase(status));
+    let mut fields = Vec::new();
+    write_date_field(&mut fields);
+    write_field(&mut fields, "Cache-Control", b"no-store");
+    if !keep {
+        write_field(&mut fields, "Connection", b"close");
+    }
+    if status == 503 {
+        write_field(&mut fields, "Retry-After", b"1");
+    }
+    let reply = Reply {
+        status,
+        content_type: Some("text/plain; charset=utf-8"),
+        location: None,
+        body: body.as_bytes(),
+    };
+    write_reply(out, &reply, &fields, is_head);
+}
+
+/// The fields that end the head of every answer made for a request: the date, the configured edits, the connection's fate.
+pub(crate) fn write_last_fields(
+    out: &mut Vec<u8>,
+    meta: Meta<'_>,
+    route: Option<u16>,
+    version: Version,
+    keep_alive: bool,
+) {
+    write_date_field(out);
+    for edits in edits(
+        meta.configured(),
+        route,
+        |f| &f.response_headers,
+        |r| &r.response_headers,
+    ) {
+        for (name, value) in edits.set.iter().chain(&edits.add) {
+            write_field(out, name, value.as_bytes());
+        }
+    }
+    if !keep_alive || meta.context.shared.is_draining() {
+        write_field(out, "Connection", b"close");
+    } else if version == Version::Http10 {
+        write_field(out, "Connection", b"keep-alive");
+    }
+}
+
+fn write_date_field(out: &mut Vec<u8>) {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    out.extend_from_slice(b"Date: ");
+    write_date(out, seconds);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_status_line(out: &mut Vec<u8>, status: u16) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason_phrase(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,407 @@
+//! A server's answer on its way to the client.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use http_proto::{
+    Connection, Framing, Parsed, ResponseForward, ResponseHead, Version, field_slots,
+    parse_response, write_response,
+};
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::plan::{Meta, Traits, edits};
+use crate::log::{Phase, Record};
+use crate::reason::Reason;
+use crate::splice::{BULK, Moved, Patience, move_bytes};
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::transfer::{Halt, Watch, read_with, write_all};
+
+/// Where an answer comes from, where it goes, and what the request has to say about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Downstream<'a> {
+    pub(crate) meta: Meta<'a>,
+    pub(crate) client: &'a Stream,
+    pub(crate) server: &'a Stream,
+    pub(crate) traits: Traits,
+    pub(crate) route: Option<u16>,
+    /// How long the server may be silent.
+    pub(crate) timeout: Duration,
+    /// When the request had been sent as far as it was here.
+    pub(crate) sent: Instant,
+    /// When the request's body last made a step, while it is still being sent: a server may be silent meanwhile.
+    pub(crate) upload: Option<&'a Cell<Instant>>,
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// It is with the client, whole.
+    Whole {
+        keep_server: bool,
+        keep_client: bool,
+    },
+    /// The server agreed to an upgrade or a CONNECT; the client knows.
+    Switched,
+    /// It did not come, or not whole; `answered`: the client has had a part of it.
+    Failed { reason: Reason, answered: bool },
+}
+
+/// What the bytes of a server turned out to be.
+enum Progress {
+    /// The head goes on; these bytes are to be read again with the next.
+    Partial(Vec<u8>),
+    /// A final head went out, with as much of the body as was there.
+    Final {
+        body: Body,
+        dechunk: bool,
+        keep_server: bool,
+        keep_client: bool,
+        unsent: Vec<u8>,
+    },
+    /// The head of an answer that ends HTTP on this connection went out.
+    Switched { unsent: Vec<u8> },
+}
+
+/// Relays one answer.
+pub(crate) async fn receive(
+    way: Downstream<'_>,
+    watch: Option<Watch<'_>>,
+    timer: &mut Timer,
+    record: &mut Record,
+) -> Answered {
+    let progress = match receive_head(&way, watch, timer, record).await {
+        Ok(progress) => progress,
+        Err(reason) => {
+            return Answered::Failed {
+                reason,
+                answered: record.bytes_out > 0,
+            };
+        }
+    };
+    record.first_byte = Some(way.sent.elapsed());
+    record.phase = Phase::Data;
+    let idle = way.meta.configured().timeouts.idle;
+    match progress {
+        Progress::Final {
+            mut body,
+            dechunk,
+            keep_server,
+            keep_client,
+            unsent,
+        } => {
+            if !unsent.is_empty()
+                && let Err(halt) = write_all(way.client, timer, idle, &unsent).await
+            {
+                return Answered::Failed {
+                    reason: halt.at_client(),
+                    answered: true,
+                };
+            }
+            if !body.is_done() {
+                let relayed = relay_body(&way, &mut body, dechunk, timer, record).await;
+                if let Err(reason) = relayed {
+                    return Answered::Failed {
+                        reason,
+                        answered: true,
+                    };
+                }
+            }
+            Answered::Whole {
+                keep_server,
+                keep_client,
+            }
+        }
+        Progress::Switched { unsent } => match write_all(way.client, timer, idle, &unsent).await {
+            Ok(()) => Answered::Switched,
+            Err(halt) => Answered::Failed {
+                reason: halt.at_client(),
+                answered: true,
+            },
+        },
+        Progress::Partial(_) => Answered::Failed {
+            reason: Reason::ServerMalformed,
+            answered: false,
+        },
+    }
+}
+
+/// Waits for a final head; interim ones are passed on as they come.
+async fn receive_head(
+    way: &Downstream<'_>,
+    mut watch: Option<Watch<'_>>,
+    timer: &mut Timer,
+    record: &mut Record,
+) -> Result<Progress, Reason> {
+    let mut held = Vec::new();
+    timer.set(way.timeout);
+    loop {
+        let read = read_with(
+            way.server,
+            &way.meta.context.read_buffer,
+            timer,
+            watch.take(),
+            |bytes| {
+                if held.is_empty() {
+                    return way.digest(bytes, record);
+                }
+                held.extend_from_slice(bytes);
+                way.digest(&held, record)
+            },
+        );
+        let (progress, interim) = match read.await {
+            Ok(digested) => digested?,
+            Err(Halt::TimedOut) if way.upload_is_recent() => {
+                timer.set(way.timeout);
+                continue;
+            }
+            Err(halt) => return Err(halt.at_server()),
+        };
+        if !interim.is_empty() {
+            let idle = way.meta.configured().timeouts.idle;
+            write_all(way.client, timer, idle, &interim)
+                .await
+                .map_err(Halt::at_client)?;
+            timer.set(way.timeout);
+        }
+        match progress {
+            Progress::Partial(rest) => held = rest,
+            progress => return Ok(progress),
+        }
+        if way.upload.is_none() {
+            watch = Some(Watch::new(way.client));
+        }
+    }
+}
+
+impl Downstream<'_> {
+    /// Reads heads from `bytes`, and writes what goes to the client. With it come interim heads that could not be sent yet.
+    fn digest(&self, bytes: &[u8], record: &mut Record) -> Result<(Progress, Vec<u8>), Reason> {
+        let context = self.meta.context;
+        let mut out = context.buffer();
+        let mut at = 0;
+        let method = match self.traits {
+            Traits { is_head: true, .. } => "HEAD",
+            Traits {
+                is_connect: true, ..
+            } => "CONNECT",
+            _ => "GET",
+        };
+        loop {
+            let mut slots = field_slots();
+            let parsed = parse_response(&bytes[at..], &mut slots, &context.shared.limits, method);
+            let (head, length) = match parsed.map_err(|_| Reason::ServerMalformed)? {
+                Parsed::Whole(head, length) => (head, length),
+                Parsed::Partial => return Ok((Progress::Partial(bytes[at..].to_vec()), out)),
+            };
+            at += length;
+            if self.switches(&head)? {
+                self.write(&mut out, &head, Connection::Upgrade, Framing::None);
+                record.status = head.status;
+                out.extend_from_slice(&bytes[at..]);
+                record.bytes_out += out.len() as u64;
+                return Ok((Progress::Switched { unsent: out }, Vec::new()));
+            }
+            if head.status < 200 {
+                // RFC 9110 §15.2: never to a client of HTTP/1.0.
+                if self.traits.version == Version::Http11 {
+                    self.write(&mut out, &head, Connection::KeepAlive, Framing::None);
+                }
+                continue;
+            }
+            return self
+                .begin(out, &head, &bytes[at..], record)
+                .map(|progress| (progress, Vec::new()));
+        }
+    }
+
+    /// Whether this head ends HTTP on the connection; a server may not do so unasked.
+    fn switches(&self, head: &ResponseHead<'_>) -> Result<bool, Reason> {
+        match head.status {
+            101 if self.traits.wants_upgrade => Ok(true),
+            101 => Err(Reason::ServerMalformed),
+            200..300 if self.traits.is_connect => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Sends a final head and as much of the body as came with it, in one write if the client takes it.
+    fn begin(
+        &self,
+        mut out: Vec<u8>,
+        head: &ResponseHead<'_>,
+        after: &[u8],
+        record: &mut Record,
+    ) -> Result<Progress, Reason> {
+        let context = self.meta.context;
+        record.status = head.status;
+        let mut body = Body::new(head.framing);
+        let dechunk = head.framing == Framing::Chunked && self.traits.version == Version::Http10;
+        let framing = if dechunk {
+            Framing::UntilClose
+        } else {
+            head.framing
+        };
+        let keep_client = self.traits.keep_alive
+            && framing != Framing::UntilClose
+            && !context.shared.is_draining();
+        let connection = if keep_client {
+            Connection::KeepAlive
+        } else {
+            Connection::Close
+        };
+        self.write(&mut out, head, connection, framing);
+        let mut payload: &[u8] = &[];
+        let taken = if dechunk {
+            body.take_payload(after, &mut out)
+        } else {
+            let taken = body.take(after);
+            payload = &after[..taken.unwrap_or(0)];
+            taken
+        };
+        let taken = taken.map_err(|_| Reason::ServerMalformed)?;
+        // Bytes beyond the end belong to nobody: such a connection is not used again.
+        let keep_server =
+            head.keep_alive && head.framing != Framing::UntilClose && taken == after.len();
+        let written = self.client.try_write_two(&out, payload).unwrap_or(0);
+        record.bytes_out += (out.len() + payload.len()) as u64;
+        let unsent = if written < out.len() {
+            out.extend_from_slice(payload);
+            out.drain(..written);
+            out
+        } else {
+            let unsent = payload[written - out.len()..].to_vec();
+            context.recycle(out);
+            unsent
+        };
+        Ok(Progress::Final {
+            body,
+            dechunk,
+            keep_server,
+            keep_client,
+            unsent,
+        })
+    }
+
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        head: &ResponseHead<'_>,
+        connection: Connection,
+        framing: Framing,
+    ) {
+        let edits = edits(
+            self.meta.configured(),
+            self.route,
+            |f| &f.response_headers,
+            |r| &r.response_headers,
+        );
+        let forward = ResponseForward {
+            edits,
+            connection,
+            client_version: self.traits.version,
+            framing,
+        };
+        write_response(out, head, &forward);
+    }
+
+    fn upload_is_recent(&self) -> bool {
+        self.upload
+            .is_some_and(|last| last.get().elapsed() < self.timeout)
+    }
+}
+
+/// Relays what is left of a body.
+async fn relay_body(
+    way: &Downstream<'_>,
+    body: &mut Body,
+    dechunk: bool,
+    timer: &mut Timer,
+    record: &mut Record,
+) -> Result<(), Reason> {
+    let idle = way.meta.configured().timeouts.idle;
+    let mut lease = None;
+    // A body without a length may be a slow stream: it is bulk only once it has filled the buffer.
+    let mut is_bulk = !matches!(body, Body::UntilClose);
+    while !body.is_done() {
+        if is_bulk && !dechunk && body.unseen() >= BULK {
+            if lease.is_none() {
+                lease = way.meta.context.pipes.take();
+            }
+            if let Some(lease) = &mut lease {
+                let patience = Patience {
+                    from: way.timeout,
+                    to: idle,
+                };
+                let mut moved_bytes = 0;
+                let moved = move_bytes(
+                    lease,
+                    way.server,
+                    way.client,
+                    body.unseen(),
+                    timer,
+                    patience,
+                    &mut moved_bytes,
+                )
+                .await;
+                record.bytes_out += moved_bytes;
+                body.pass(moved_bytes);
+                match moved {
+                    Moved::All => continue,
+                    Moved::Ended if matches!(body, Body::UntilClose) => return Ok(()),
+                    Moved::Ended => return Err(Reason::ServerCut),
+                    Moved::From(halt) => return Err(halt.within_answer()),
+                    Moved::To(halt) => return Err(halt.at_client()),
+                }
+            }
+        }
+        match copy_some(way, body, dechunk, timer, record).await? {
+            0 => return Ok(()),
+            read => is_bulk = is_bulk || read as u64 >= BULK,
+        }
+    }
+    Ok(())
+}
+
+/// Relays one read's worth; 0 is the orderly end of a body that ends with its connection.
+async fn copy_some(
+    way: &Downstream<'_>,
+    body: &mut Body,
+    dechunk: bool,
+    timer: &mut Timer,
+    record: &mut Record,
+) -> Result<usize, Reason> {
+    timer.set(way.timeout);
+    let watch = way.upload.is_none().then(|| Watch::new(way.client));
+    let ends_with_connection = matches!(body, Body::UntilClose);
+    let read = read_with(
+        way.server,
+        &way.meta.context.read_buffer,
+        timer,
+        watch,
+        |bytes| {
+            let mut plain = Vec::new();
+            let payload = if dechunk {
+                body.take_payload(bytes, &mut plain)
+                    .map_err(|_| Reason::ServerMalformed)?;
+                plain.as_slice()
+            } else {
+                &bytes[..body.take(bytes).map_err(|_| Reason::ServerMalformed)?]
+            };
+            let written = way.client.try_write(payload).unwrap_or(0);
+            record.bytes_out += payload.len() as u64;
+            Ok((bytes.len(), payload[written..].to_vec()))
+        },
+    );
+    let (read, unsent) = match read.await {
+        Ok(read) => read?,
+        Err(Halt::Closed) if ends_with_connection => return Ok(0),
+        Err(halt) => return Err(halt.within_answer()),
+    };
+    let idle = way.meta.configured().timeouts.idle;
+    write_all(way.client, timer, idle, &unsent)
+        .await
+        .map_err(Halt::at_client)?;
+    Ok(read)
+}

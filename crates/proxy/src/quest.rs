@@ -1,0 +1,332 @@
+//! From a backend to a connection: a server with room, waiting for one if need be, and another one when it cannot be reached.
+
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
+use std::time::Duration;
+
+use balance::{Algorithm, ServerIndex};
+use http_proto::RequestHead;
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::backend::{NoServer, Turn, Waiting, Wish};
+use crate::config::{Backend, BackendIndex};
+use crate::log::{Phase, Record};
+use crate::reason::Reason;
+use crate::stream::Stream;
+use crate::transfer::Watch;
+use crate::upstream::connect;
+use crate::worker::Context;
+
+/// Servers that one request may have tried, at the most: the retries of a configuration are fewer.
+const TRIED_MAX: usize = 16;
+
+/// A retry of the very server that just refused waits this long, or its connect time-out if that is shorter.
+const SAME_SERVER_PAUSE: Duration = Duration::from_secs(1);
+
+/// The search of one request for a server that takes it.
+pub(crate) struct Quest<'a> {
+    context: &'a Context,
+    index: BackendIndex,
+    hash: Option<u64>,
+    tried: [ServerIndex; TRIED_MAX],
+    tries: usize,
+    retries_left: u8,
+}
+
+/// A server's connection, with the slot that it takes.
+pub(crate) struct Reached<'a> {
+    pub(crate) stream: Stream,
+    pub(crate) slot: Slot<'a>,
+    /// Whether it had served another request before.
+    pub(crate) reused: bool,
+}
+
+/// One request's share of a server's limit; given back when dropped.
+pub(crate) struct Slot<'a> {
+    context: &'a Context,
+    pub(crate) backend: BackendIndex,
+    pub(crate) server: ServerIndex,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let shared = &self.context.shared;
+        shared
+            .backend(self.backend)
+            .release(self.server, shared.clock.now());
+    }
+}
+
+impl Slot<'_> {
+    /// Tells whoever watches this backend's traffic how the server did.
+    pub(crate) fn observe(&self, well: bool) {
+        let shared = &self.context.shared;
+        if shared.config.backends[usize::from(self.backend.0)]
+            .observe_failures
+            .is_some()
+            && let Some(observer) = &shared.observer
+        {
+            observer(self.backend, self.server, well);
+        }
+    }
+
+    /// Keeps the connection for the next request, and gives the slot back.
+    pub(crate) fn keep(self, stream: Stream, now: Instant) {
+        self.context
+            .idle
+            .put(self.backend, self.server, stream, now);
+    }
+}
+
+impl<'a> Quest<'a> {
+    pub(crate) fn new(context: &'a Context, backend: BackendIndex, hash: Option<u64>) -> Quest<'a> {
+        let retries_left = context.shared.config.backends[usize::from(backend.0)].retries;
+        let tried = [ServerIndex(0); TRIED_MAX];
+        Quest {
+            context,
+            index: backend,
+            hash,
+            tried,
+            tries: 0,
+            retries_left,
+        }
+    }
+
+    /// Takes one of the retries, if one is left. The next server is another one if the backend allows that.
+    pub(crate) fn retry(&mut self, server: ServerIndex, record: &mut Record) -> bool {
+        if self.retries_left == 0 {
+            return false;
+        }
+        self.retries_left -= 1;
+        record.retries += 1;
+        let stats = &self.context.stats;
+        let (backend, place) = (usize::from(self.index.0), usize::from(server.0));
+        stats.backends[backend].retries.add(1);
+        stats.servers[backend][place].retries.add(1);
+        if self.configured().redispatch && self.tries < TRIED_MAX {
+            self.tried[self.tries] = server;
+            self.tries += 1;
+        }
+        true
+    }
+
+    /// A connection to a server, kept or new.
+    ///
+    /// # Errors
+    /// Why there is none; nothing of the request has been sent then.
+    pub(crate) async fn reach(
+        &mut self,
+        client: &Stream,
+        record: &mut Record,
+    ) -> Result<Reached<'a>, Reason> {
+        loop {
+            let slot = self.take_slot(client, record).await?;
+            if let Some(stream) = self.context.idle.take(slot.backend, slot.server) {
+                record.connected = Some(Duration::ZERO);
+                record.reused = true;
+                return Ok(Reached {
+                    stream,
+                    slot,
+                    reused: true,
+                });
+            }
+            match self.connect(slot, client, record).await? {
+                Some(reached) => return Ok(reached),
+                None => continue,
+            }
+        }
+    }
+
+    /// A new connection to the very server of `slot`.
+    pub(crate) async fn connect(
+        &mut self,
+        slot: Slot<'a>,
+        client: &Stream,
+        record: &mut Record,
+    ) -> Result<Option<Reached<'a>>, Reason> {
+        record.phase = Phase::Connect;
+        let began = Instant::now();
+        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server));
+        let Some(connected) = connecting.await else {
+            return Err(Reason::ClientGone);
+        };
+        let stats = &self.context.stats;
+        let (backend, server) = (usize::from(slot.backend.0), usize::from(slot.server.0));
+        match connected {
+            Ok(stream) => {
+                record.connected = Some(began.elapsed());
+                record.reused = false;
+                stats.backends[backend].opened.add(1);
+                stats.servers[backend][server].opened.add(1);
+                Ok(Some(Reached {
+                    stream,
+                    slot,
+                    reused: false,
+                }))
+            }
+            Err(_) => {
+                stats.backends[backend].connect_errors.add(1);
+                stats.servers[backend][server].connect_errors.add(1);
+                slot.observe(false);
+                if !self.retry(slot.server, record) {
+                    return Err(Reason::Connect);
+                }
+                drop(slot);
+                self.pause_before_same_server(client).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Without redispatch the same server is asked again: not at once.
+    async fn pause_before_same_server(&self, client: &Stream) -> Result<(), Reason> {
+        if self.configured().redispatch {
+            return Ok(());
+        }
+        let pause = SAME_SERVER_PAUSE.min(self.configured().timeouts.connect);
+        match unless_gone(client, tokio::time::sleep(pause)).await {
+            Some(()) => Ok(()),
+            None => Err(Reason::ClientGone),
+        }
+    }
+
+    async fn take_slot(
+        &mut self,
+        client: &Stream,
+        record: &mut Record,
+    ) -> Result<Slot<'a>, Reason> {
+        let shared = &self.context.shared;
+        let turn = loop {
+            let wish = Wish {
+                hash: self.hash,
+                chance: self.context.chance(),
+                tried: &self.tried[..self.tries],
+                patience: self.configured().timeouts.queue,
+            };
+            match shared.backend(self.index).ask(wish, shared.clock.now()) {
+                // Every server has been tried: begin again with the first choice rather than give up.
+                Err(NoServer::NoneUp) if self.tries > 0 => self.tries = 0,
+                turn => break turn,
+            }
+        };
+        let server = match turn {
+            Ok(Turn::Now(server)) => {
+                record.queued.get_or_insert(Duration::ZERO);
+                server
+            }
+            Ok(Turn::Wait(waiting)) => self.wait_in_line(waiting, client, record).await?,
+            Err(NoServer::NoneUp) => return Err(Reason::NoServer),
+            Err(NoServer::QueueFull) => return Err(Reason::QueueFull),
+        };
+        if record.server.is_some_and(|before| before != server) {
+            self.count_redispatch(server, record);
+        }
+        record.server = Some(server);
+        Ok(Slot {
+            context: self.context,
+            backend: self.index,
+            server,
+        })
+    }
+
+    fn count_redispatch(&self, server: ServerIndex, record: &mut Record) {
+        record.redispatched = true;
+        let (backend, server) = (usize::from(self.index.0), usize::from(server.0));
+        self.context.stats.backends[backend].redispatches.add(1);
+        self.context.stats.servers[backend][server]
+            .redispatches
+            .add(1);
+    }
+
+    async fn wait_in_line(
+        &self,
+        mut waiting: Waiting,
+        client: &Stream,
+        record: &mut Record,
+    ) -> Result<ServerIndex, Reason> {
+        record.phase = Phase::Queue;
+        let shared = &self.context.shared;
+        let began = Instant::now();
+        record.queue_place = shared.backend(self.index).waiting().saturating_sub(1);
+        let granted = tokio::time::timeout(
+            self.configured().timeouts.queue,
+            unless_gone(client, waiting.granted()),
+        );
+        let granted = granted.await;
+        record.queued = Some(began.elapsed());
+        match granted {
+            Ok(Some(Some(server))) => return Ok(server),
+            Ok(Some(None)) => return Err(Reason::NoServer),
+            Ok(None) | Err(_) => {}
+        }
+        shared
+            .backend(self.index)
+            .leave_line(waiting, shared.clock.now());
+        Err(if granted.is_err() {
+            Reason::QueueTimeout
+        } else {
+            Reason::ClientGone
+        })
+    }
+
+    fn configured(&self) -> &'a Backend {
+        &self.context.shared.config.backends[usize::from(self.index.0)]
+    }
+}
+
+/// Waits for `other` while `client` stays; `None` if it went away first.
+async fn unless_gone<T>(client: &Stream, other: impl Future<Output = T>) -> Option<T> {
+    let mut watch = Watch::new(client);
+    let mut other = std::pin::pin!(other);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = other.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        watch.poll_gone(cx).map(|()| None)
+    })
+    .await
+}
+
+/// The key of a connection, for algorithms that hash the client.
+pub(crate) fn hash_of_client(
+    context: &Context,
+    backend: BackendIndex,
+    peer: Option<SocketAddr>,
+) -> Option<u64> {
+    let snapshot = context.shared.backend(backend).snapshot();
+    match snapshot.algorithm() {
+        Algorithm::Source => peer.map(|peer| hash_of_address(peer.ip())),
+        Algorithm::Maglev => {
+            peer.map(|peer| hash_of_address(peer.ip()) ^ xxh3_64(&peer.port().to_be_bytes()))
+        }
+        _ => None,
+    }
+}
+
+/// The key of a request, for algorithms that hash the client or the request.
+pub(crate) fn hash_of_request(
+    context: &Context,
+    backend: BackendIndex,
+    peer: Option<SocketAddr>,
+    head: &RequestHead<'_>,
+) -> Option<u64> {
+    let snapshot = context.shared.backend(backend).snapshot();
+    match snapshot.algorithm() {
+        Algorithm::Uri => Some(xxh3_64(head.path_and_query.as_bytes())),
+        Algorithm::Header(name) => head.fields.value(name).map(xxh3_64),
+        Algorithm::Source | Algorithm::Maglev => {
+            drop(snapshot);
+            hash_of_client(context, backend, peer)
+        }
+        _ => None,
+    }
+}
+
+fn hash_of_address(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => xxh3_64(&address.octets()),
+        IpAddr::V6(address) => xxh3_64(&address.octets()),
+    }
+}

@@ -1,0 +1,131 @@
+use http_proto::{ChunkError, HeadError};
+
+/// Why a request was refused or ended before its time. One counter each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The request's head was refused.
+    Head(HeadError),
+    /// The request's chunked body was refused.
+    Chunk(ChunkError),
+    /// The path has a malformed escape.
+    Path,
+    /// The head was not whole in time.
+    SlowHead,
+    /// The client sent or took nothing for too long.
+    ClientTimeout,
+    /// The client went away before its answer was whole.
+    ClientGone,
+    /// No route matches.
+    NoRoute,
+    /// No server is up.
+    NoServer,
+    /// As many requests wait for a server as may.
+    QueueFull,
+    /// No server was free in time.
+    QueueTimeout,
+    /// The server could not be reached.
+    Connect,
+    /// The server ended the connection before its answer.
+    ServerClosed,
+    /// The server's answer was malformed.
+    ServerMalformed,
+    /// The server said nothing for too long.
+    ServerTimeout,
+    /// The server ended the connection in the middle of its answer.
+    ServerCut,
+    /// A handler's files took too long.
+    HandlerTimeout,
+    /// As many requests wait for a handler's files as may.
+    HandlerBusy,
+}
+
+/// The reasons that are not a parser's.
+const OWN: [Reason; 15] = [
+    Reason::Path,
+    Reason::SlowHead,
+    Reason::ClientTimeout,
+    Reason::ClientGone,
+    Reason::NoRoute,
+    Reason::NoServer,
+    Reason::QueueFull,
+    Reason::QueueTimeout,
+    Reason::Connect,
+    Reason::ServerClosed,
+    Reason::ServerMalformed,
+    Reason::ServerTimeout,
+    Reason::ServerCut,
+    Reason::HandlerTimeout,
+    Reason::HandlerBusy,
+];
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len();
+
+    /// Every reason, each at its [`Reason::index`].
+    pub fn all() -> impl Iterator<Item = Reason> {
+        let heads = HeadError::ALL.iter().copied().map(Reason::Head);
+        let chunks = ChunkError::ALL.iter().copied().map(Reason::Chunk);
+        OWN.into_iter().chain(heads).chain(chunks)
+    }
+
+    /// Its place among the counters.
+    pub(crate) fn index(self) -> usize {
+        let own = |reason: Reason| OWN.iter().position(|other| *other == reason).unwrap_or(0);
+        match self {
+            Reason::Head(error) => {
+                OWN.len()
+                    + HeadError::ALL
+                        .iter()
+                        .position(|other| *other == error)
+                        .unwrap_or(0)
+            }
+            Reason::Chunk(error) => {
+                let place = ChunkError::ALL
+                    .iter()
+                    .position(|other| *other == error)
+                    .unwrap_or(0);
+                OWN.len() + HeadError::ALL.len() + place
+            }
+            reason => own(reason),
+        }
+    }
+
+    /// The status that the client gets, if it can still be told one.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Reason::Head(error) => error.status(),
+            Reason::Chunk(_) | Reason::Path => 400,
+            Reason::SlowHead | Reason::ClientTimeout => 408,
+            Reason::ClientGone => 400,
+            Reason::NoRoute => 404,
+            Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
+            Reason::HandlerTimeout | Reason::HandlerBusy => 503,
+            Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerCut => 502,
+            Reason::ServerTimeout => 504,
+        }
+    }
+
+    /// The word in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Head(error) => error.reason(),
+            Reason::Chunk(error) => error.reason(),
+            Reason::Path => "malformed_path",
+            Reason::SlowHead => "slow_header",
+            Reason::ClientTimeout => "client_timeout",
+            Reason::ClientGone => "client_gone",
+            Reason::NoRoute => "no_route",
+            Reason::NoServer => "no_server",
+            Reason::QueueFull => "queue_full",
+            Reason::QueueTimeout => "queue_timeout",
+            Reason::Connect => "connect_failed",
+            Reason::ServerClosed => "server_closed",
+            Reason::ServerMalformed => "server_malformed",
+            Reason::ServerTimeout => "server_timeout",
+            Reason::ServerCut => "server_cut",
+            Reason::HandlerTimeout => "files_timeout",
+            Reason::HandlerBusy => "files_busy",
+        }
+    }
+}

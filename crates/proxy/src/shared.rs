@@ -1,0 +1,161 @@
+//! What all workers of a process share: the configuration, the backends' published choice, gates and counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use balance::{ServerIndex, Snapshot};
+use http_proto::Limits;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::backend::BackendShared;
+use crate::clock::Clock;
+use crate::config::{BackendIndex, Frontend, FrontendIndex, ProxyConfig};
+use crate::handler::Handler;
+use crate::log::LogSink;
+use crate::reason::Reason;
+use crate::stats::{Counter, FrontendStats, ServerStats, WorkerStats};
+
+/// Everything that the workers of one process share. Immutable but for atomics and the published snapshots.
+pub struct Shared {
+    pub(crate) config: ProxyConfig,
+    pub(crate) limits: Limits,
+    pub(crate) handlers: Vec<Arc<dyn Handler>>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) backends: Vec<BackendShared>,
+    pub(crate) clock: Clock,
+    pub(crate) log: LogSink,
+    pub(crate) observer: Option<Observer>,
+    draining: AtomicBool,
+    workers: Vec<Arc<WorkerStats>>,
+}
+
+/// Told of each request's end at a backend that observes its traffic: backend, server, whether it went well.
+pub type Observer = Box<dyn Fn(BackendIndex, ServerIndex, bool) + Send + Sync>;
+
+impl Shared {
+    /// The state for `workers` workers; `snapshots` holds each backend's first choice, in the configuration's order.
+    pub fn new(
+        config: ProxyConfig,
+        handlers: Vec<Arc<dyn Handler>>,
+        snapshots: Vec<Snapshot>,
+        workers: usize,
+        log: LogSink,
+        observer: Option<Observer>,
+    ) -> Shared {
+        let gates = config.frontends.iter().map(Gate::new).collect();
+        let backends = config
+            .backends
+            .iter()
+            .zip(snapshots)
+            .map(|(backend, snapshot)| BackendShared::new(backend, snapshot))
+            .collect();
+        let workers = (0..workers)
+            .map(|_| Arc::new(WorkerStats::new(&config)))
+            .collect();
+        Shared {
+            config,
+            limits: Limits::default(),
+            handlers,
+            gates,
+            backends,
+            clock: Clock::start(),
+            log,
+            observer,
+            draining: AtomicBool::new(false),
+            workers,
+        }
+    }
+
+    /// The state of a backend.
+    pub fn backend(&self, index: BackendIndex) -> &BackendShared {
+        &self.backends[usize::from(index.0)]
+    }
+
+    /// The connections that a frontend holds now.
+    pub fn connections(&self, index: FrontendIndex) -> u32 {
+        self.gates[usize::from(index.0)]
+            .active
+            .load(Ordering::Relaxed)
+    }
+
+    /// Each worker's counters.
+    pub fn workers(&self) -> &[Arc<WorkerStats>] {
+        &self.workers
+    }
+
+    /// From here on every answer tells its client that the connection ends.
+    pub fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn frontend(&self, index: FrontendIndex) -> &Frontend {
+        &self.config.frontends[usize::from(index.0)]
+    }
+}
+
+impl WorkerStats {
+    fn new(config: &ProxyConfig) -> WorkerStats {
+        WorkerStats {
+            frontends: config
+                .frontends
+                .iter()
+                .map(|_| FrontendStats::default())
+                .collect(),
+            backends: config
+                .backends
+                .iter()
+                .map(|_| ServerStats::default())
+                .collect(),
+            servers: config
+                .backends
+                .iter()
+                .map(|backend| {
+                    backend
+                        .servers
+                        .iter()
+                        .map(|_| ServerStats::default())
+                        .collect()
+                })
+                .collect(),
+            reasons: Reason::all().map(|_| Counter::default()).collect(),
+            log_lost: Counter::default(),
+        }
+    }
+}
+
+/// Lets in as many clients of a frontend as it may hold.
+pub(crate) struct Gate {
+    room: Semaphore,
+    active: AtomicU32,
+}
+
+impl Gate {
+    fn new(frontend: &Frontend) -> Gate {
+        let room = frontend
+            .max_connections
+            .map_or(Semaphore::MAX_PERMITS, |most| most as usize);
+        Gate {
+            room: Semaphore::new(room),
+            active: AtomicU32::new(0),
+        }
+    }
+
+    /// Waits for room. The room is taken until [`Gate::leave`], or given back by dropping the permit unused.
+    pub(crate) async fn room(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.acquire().await.ok()
+    }
+
+    pub(crate) fn enter(&self, permit: SemaphorePermit<'_>) {
+        permit.forget();
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+        self.room.add_permits(1);
+    }
+}

@@ -1,0 +1,121 @@
+//! Counters that workers write without a lock, and that a scrape sums.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use units::latency::{BOUNDS_MICROS, bucket_of};
+
+/// A number that one thread adds to and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the worker that owns the counter may call this.
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(more),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The number now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How many durations fell below each of [`BOUNDS_MICROS`], and above the last.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// One a bound, and one for what is longer than the last.
+    pub buckets: [Counter; BOUNDS_MICROS.len() + 1],
+    /// All durations together, in microseconds.
+    pub sum_micros: Counter,
+}
+
+impl Histogram {
+    pub(crate) fn record(&self, duration: Duration) {
+        self.buckets[bucket_of(duration)].add(1);
+        self.sum_micros
+            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Answers by the first digit of their status; the sixth counts requests that ended without one.
+#[derive(Debug, Default)]
+pub struct Classes(pub [Counter; 6]);
+
+impl Classes {
+    pub(crate) fn record(&self, status: u16) {
+        let class = match status {
+            100..600 => usize::from(status / 100) - 1,
+            _ => 5,
+        };
+        self.0[class].add(1);
+    }
+}
+
+/// What one worker counted of one frontend.
+#[derive(Debug, Default)]
+pub struct FrontendStats {
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Requests begun (TCP mode: connections).
+    pub requests: Counter,
+    /// Answers by class.
+    pub answers: Classes,
+    /// Bytes from clients.
+    pub bytes_in: Counter,
+    /// Bytes to clients.
+    pub bytes_out: Counter,
+    /// From a request's first byte to its answer's last.
+    pub total: Histogram,
+}
+
+/// What one worker counted of one backend or of one server.
+#[derive(Debug, Default)]
+pub struct ServerStats {
+    /// Requests sent (TCP mode: connections).
+    pub requests: Counter,
+    /// Answers by class.
+    pub answers: Classes,
+    /// Bytes to servers.
+    pub bytes_in: Counter,
+    /// Bytes from servers.
+    pub bytes_out: Counter,
+    /// Connections that could not be made.
+    pub connect_errors: Counter,
+    /// Answers that were malformed, late or cut off.
+    pub response_errors: Counter,
+    /// Requests sent again.
+    pub retries: Counter,
+    /// Requests sent again to another server.
+    pub redispatches: Counter,
+    /// Connections made.
+    pub opened: Counter,
+    /// Requests sent on a connection that had served before.
+    pub reused: Counter,
+    /// Requests that the client gave up.
+    pub aborted: Counter,
+    /// From a request's last byte sent to its answer's head.
+    pub first_byte: Histogram,
+    /// From a request's first byte to its answer's last.
+    pub total: Histogram,
+    /// Time in the queue, in microseconds, of all requests together.
+    pub queued_micros: Counter,
+}
+
+/// Everything one worker counts.
+#[derive(Debug)]
+pub struct WorkerStats {
+    /// In step with the configuration's frontends.
+    pub frontends: Vec<FrontendStats>,
+    /// In step with the configuration's backends.
+    pub backends: Vec<ServerStats>,
+    /// In step with each backend's servers.
+    pub servers: Vec<Vec<ServerStats>>,
+    /// Why requests were refused or ended early, in step with [`crate::Reason::all`].
+    pub reasons: Vec<Counter>,
+    /// Lines of the access log that were dropped because nobody took them.
+    pub log_lost: Counter,
+}
