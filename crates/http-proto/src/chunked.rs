@@ -341,3 +341,6 @@ pub fn write_chunk_head(out: &mut Vec<u8>, len: u64) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

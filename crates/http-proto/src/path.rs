@@ -60,9 +60,14 @@ fn is_resolved(path: &[u8]) -> bool {
     if path.first() != Some(&b'/') || path.contains(&0) || memchr::memchr(b'%', path).is_some() {
         return false;
     }
-    memchr::memchr_iter(b'/', path).all(|slash| match path[slash + 1..] {
-        [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => false,
-        _ => true,
+    memchr::memchr_iter(b'/', path).all(|slash| {
+        let segment = &path[slash + 1..];
+        let dots = segment.iter().take_while(|&&byte| byte == b'.').count();
+        match segment.get(dots) {
+            Some(b'/') => dots > 2,
+            Some(_) => true,
+            None => dots == 0 || dots > 2,
+        }
     })
 }
 

@@ -239,3 +239,6 @@ fn fault(
         _ => field_fault(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,3 +93,6 @@ fn fault(bytes: &[u8], error: httparse::Error) -> HeadError {
         _ => field_fault(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

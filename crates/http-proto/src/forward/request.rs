@@ -134,8 +134,10 @@ fn write_x_forwarded(
         write_address(out, client);
         out.extend_from_slice(b"\r\n");
     }
-    let is_wanted =
-        |name: &str| !(trusted && head.fields.value(name).is_some()) && !is_replaced(forward, name);
+    let is_wanted = |name: &str| {
+        let kept = trusted && head.fields.value(name).is_some();
+        !kept && !is_replaced(forward, name)
+    };
     if is_wanted("x-forwarded-proto") {
         write_line(out, "X-Forwarded-Proto", &[forward.scheme.as_bytes()]);
     }
