@@ -160,13 +160,10 @@ impl Case {
                 }
                 Case::Tcp200 => add("", Service::Tcp { upstream }),
                 Case::Bulk10m if program.kind == Kind::Haproxy => {
-                    add(
-                        ", spliced through 1 MiB",
-                        Service::SplicingProxy { upstream },
-                    );
+                    add(", spliced through 1 MiB", Service::BulkProxy { upstream });
                     add(", as it comes", Service::Proxy { upstream });
                 }
-                Case::Bulk10m => add("", Service::Proxy { upstream }),
+                Case::Bulk10m => add("", Service::BulkProxy { upstream }),
                 Case::Files200 | Case::Files64k | Case::Files100m => add(
                     "",
                     Service::Files {

@@ -14,8 +14,8 @@ use crate::program::{Kind, Program};
 pub(crate) enum Service {
     /// Relay requests to this port.
     Proxy { upstream: u16 },
-    /// The same with `option splice-response` and pipes of 1 MiB, for HAProxy.
-    SplicingProxy { upstream: u16 },
+    /// The same, set up for large bodies: HAProxy splices through pipes of 1 MiB, nginx has buffers of 256 KiB.
+    BulkProxy { upstream: u16 },
     /// Relay bytes to this port.
     Tcp { upstream: u16 },
     /// Serve this folder.
@@ -76,7 +76,7 @@ fn perron(service: &Service, port: u16) -> String {
         "\n[frontend.f]\nbind = \"127.0.0.1:{port}\"\nlog = \"off\"\n"
     );
     match service {
-        Service::Proxy { upstream } | Service::SplicingProxy { upstream } => {
+        Service::Proxy { upstream } | Service::BulkProxy { upstream } => {
             let _ = write!(text, "backend = \"b\"\n{}", perron_backend(*upstream));
         }
         Service::Tcp { upstream } => {
@@ -112,20 +112,20 @@ fn haproxy(service: &Service, port: u16) -> String {
         "http"
     };
     let mut text = String::from("global\n    nbthread 1\n    maxconn 4000\n");
-    if matches!(service, Service::SplicingProxy { .. }) {
+    if matches!(service, Service::BulkProxy { .. }) {
         text += "    tune.pipesize 1048576\n";
     }
     let _ = write!(
         text,
         "defaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n"
     );
-    if matches!(service, Service::SplicingProxy { .. }) {
+    if matches!(service, Service::BulkProxy { .. }) {
         text += "    option splice-response\n";
     }
     let _ = write!(text, "frontend f\n    bind 127.0.0.1:{port}\n");
     match service {
         Service::Proxy { upstream }
-        | Service::SplicingProxy { upstream }
+        | Service::BulkProxy { upstream }
         | Service::Tcp { upstream } => {
             let _ = write!(
                 text,
@@ -171,8 +171,12 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
             folder.display()
         );
     }
+    if matches!(service, Service::BulkProxy { .. }) {
+        text +=
+            "  proxy_buffer_size 256k;\n  proxy_buffers 8 256k;\n  proxy_busy_buffers_size 512k;\n";
+    }
     match service {
-        Service::Proxy { upstream } | Service::SplicingProxy { upstream } => {
+        Service::Proxy { upstream } | Service::BulkProxy { upstream } => {
             // Kept server connections need HTTP/1.1 and no Connection field; a body never goes to the disk.
             let _ = write!(
                 text,
