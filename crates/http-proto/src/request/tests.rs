@@ -467,6 +467,8 @@ proptest! {
         let end = (bytes.len() as f64 * cut) as usize;
         match (outcome(&bytes[..end]), whole) {
             (Ok(None), _) => {}
+            // The reason may differ: where a line goes on decides what is wrong with it.
+            (Err(_), Err(_)) => {}
             (beginning, whole) => prop_assert_eq!(beginning, whole),
         }
     }
