@@ -1,7 +1,28 @@
 //! Serves files from a tree, and says whether the tree can be read.
 //!
 //! It parses no request and owns no connection: the caller gives a request's head, and sends what comes back.
+//! It keeps nothing of any file: what has changed on disk is served changed at the next request.
+//!
+//! A worker that must never wait asks [`Files::answer`] without blocking first; what could wait for a disk or for
+//! another machine comes back as [`WouldBlock`], to be asked again from a thread that may hang.
 
+mod answer;
 mod config;
+mod failure;
+mod files;
+mod health;
+#[cfg(test)]
+mod hung;
+mod listing;
+mod media;
+mod negotiate;
+mod respond;
+mod span;
+mod tree;
+mod url;
 
+pub use answer::{Body, FileAnswer, Part};
 pub use config::{FilesConfig, HealthConfig};
+pub use files::{FileRequest, Files, FilesError, WouldBlock};
+pub use health::{Health, Step, Verdict};
+pub use span::{FileSpan, Storage, is_resident, preread, read};

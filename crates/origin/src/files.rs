@@ -1,0 +1,272 @@
+//! From a request to the file or folder that it is about.
+
+use crate::answer::FileAnswer;
+use crate::config::FilesConfig;
+use crate::failure::Failure;
+use crate::listing::{Listing, Order, html, json};
+use crate::media::media_type;
+use crate::negotiate::{self, Coding};
+use crate::respond::{self, Chosen};
+use crate::tree::{self, Opened, Root};
+use arc_swap::ArcSwapOption;
+use http_proto::RequestHead;
+use rustix::fs::FileType;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Attempts to read a small file whole while somebody cuts it.
+const ATTEMPTS_MAX: usize = 4;
+
+/// A tree of files, ready to be served.
+pub struct Files {
+    config: FilesConfig,
+    /// Begins and ends with a slash.
+    prefix: Vec<u8>,
+    root: ArcSwapOption<Root>,
+}
+
+/// Why a tree of files cannot be served at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// Without it no path is safe against symbolic links.
+    #[error(
+        "the system call openat2 is needed to serve files safely (Linux 5.6 or newer, and no filter that forbids it)"
+    )]
+    Openat2(#[source] std::io::Error),
+    /// A prefix is the beginning of a request's path.
+    #[error("the prefix `{0}` to take off does not begin with a slash")]
+    Prefix(String),
+}
+
+/// It cannot be answered without waiting: nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WouldBlock;
+
+/// A request for a file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileRequest<'r> {
+    /// The request's head.
+    pub head: &'r RequestHead<'r>,
+    /// Its path: decoded, absolute, without `.`, `..` and empty segments; an encoded slash is still `%2F`.
+    pub path: &'r [u8],
+    /// What follows the question mark.
+    pub query: Option<&'r str>,
+    /// The value of the answer's Date field; none is sent if it is empty.
+    pub date: &'r [u8],
+    /// Field lines to put into the answer, each with its line end, such as `Connection: close`; or nothing.
+    pub connection: &'r [u8],
+}
+
+impl Files {
+    /// Prepares to serve a tree. The tree itself is not touched before the first request: it may be missing, or hang.
+    pub fn open(config: FilesConfig) -> Result<Files, FilesError> {
+        tree::probe_openat2().map_err(|error| FilesError::Openat2(error.into()))?;
+        if !config.strip_prefix.starts_with('/') {
+            return Err(FilesError::Prefix(config.strip_prefix));
+        }
+        let mut prefix = config.strip_prefix.clone().into_bytes();
+        if !prefix.ends_with(b"/") {
+            prefix.push(b'/');
+        }
+        Ok(Files {
+            config,
+            prefix,
+            root: ArcSwapOption::empty(),
+        })
+    }
+
+    /// Appends the answer's head, and its body if it is small, to `out`; returns what is to be sent after that.
+    ///
+    /// With `blocking` it may wait for disks and other machines without end, so give it a thread that is allowed to
+    /// hang. Without, it never waits: what it cannot do at once is [`WouldBlock`], with `out` as it was.
+    pub fn answer(
+        &self,
+        request: &FileRequest<'_>,
+        blocking: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<FileAnswer, WouldBlock> {
+        let before = out.len();
+        for _ in 0..ATTEMPTS_MAX {
+            let failure = match self.attempt(request, blocking, out) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            out.truncate(before);
+            match failure {
+                Failure::Wait => return Err(WouldBlock),
+                Failure::Stale => self.root.store(None),
+                Failure::Changed => {}
+                failure => return Ok(respond::error(request, failure.status(), out)),
+            }
+        }
+        Ok(respond::error(request, 503, out))
+    }
+
+    /// Appends the answer for when the thread that was to wait has not come back in time: 503.
+    pub fn answer_late(&self, request: &FileRequest<'_>, out: &mut Vec<u8>) -> FileAnswer {
+        respond::error(request, 503, out)
+    }
+
+    /// How long a thread that may wait is to be given before [`Files::answer_late`].
+    pub fn timeout(&self) -> Duration {
+        self.config.timeout
+    }
+
+    fn attempt(
+        &self,
+        request: &FileRequest<'_>,
+        blocking: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<FileAnswer, Failure> {
+        if !matches!(request.head.method, "GET" | "HEAD") {
+            return Ok(respond::error(request, 405, out));
+        }
+        let firmware = negotiate::is_firmware(request.head.fields);
+        let attempt = Attempt {
+            files: self,
+            request,
+            blocking,
+            firmware,
+        };
+        let Some(path) = request.path.strip_prefix(&self.prefix[..]) else {
+            if self.prefix.strip_suffix(b"/") != Some(request.path) {
+                return Err(Failure::Missing);
+            }
+            if firmware {
+                let root = self.root(blocking)?;
+                return attempt.folder(b"", &root, out);
+            }
+            return Ok(respond::redirect_to_folder(request, out));
+        };
+        let root = self.root(blocking)?;
+        if path.is_empty() || path.ends_with(b"/") {
+            return attempt.folder(path, &root, out);
+        }
+        let opened = root.open_beneath(path, blocking)?;
+        match opened.kind {
+            FileType::RegularFile => attempt.file(path, opened, &root, out),
+            FileType::Directory if firmware => attempt.folder(&[path, b"/"].concat(), &root, out),
+            FileType::Directory => Ok(respond::redirect_to_folder(request, out)),
+            _ => Err(Failure::Missing),
+        }
+    }
+
+    fn root(&self, blocking: bool) -> Result<Arc<Root>, Failure> {
+        if let Some(root) = self.root.load_full().filter(|root| root.is_current()) {
+            return Ok(root);
+        }
+        if !blocking {
+            return Err(Failure::Wait);
+        }
+        // A root that is missing is an outage, not a missing file.
+        let root = Root::open(&self.config.root, self.config.symlinks)
+            .map_err(|_| Failure::Unavailable)?;
+        let root = Arc::new(root);
+        self.root.store(Some(Arc::clone(&root)));
+        Ok(root)
+    }
+}
+
+/// One attempt to answer one request.
+struct Attempt<'a> {
+    files: &'a Files,
+    request: &'a FileRequest<'a>,
+    blocking: bool,
+    firmware: bool,
+}
+
+impl Attempt<'_> {
+    /// Answers with a file, or with its sibling in a coding that the client prefers.
+    fn file(
+        &self,
+        path: &[u8],
+        opened: Opened,
+        root: &Root,
+        out: &mut Vec<u8>,
+    ) -> Result<FileAnswer, Failure> {
+        let media = media_type(path);
+        let varies = self.files.config.precompressed;
+        let mut chosen = Chosen {
+            opened,
+            media,
+            coding: None,
+            varies,
+        };
+        if varies && !self.firmware {
+            for coding in negotiate::codings(self.request.head.fields) {
+                if let Some(opened) =
+                    self.sibling(path, coding, chosen.opened.modified_nanos, root)?
+                {
+                    chosen = Chosen {
+                        opened,
+                        coding: Some(coding),
+                        ..chosen
+                    };
+                    break;
+                }
+            }
+        }
+        respond::send(self.request, chosen, self.blocking, out)
+    }
+
+    fn sibling(
+        &self,
+        path: &[u8],
+        coding: Coding,
+        not_before: u64,
+        root: &Root,
+    ) -> Result<Option<Opened>, Failure> {
+        let path = [path, coding.ending().as_bytes()].concat();
+        match root.open_beneath(&path, self.blocking) {
+            // One that is older was made of what the file was before.
+            Ok(opened) => Ok(Some(opened).filter(|opened| {
+                opened.kind == FileType::RegularFile && opened.modified_nanos >= not_before
+            })),
+            Err(Failure::Missing | Failure::Denied) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Answers for a folder: its index, or a listing. `path` is empty or ends with a slash.
+    fn folder(&self, path: &[u8], root: &Root, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
+        let config = &self.files.config;
+        let as_json = negotiate::wants_json(self.request.head.fields, self.request.query);
+        if !(config.listing && as_json) {
+            for name in &config.index {
+                let path = [path, name.as_bytes()].concat();
+                match root.open_beneath(&path, self.blocking) {
+                    Ok(opened) if opened.kind == FileType::RegularFile => {
+                        return self.file(&path, opened, root, out);
+                    }
+                    Ok(_) | Err(Failure::Missing) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        let folder = path.strip_suffix(b"/").unwrap_or(path);
+        if !config.listing {
+            root.locate_folder(folder, self.blocking)?;
+            return Err(Failure::Denied);
+        }
+        if !self.blocking {
+            return Err(Failure::Wait);
+        }
+        let order = Order::of(negotiate::parameter(self.request.query, "sort"));
+        let listing = Listing::read(root, folder, config.symlinks, order)?;
+        let mut page = Vec::new();
+        if as_json {
+            json::write(&listing, self.request.path, &mut page);
+        } else {
+            html::write(
+                &listing,
+                self.request.path,
+                self.files.prefix.len(),
+                &mut page,
+            );
+        }
+        Ok(respond::page(self.request, as_json, &page, out))
+    }
+}
+
+#[cfg(test)]
+mod tests;
