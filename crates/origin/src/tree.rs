@@ -82,7 +82,12 @@ impl Root {
         } else if self.storage == Storage::Remote {
             return Err(Failure::Wait);
         } else {
-            let cached = self.resolve_flags() | ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
+            // Nothing in memory waits; but tmpfs caches no name that is missing, so RESOLVE_CACHED would never say so.
+            let cached = match self.storage {
+                Storage::Memory => ResolveFlags::empty(),
+                _ => ResolveFlags::CACHED,
+            };
+            let cached = self.resolve_flags() | cached | ResolveFlags::NO_XDEV;
             let file = self
                 .open_with(path, flags, cached)
                 .map_err(Failure::from_cached)?;
