@@ -1,0 +1,320 @@
+//! What is known of the running service: the answer of `/api/v1/status` and of `perron status --json`.
+//!
+//! Field names are stable: they may be added, never renamed. Counters run from the process's start;
+//! whoever wants a rate takes two answers and divides by the difference of their `taken_unix_ms`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use units::latency::BOUNDS_MICROS;
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// How many configurations this service has had; 1 until the first reload.
+    pub generation: u64,
+    /// The process that carries the traffic.
+    pub pid: u32,
+    /// When that process started, in seconds since 1970.
+    pub started_unix: u64,
+    /// How long it has run, in seconds.
+    pub uptime_s: u64,
+    /// When these numbers were taken, in milliseconds since 1970.
+    pub taken_unix_ms: u64,
+    /// The upper bounds of every [`Histogram`] here, in microseconds.
+    pub latency_bounds_us: Vec<u64>,
+    /// In the order of the configuration.
+    pub frontends: Vec<Frontend>,
+    /// In the order of the configuration.
+    pub backends: Vec<Backend>,
+    /// Requests and connections refused or ended early, by reason, over all frontends.
+    pub reasons: BTreeMap<String, u64>,
+    /// What the process uses.
+    pub process: ProcessStats,
+}
+
+/// What the process uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStats {
+    /// Worker threads.
+    pub workers: u64,
+    /// Memory in use, in bytes.
+    pub rss_bytes: u64,
+    /// Address space, in bytes.
+    pub virtual_bytes: u64,
+    /// File descriptors open.
+    pub open_fds: u64,
+    /// File descriptors allowed.
+    pub max_fds: u64,
+    /// Processor time, user and system, in microseconds.
+    pub cpu_us: u64,
+    /// Lines of the access log dropped because nobody took them.
+    pub log_lost: u64,
+}
+
+/// What clients reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frontend {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether requests are read.
+    pub mode: Mode,
+    /// Where it listens.
+    pub binds: Vec<String>,
+    /// Client connections open.
+    pub connections: Level,
+    /// Client connections accepted.
+    pub connections_total: u64,
+    /// New connections in the last second.
+    pub connection_rate: Rate,
+    /// Requests begun; in TCP mode, connections.
+    pub requests: u64,
+    /// Requests begun in the last second; in TCP mode, connections.
+    pub request_rate: Rate,
+    /// Answers by class.
+    pub responses: Classes,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+    /// Requests refused here, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// From a request's first byte to its answer's last.
+    pub total_time: Histogram,
+}
+
+/// Whether requests are read, or bytes relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Requests are read, routed and relayed one by one.
+    Http,
+    /// Bytes are relayed both ways, unread.
+    Tcp,
+}
+
+impl Mode {
+    /// The word in the configuration, the API and HAProxy's CSV.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Http => "http",
+            Mode::Tcp => "tcp",
+        }
+    }
+}
+
+/// A pool of servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether requests are read.
+    pub mode: Mode,
+    /// How it chooses, in the configuration's words.
+    pub algorithm: String,
+    /// Up while one of its servers takes traffic.
+    #[serde(with = "StatusWord")]
+    pub status: units::Status,
+    /// Requests waiting for a server.
+    pub queue: Level,
+    /// Time in the queue of all requests together, in microseconds.
+    pub queued_us: u64,
+    /// Requests at its servers; in TCP mode, connections.
+    pub in_flight: Level,
+    /// What went through it.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// In the order of the configuration.
+    pub servers: Vec<Server>,
+}
+
+/// One server of a backend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its name in the configuration, unique in its backend.
+    pub name: String,
+    /// Where its requests go.
+    pub address: String,
+    /// What its checks say.
+    #[serde(with = "StatusWord")]
+    pub status: units::Status,
+    /// What an administrator wants of it.
+    #[serde(with = "AdminWord")]
+    pub admin: units::AdminState,
+    /// Its share as configured or as set since.
+    pub weight: u64,
+    /// Its share now; lower than its weight during a slow start.
+    pub effective_weight: u64,
+    /// 0: serves always; n: serves when no server of a lower tier can.
+    pub tier: u8,
+    /// Requests at it; in TCP mode, connections.
+    pub in_flight: Level,
+    /// Idle connections kept to it.
+    pub idle_connections: u64,
+    /// What went through it.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// How long its status and administrative state have been what they are, in seconds.
+    pub last_change_s: u64,
+    /// The last check's answer; `null` if nothing checks it.
+    pub check: Option<Check>,
+}
+
+impl Server {
+    /// Whether it may be given new requests.
+    pub fn takes_traffic(&self) -> bool {
+        self.status == units::Status::Up
+            && self.admin == units::AdminState::Ready
+            && self.effective_weight > 0
+    }
+}
+
+/// What a server's checks found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The last answer in HAProxy's code, such as `L7OK`, `L7STS` or `L4CON`; `INI` before the first.
+    pub code: String,
+    /// The status of the last answer, if it was HTTP.
+    pub http_status: Option<u16>,
+    /// How long the last check took, in microseconds.
+    pub duration_us: u64,
+    /// Checks that failed.
+    pub failures: u64,
+    /// How often they took the server down.
+    pub downs: u64,
+    /// What the last answer said, for people.
+    pub text: String,
+}
+
+/// What went through a backend or a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Requests given to it; in TCP mode, connections.
+    pub requests: u64,
+    /// Requests given to it in the last second; in TCP mode, connections.
+    pub request_rate: Rate,
+    /// Answers by class.
+    pub responses: Classes,
+    /// Bytes to servers.
+    pub bytes_in: u64,
+    /// Bytes from servers.
+    pub bytes_out: u64,
+    /// Connections that could not be made.
+    pub connection_errors: u64,
+    /// Answers that were malformed, late or cut off.
+    pub response_errors: u64,
+    /// Requests sent again.
+    pub retries: u64,
+    /// Requests sent again to another server.
+    pub redispatches: u64,
+    /// Requests that the client gave up.
+    pub client_aborts: u64,
+    /// Connections made.
+    pub connections_opened: u64,
+    /// Requests sent on a connection that had served before.
+    pub connections_reused: u64,
+    /// From a request's last byte sent to its answer's head.
+    pub first_byte: Histogram,
+    /// From a request's first byte to its answer's last.
+    pub total_time: Histogram,
+}
+
+/// A number that rises and falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The number now.
+    pub now: u64,
+    /// The highest seen.
+    pub max: u64,
+    /// What it may not exceed; `null`: no limit.
+    pub limit: Option<u64>,
+}
+
+/// Events a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// In the last whole second.
+    pub now: u64,
+    /// The highest seen.
+    pub max: u64,
+}
+
+/// Answers by the first digit of their status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Classes {
+    /// 100 to 199.
+    #[serde(rename = "1xx")]
+    pub informational: u64,
+    /// 200 to 299.
+    #[serde(rename = "2xx")]
+    pub success: u64,
+    /// 300 to 399.
+    #[serde(rename = "3xx")]
+    pub redirection: u64,
+    /// 400 to 499.
+    #[serde(rename = "4xx")]
+    pub client_error: u64,
+    /// 500 to 599.
+    #[serde(rename = "5xx")]
+    pub server_error: u64,
+    /// Requests that ended without an answer.
+    pub other: u64,
+}
+
+impl Classes {
+    /// Each class's name, as in JSON and in metrics, and its number.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("1xx", self.informational),
+            ("2xx", self.success),
+            ("3xx", self.redirection),
+            ("4xx", self.client_error),
+            ("5xx", self.server_error),
+            ("other", self.other),
+        ]
+    }
+}
+
+/// How many durations fell in each bucket of [`units::latency::BOUNDS_MICROS`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// One count a bound and one beyond the last; not cumulative.
+    pub counts: Vec<u64>,
+    /// All durations together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Histogram {
+    /// How many durations there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+impl Default for Histogram {
+    /// One without any durations.
+    fn default() -> Histogram {
+        Histogram {
+            counts: vec![0; BOUNDS_MICROS.len() + 1],
+            sum_us: 0,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "units::Status", rename_all = "snake_case")]
+enum StatusWord {
+    Unknown,
+    Up,
+    Down,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "units::AdminState", rename_all = "snake_case")]
+pub(crate) enum AdminWord {
+    Ready,
+    Drain,
+    Maintenance,
+}

@@ -1,0 +1,444 @@
+//! A service that does not exist, at any moment of its life: for the tests and for looking at the dashboard.
+
+use std::collections::BTreeMap;
+
+use admin::model::{
+    Backend, Check, Classes, Frontend, Histogram, Level, Mode, ProcessStats, Rate, Server, Status,
+    Traffic,
+};
+use units::latency::BOUNDS_MICROS;
+use units::{AdminState, Status as Health};
+
+const STARTED: u64 = 1_790_000_000;
+
+/// The service after `seconds` of its life.
+pub(crate) fn status(seconds: f64) -> Status {
+    let api = api(seconds);
+    let files = files(seconds);
+    let database = database(seconds);
+    let uploads = uploads(seconds);
+    Status {
+        version: "0.1.0".into(),
+        generation: 3,
+        pid: 4242,
+        started_unix: STARTED,
+        uptime_s: seconds as u64,
+        taken_unix_ms: STARTED * 1000 + (seconds * 1000.0) as u64,
+        latency_bounds_us: BOUNDS_MICROS.to_vec(),
+        frontends: vec![
+            frontend(
+                "web",
+                Mode::Http,
+                &["*:80", "[::]:80"],
+                &[&api, &files, &uploads],
+            ),
+            frontend("galera", Mode::Tcp, &["172.16.9.200:3306"], &[&database]),
+        ],
+        backends: vec![api, files, uploads, database],
+        reasons: BTreeMap::from([("header_too_large".into(), 7), ("server_silent".into(), 31)]),
+        process: ProcessStats {
+            workers: 2,
+            rss_bytes: 38_400_000,
+            virtual_bytes: 410_000_000,
+            open_fds: 412,
+            max_fds: 65_536,
+            cpu_us: (seconds * 612_345.0) as u64,
+            log_lost: 0,
+        },
+    }
+}
+
+fn frontend(name: &str, mode: Mode, binds: &[&str], backends: &[&Backend]) -> Frontend {
+    let sum = |number: fn(&Traffic) -> u64| {
+        backends
+            .iter()
+            .map(|backend| number(&backend.traffic))
+            .sum()
+    };
+    let classes =
+        |number: fn(&Classes) -> u64| backends.iter().map(|b| number(&b.traffic.responses)).sum();
+    let requests = sum(|traffic| traffic.requests);
+    let rate = Rate {
+        now: sum(|traffic| traffic.request_rate.now),
+        max: sum(|traffic| traffic.request_rate.max),
+    };
+    let http = mode == Mode::Http;
+    let mut total_time = Histogram::default();
+    for backend in backends {
+        total_time.sum_us += backend.traffic.total_time.sum_us;
+        for (to, from) in total_time
+            .counts
+            .iter_mut()
+            .zip(&backend.traffic.total_time.counts)
+        {
+            *to += from;
+        }
+    }
+    let refused: &[(&str, u64)] = if http {
+        &[("header_too_large", 7), ("malformed", 19)]
+    } else {
+        &[]
+    };
+    Frontend {
+        name: name.into(),
+        mode,
+        binds: binds.iter().map(|bind| bind.to_string()).collect(),
+        connections: Level {
+            now: 218,
+            max: 1_904,
+            limit: Some(10_000),
+        },
+        connections_total: if http { requests / 12 } else { requests },
+        connection_rate: if http {
+            Rate {
+                now: rate.now / 12,
+                max: rate.max / 12,
+            }
+        } else {
+            rate
+        },
+        requests,
+        request_rate: rate,
+        responses: Classes {
+            informational: 0,
+            success: classes(|c| c.success),
+            redirection: classes(|c| c.redirection),
+            client_error: classes(|c| c.client_error),
+            server_error: classes(|c| c.server_error),
+            other: 0,
+        },
+        bytes_in: sum(|traffic| traffic.bytes_in),
+        bytes_out: sum(|traffic| traffic.bytes_out),
+        refused: refused
+            .iter()
+            .map(|&(reason, count)| (reason.to_owned(), count))
+            .collect(),
+        total_time,
+    }
+}
+
+fn api(seconds: f64) -> Backend {
+    let servers = vec![
+        server(
+            "9lpo134",
+            "172.16.9.134:80",
+            traffic(seconds, 410.0, 0.0, 3_200.0, 1_800),
+        ),
+        server(
+            "9lpo135",
+            "172.16.9.135:80",
+            traffic(seconds, 395.0, 0.7, 3_200.0, 2_100),
+        ),
+        Server {
+            status: Health::Down,
+            check: Some(Check {
+                code: "L7STS".into(),
+                http_status: Some(503),
+                duration_us: 1_840,
+                failures: 29,
+                downs: 2,
+                text: "503 Service Unavailable, \"draining\"".into(),
+            }),
+            last_change_s: 154,
+            in_flight: Level {
+                now: 0,
+                max: 61,
+                limit: Some(64),
+            },
+            ..server(
+                "9lpo192",
+                "172.16.9.192:80",
+                traffic(0.0, 402.0, 1.1, 3_200.0, 1_900),
+            )
+        },
+        Server {
+            tier: 1,
+            ..server("standby", "172.16.9.240:80", traffic(0.0, 0.0, 0.0, 0.0, 0))
+        },
+    ];
+    backend(
+        "api",
+        Mode::Http,
+        "round-robin",
+        servers,
+        Level {
+            now: 3,
+            max: 88,
+            limit: Some(256),
+        },
+    )
+}
+
+fn files(seconds: f64) -> Backend {
+    let servers = vec![
+        server(
+            "store-a",
+            "10.4.0.11:8080",
+            traffic(seconds, 64.0, 0.2, 2_600_000.0, 40_000),
+        ),
+        Server {
+            effective_weight: 3,
+            weight: 10,
+            last_change_s: 14,
+            ..server(
+                "store-b",
+                "10.4.0.12:8080",
+                traffic(seconds, 21.0, 0.9, 2_400_000.0, 52_000),
+            )
+        },
+        Server {
+            admin: AdminState::Drain,
+            in_flight: Level {
+                now: 2,
+                max: 40,
+                limit: Some(64),
+            },
+            last_change_s: 3_900,
+            ..server(
+                "store-c",
+                "10.4.0.13:8080",
+                traffic(seconds, 1.5, 0.4, 2_600_000.0, 43_000),
+            )
+        },
+        Server {
+            admin: AdminState::Maintenance,
+            last_change_s: 200_000,
+            ..server(
+                "store-d",
+                "unix:/run/store.sock",
+                traffic(0.0, 0.0, 0.0, 0.0, 0),
+            )
+        },
+    ];
+    backend(
+        "files",
+        Mode::Http,
+        "least-connections",
+        servers,
+        Level::default(),
+    )
+}
+
+fn uploads(_: f64) -> Backend {
+    let down = |name: &str, address: &str| Server {
+        status: Health::Down,
+        check: Some(Check {
+            code: "L4CON".into(),
+            http_status: None,
+            duration_us: 310,
+            failures: 77,
+            downs: 1,
+            text: "connection refused".into(),
+        }),
+        last_change_s: 75,
+        in_flight: Level {
+            now: 0,
+            max: 9,
+            limit: None,
+        },
+        ..server(name, address, traffic(0.0, 0.0, 0.0, 0.0, 0))
+    };
+    let servers = vec![
+        down("in-1", "10.4.1.1:9000"),
+        down("<b>in-2</b>", "10.4.1.2:9000"),
+    ];
+    backend(
+        "uploads",
+        Mode::Http,
+        "source",
+        servers,
+        Level {
+            now: 12,
+            max: 12,
+            limit: Some(64),
+        },
+    )
+}
+
+fn database(seconds: f64) -> Backend {
+    let tcp = Check {
+        code: "L4OK".into(),
+        duration_us: 220,
+        ..Check::default()
+    };
+    let unknown = Check {
+        code: "INI".into(),
+        ..Check::default()
+    };
+    let servers = vec![
+        Server {
+            check: Some(tcp),
+            ..server(
+                "galera-1",
+                "172.16.9.11:3306",
+                traffic(seconds, 4.0, 0.0, 52_000.0, 900_000),
+            )
+        },
+        Server {
+            status: Health::Unknown,
+            check: Some(unknown),
+            last_change_s: 1,
+            ..server(
+                "galera-2",
+                "172.16.9.12:3306",
+                traffic(0.0, 0.0, 0.0, 0.0, 0),
+            )
+        },
+        Server {
+            check: None,
+            ..server(
+                "galera-3",
+                "172.16.9.13:3306",
+                traffic(seconds, 3.0, 0.5, 52_000.0, 950_000),
+            )
+        },
+    ];
+    backend("galera", Mode::Tcp, "first", servers, Level::default())
+}
+
+fn backend(
+    name: &str,
+    mode: Mode,
+    algorithm: &str,
+    mut servers: Vec<Server>,
+    queue: Level,
+) -> Backend {
+    let mut traffic = Traffic::default();
+    for server in &mut servers {
+        if mode == Mode::Tcp {
+            server.traffic.responses = Classes::default();
+        }
+        add(&mut traffic, &server.traffic);
+    }
+    let up = servers.iter().any(Server::takes_traffic);
+    let in_flight = servers.iter().map(|server| server.in_flight.now).sum();
+    Backend {
+        name: name.into(),
+        mode,
+        algorithm: algorithm.into(),
+        status: if up { Health::Up } else { Health::Down },
+        queued_us: queue.max * 1_200_000,
+        queue,
+        in_flight: Level {
+            now: in_flight,
+            max: in_flight + 40,
+            limit: None,
+        },
+        traffic,
+        servers,
+    }
+}
+
+fn server(name: &str, address: &str, traffic: Traffic) -> Server {
+    Server {
+        name: name.into(),
+        address: address.into(),
+        status: Health::Up,
+        admin: AdminState::Ready,
+        weight: 10,
+        effective_weight: 10,
+        tier: 0,
+        in_flight: Level {
+            now: traffic.request_rate.now / 20,
+            max: 58,
+            limit: Some(64),
+        },
+        idle_connections: traffic.request_rate.now / 40,
+        traffic,
+        last_change_s: 86_400 * 3 + 7_000,
+        check: Some(Check {
+            code: "L7OK".into(),
+            http_status: Some(200),
+            duration_us: 2_400,
+            failures: 4,
+            downs: 1,
+            text: "200 OK".into(),
+        }),
+    }
+}
+
+/// Traffic that has waved around `rate` requests a second for so many `seconds`.
+fn traffic(seconds: f64, rate: f64, phase: f64, bytes: f64, typical_us: u64) -> Traffic {
+    let turns = seconds / 9.0 + phase;
+    let requests = rate * (seconds + 9.0 * 0.35 * (phase.cos() - turns.cos())).max(0.0);
+    let now = if seconds > 0.0 {
+        (rate * (1.0 + 0.35 * turns.sin())) as u64
+    } else {
+        0
+    };
+    let count = |share: f64| (requests * share) as u64;
+    Traffic {
+        requests: requests as u64,
+        request_rate: Rate { now, max: now * 2 },
+        responses: Classes {
+            informational: 0,
+            success: count(0.958),
+            redirection: count(0.021),
+            client_error: count(0.018),
+            server_error: count(0.002),
+            other: count(0.001),
+        },
+        bytes_in: count(420.0),
+        bytes_out: count(bytes),
+        connection_errors: count(0.0004),
+        response_errors: count(0.0003),
+        retries: count(0.0004),
+        redispatches: count(0.0002),
+        client_aborts: count(0.001),
+        connections_opened: count(0.08),
+        connections_reused: count(0.92),
+        first_byte: histogram(requests, typical_us),
+        total_time: histogram(requests, typical_us * 3 / 2),
+    }
+}
+
+fn histogram(requests: f64, typical_us: u64) -> Histogram {
+    let mut histogram = Histogram {
+        sum_us: (requests * typical_us as f64) as u64,
+        ..Histogram::default()
+    };
+    let middle = BOUNDS_MICROS.partition_point(|&bound| bound < typical_us);
+    for (bucket, share) in [
+        (-1, 0.2),
+        (0, 0.55),
+        (1, 0.19),
+        (2, 0.045),
+        (3, 0.012),
+        (4, 0.003),
+    ] {
+        let bucket = middle
+            .saturating_add_signed(bucket)
+            .min(BOUNDS_MICROS.len());
+        histogram.counts[bucket] += (requests * share) as u64;
+    }
+    histogram
+}
+
+fn add(to: &mut Traffic, from: &Traffic) {
+    to.requests += from.requests;
+    to.request_rate.now += from.request_rate.now;
+    to.request_rate.max += from.request_rate.max;
+    to.responses.success += from.responses.success;
+    to.responses.redirection += from.responses.redirection;
+    to.responses.client_error += from.responses.client_error;
+    to.responses.server_error += from.responses.server_error;
+    to.responses.other += from.responses.other;
+    to.bytes_in += from.bytes_in;
+    to.bytes_out += from.bytes_out;
+    to.connection_errors += from.connection_errors;
+    to.response_errors += from.response_errors;
+    to.retries += from.retries;
+    to.redispatches += from.redispatches;
+    to.client_aborts += from.client_aborts;
+    to.connections_opened += from.connections_opened;
+    to.connections_reused += from.connections_reused;
+    for (to, from) in [
+        (&mut to.first_byte, &from.first_byte),
+        (&mut to.total_time, &from.total_time),
+    ] {
+        to.sum_us += from.sum_us;
+        for (to, from) in to.counts.iter_mut().zip(&from.counts) {
+            *to += from;
+        }
+    }
+}
