@@ -92,7 +92,7 @@ fn perron(service: &Service, port: u16) -> String {
         }
         Service::Redirect => {
             let route =
-                "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { status = 302, location = ";
+                "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
             let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
         }
     }

@@ -24,12 +24,11 @@ const UNFINISHED: [(&str, &str); 6] = [
 ];
 
 /// Words that tell of the machine on which a text was written, not of the program.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 7] = [
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
     concat!("/Us", "ers/"),
     concat!("/wo", "rk/"),
-    concat!("/tmp/", "perron-"),
     concat!("static.", "crates.io"),
     concat!("artifact", "ory"),
     concat!("registry.", "npmjs"),
