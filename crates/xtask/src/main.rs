@@ -7,9 +7,7 @@ const USAGE: &str = "usage: cargo xtask tidy      check the repository's rules
        cargo xtask ratchet   lower the ratchet to the sizes that functions and files have shrunk to";
 
 fn main() -> anyhow::Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => {

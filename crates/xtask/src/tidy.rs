@@ -75,11 +75,7 @@ fn problems(tree: &Tree, workspace: &Workspace) -> Vec<Problem> {
 
 /// Adds a problem at a line of a file.
 fn complain(found: &mut Vec<Problem>, path: &str, line: usize, text: impl Into<String>) {
-    found.push(Problem {
-        path: path.to_owned(),
-        line,
-        text: text.into(),
-    });
+    found.push(Problem { path: path.to_owned(), line, text: text.into() });
 }
 
 #[cfg(test)]

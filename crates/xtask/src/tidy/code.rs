@@ -8,9 +8,7 @@ pub(super) fn blanked(text: &str) -> String {
             b'/' if bytes.get(at + 1) == Some(&b'/') => line_end(bytes, at),
             b'/' if bytes.get(at + 1) == Some(&b'*') => comment_end(bytes, at),
             b'"' => string_end(bytes, at),
-            b'r' | b'b' | b'c' if !is_word_before(bytes, at) => {
-                raw_string_end(bytes, at).unwrap_or(at + 1)
-            }
+            b'r' | b'b' | b'c' if !is_word_before(bytes, at) => raw_string_end(bytes, at).unwrap_or(at + 1),
             b'\'' => char_end(bytes, at),
             _ => at + 1,
         };
@@ -28,21 +26,15 @@ pub(super) fn blanked(text: &str) -> String {
 
 /// Where `word` stands as a word of its own, as byte offsets.
 pub(super) fn word_places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
-    text.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(move |&at| {
-            let after = text.as_bytes().get(at + word.len());
-            !is_word_before(text.as_bytes(), at) && !after.is_some_and(|&byte| is_word(byte))
-        })
+    text.match_indices(word).map(|(at, _)| at).filter(move |&at| {
+        let after = text.as_bytes().get(at + word.len());
+        !is_word_before(text.as_bytes(), at) && !after.is_some_and(|&byte| is_word(byte))
+    })
 }
 
 /// The line of a byte offset, counted from one.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at]
-        .iter()
-        .filter(|&&byte| byte == b'\n')
-        .count()
-        + 1
+    text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1
 }
 
 /// A function with a body.
@@ -61,9 +53,7 @@ pub(super) struct Function<'t> {
 
 /// Every function with a body in blanked code, inner ones too.
 pub(super) fn functions(code: &str) -> Vec<Function<'_>> {
-    word_places(code, "fn")
-        .filter_map(|at| function_at(code, at))
-        .collect()
+    word_places(code, "fn").filter_map(|at| function_at(code, at)).collect()
 }
 
 fn function_at(code: &str, at: usize) -> Option<Function<'_>> {
@@ -119,10 +109,7 @@ fn is_word_before(bytes: &[u8], at: usize) -> bool {
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..]
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .map_or(bytes.len(), |offset| at + offset)
+    bytes[at..].iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |offset| at + offset)
 }
 
 fn comment_end(bytes: &[u8], start: usize) -> usize {
@@ -161,15 +148,9 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 
 /// The end of `r"…"`, `br#"…"#`, `b"…"`, `b'…'` and the like that begin at `start`; `None` if none does.
 fn raw_string_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let prefix = bytes[start..]
-        .iter()
-        .take_while(|byte| matches!(byte, b'r' | b'b' | b'c'))
-        .count();
+    let prefix = bytes[start..].iter().take_while(|byte| matches!(byte, b'r' | b'b' | b'c')).count();
     let raw = bytes[start..start + prefix].contains(&b'r');
-    let hashes = bytes[start + prefix..]
-        .iter()
-        .take_while(|&&byte| byte == b'#')
-        .count();
+    let hashes = bytes[start + prefix..].iter().take_while(|&&byte| byte == b'#').count();
     let quote = start + prefix + hashes;
     match bytes.get(quote) {
         Some(b'"') if raw => {
@@ -198,11 +179,7 @@ fn char_end(bytes: &[u8], start: usize) -> usize {
         Some(byte) if *byte >= 0xc0 => 2,
         _ => 1,
     };
-    if inside.get(width) == Some(&b'\'') {
-        start + 1 + width + 1
-    } else {
-        start + 1
-    }
+    if inside.get(width) == Some(&b'\'') { start + 1 + width + 1 } else { start + 1 }
 }
 
 #[cfg(test)]
@@ -223,23 +200,16 @@ mod tests {
 
     #[test]
     fn functions_are_measured_from_their_name_to_their_last_brace() {
-        let code = blanked(
-            "pub fn a(x: [u8; 2]) -> u8 {\n  fn b() {}\n  1 // }\n}\ntrait T { fn c(); }\nlet d: fn() = a;",
-        );
+        let code =
+            blanked("pub fn a(x: [u8; 2]) -> u8 {\n  fn b() {}\n  1 // }\n}\ntrait T { fn c(); }\nlet d: fn() = a;");
         let found = functions(&code);
-        let measured: Vec<_> = found
-            .iter()
-            .map(|f| (f.name, f.line, f.lines, f.public))
-            .collect();
+        let measured: Vec<_> = found.iter().map(|f| (f.name, f.line, f.lines, f.public)).collect();
         assert_eq!(measured, [("a", 1, 4, true), ("b", 2, 1, false)]);
         assert_eq!(found[0].signature.trim(), "(x: [u8; 2]) -> u8");
     }
 
     #[test]
     fn words_are_whole() {
-        assert_eq!(
-            word_places("unsafe unsafe_code an_unsafe unsafe{", "unsafe").collect::<Vec<_>>(),
-            [0, 29]
-        );
+        assert_eq!(word_places("unsafe unsafe_code an_unsafe unsafe{", "unsafe").collect::<Vec<_>>(), [0, 29]);
     }
 }

@@ -9,18 +9,8 @@ use anyhow::{Context, bail};
 use super::{Problem, Tree, complain};
 
 /// What a pure crate's dependencies must not bring in, however far down.
-const IMPURE: [&str; 10] = [
-    "tokio",
-    "mio",
-    "libc",
-    "nix",
-    "rustix",
-    "socket2",
-    "rand",
-    "getrandom",
-    "async-std",
-    "polling",
-];
+const IMPURE: [&str; 10] =
+    ["tokio", "mio", "libc", "nix", "rustix", "socket2", "rand", "getrandom", "async-std", "polling"];
 
 /// The platform whose dependencies count.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -143,43 +133,26 @@ impl Workspace {
     pub fn read(root: &Path) -> anyhow::Result<Workspace> {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let output = Command::new(cargo)
-            .args([
-                "metadata",
-                "--format-version",
-                "1",
-                "--filter-platform",
-                PLATFORM,
-            ])
+            .args(["metadata", "--format-version", "1", "--filter-platform", PLATFORM])
             .current_dir(root)
             .output()
             .context("cargo metadata")?;
         if !output.status.success() {
-            bail!(
-                "cargo metadata: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let metadata: metadata::Metadata =
-            serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+        let metadata: metadata::Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
         Ok(metadata.into_workspace())
     }
 
     fn row(&self, name: &str) -> Option<Option<Row>> {
-        self.crates
-            .iter()
-            .find(|known| known.name == name)
-            .map(|known| known.row)
+        self.crates.iter().find(|known| known.name == name).map(|known| known.row)
     }
 }
 
 /// Rows, arrows, dependencies and the manifests' common parts.
 pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
     let banned = banned_packages(tree);
-    for name in workspace
-        .packages
-        .iter()
-        .filter(|&name| banned.contains(name))
-    {
+    for name in workspace.packages.iter().filter(|&name| banned.contains(name)) {
         complain(
             found,
             "deny.toml",
@@ -190,53 +163,27 @@ pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>
     for known in &workspace.crates {
         let manifest = format!("{}/Cargo.toml", known.folder);
         let Some(row) = known.row else {
-            complain(
-                found,
-                &manifest,
-                0,
-                "say its row: [package.metadata.perron] row = \"…\"",
-            );
+            complain(found, &manifest, 0, "say its row: [package.metadata.perron] row = \"…\"");
             continue;
         };
         if known.folder != format!("crates/{}", known.name) {
-            complain(
-                found,
-                &manifest,
-                0,
-                format!("its folder should be crates/{}", known.name),
-            );
+            complain(found, &manifest, 0, format!("its folder should be crates/{}", known.name));
         }
         arrows(workspace, known, row, &manifest, found);
-        let lints = tree
-            .text(&manifest)
-            .and_then(|text| text.parse::<toml::Table>().ok())
-            .is_some_and(|table| {
-                table.get("lints").and_then(|lints| lints.get("workspace"))
-                    == Some(&toml::Value::Boolean(true))
-            });
+        let lints = tree.text(&manifest).and_then(|text| text.parse::<toml::Table>().ok()).is_some_and(|table| {
+            table.get("lints").and_then(|lints| lints.get("workspace")) == Some(&toml::Value::Boolean(true))
+        });
         if !lints {
-            complain(
-                found,
-                &manifest,
-                0,
-                "take the workspace's lints: [lints] workspace = true",
-            );
+            complain(found, &manifest, 0, "take the workspace's lints: [lints] workspace = true");
         }
     }
     same_clippy_everywhere(tree, workspace, found);
 }
 
-fn arrows(
-    workspace: &Workspace,
-    known: &Crate,
-    row: Row,
-    manifest: &str,
-    found: &mut Vec<Problem>,
-) {
-    for (imports, allowed) in [
-        (&known.imports, Row::may_import as fn(Row, Row) -> bool),
-        (&known.test_imports, Row::tests_may_import),
-    ] {
+fn arrows(workspace: &Workspace, known: &Crate, row: Row, manifest: &str, found: &mut Vec<Problem>) {
+    for (imports, allowed) in
+        [(&known.imports, Row::may_import as fn(Row, Row) -> bool), (&known.test_imports, Row::tests_may_import)]
+    {
         for import in imports {
             if let Some(Some(other)) = workspace.row(import)
                 && !allowed(row, other)
@@ -258,19 +205,12 @@ fn arrows(
         complain(found, manifest, 0, "row 0 depends on nothing but std");
     }
     if row.is_pure() {
-        for import in known
-            .closure
-            .iter()
-            .filter(|&import| IMPURE.contains(&import.as_str()))
-        {
+        for import in known.closure.iter().filter(|&import| IMPURE.contains(&import.as_str())) {
             complain(
                 found,
                 manifest,
                 0,
-                format!(
-                    "a pure crate depends on `{import}`: see `cargo tree -p {} -i {import}`",
-                    known.name
-                ),
+                format!("a pure crate depends on `{import}`: see `cargo tree -p {} -i {import}`", known.name),
             );
         }
     }
@@ -279,27 +219,13 @@ fn arrows(
 /// A crate's clippy.toml replaces the root's and does not merge with it, so each pure crate carries the same one.
 fn same_clippy_everywhere(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
     let mut first: Option<(&str, &str)> = None;
-    for known in workspace
-        .crates
-        .iter()
-        .filter(|known| known.row.is_some_and(Row::is_pure))
-    {
+    for known in workspace.crates.iter().filter(|known| known.row.is_some_and(Row::is_pure)) {
         let path = format!("{}/clippy.toml", known.folder);
         match (tree.text(&path), first) {
-            (None, _) => complain(
-                found,
-                &path,
-                0,
-                "every pure crate carries the common clippy.toml: copy another's",
-            ),
+            (None, _) => complain(found, &path, 0, "every pure crate carries the common clippy.toml: copy another's"),
             (Some(text), None) => first = Some((&known.folder, text)),
             (Some(text), Some((folder, common))) if text != common => {
-                complain(
-                    found,
-                    &path,
-                    0,
-                    format!("it must be the same as {folder}/clippy.toml"),
-                );
+                complain(found, &path, 0, format!("it must be the same as {folder}/clippy.toml"));
             }
             (Some(_), Some(_)) => {}
         }
@@ -307,20 +233,8 @@ fn same_clippy_everywhere(tree: &Tree, workspace: &Workspace, found: &mut Vec<Pr
 }
 
 fn banned_packages(tree: &Tree) -> BTreeSet<String> {
-    let table = tree
-        .text("deny.toml")
-        .and_then(|text| text.parse::<toml::Table>().ok())
-        .unwrap_or_default();
-    let entries = table
-        .get("bans")
-        .and_then(|bans| bans.get("deny"))
-        .and_then(toml::Value::as_array);
-    let names = entries
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.get("name").or(entry.get("crate")));
-    names
-        .filter_map(toml::Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    let table = tree.text("deny.toml").and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let entries = table.get("bans").and_then(|bans| bans.get("deny")).and_then(toml::Value::as_array);
+    let names = entries.into_iter().flatten().filter_map(|entry| entry.get("name").or(entry.get("crate")));
+    names.filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }

@@ -18,49 +18,27 @@ pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
         };
         for (line, target) in links(text) {
             let target = beside(&path, target);
-            if tree
-                .files()
-                .all(|(known, _)| known != target && !known.starts_with(&format!("{target}/")))
-            {
-                complain(
-                    found,
-                    &path,
-                    line,
-                    format!("the link leads to {target}, which is not there"),
-                );
+            if tree.files().all(|(known, _)| known != target && !known.starts_with(&format!("{target}/"))) {
+                complain(found, &path, line, format!("the link leads to {target}, which is not there"));
             }
             ahead.push(target);
         }
     }
     for (path, _) in tree.files().filter(|(path, _)| path.starts_with("docs/")) {
         if !reached.contains(path) {
-            complain(
-                found,
-                path,
-                0,
-                "no link leads here from README.md or ARCHITECTURE.md",
-            );
+            complain(found, path, 0, "no link leads here from README.md or ARCHITECTURE.md");
         }
     }
     reasons(tree, found);
 }
 
 fn reasons(tree: &Tree, found: &mut Vec<Problem>) {
-    let manifest = tree
-        .text("Cargo.toml")
-        .and_then(|text| text.parse::<toml::Table>().ok())
-        .unwrap_or_default();
-    let listed = manifest
-        .get("workspace")
-        .and_then(|workspace| workspace.get("dependencies"));
+    let manifest = tree.text("Cargo.toml").and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let listed = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies"));
     let architecture = tree.text("ARCHITECTURE.md").unwrap_or_default();
     for (name, entry) in listed.and_then(toml::Value::as_table).into_iter().flatten() {
         let is_ours = entry.get("path").is_some();
-        if !is_ours
-            && !architecture
-                .lines()
-                .any(|line| line.starts_with(&format!("- `{name}`")))
-        {
+        if !is_ours && !architecture.lines().any(|line| line.starts_with(&format!("- `{name}`"))) {
             complain(
                 found,
                 "ARCHITECTURE.md",
@@ -80,16 +58,9 @@ fn links(text: &str) -> Vec<(usize, &str)> {
         if in_code {
             continue;
         }
-        let targets = line
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         let files = targets.map(|target| target.split('#').next().unwrap_or(target));
-        found.extend(
-            files
-                .filter(|file| !file.is_empty() && !file.contains("://"))
-                .map(|file| (index + 1, file)),
-        );
+        found.extend(files.filter(|file| !file.is_empty() && !file.contains("://")).map(|file| (index + 1, file)));
     }
     found
 }

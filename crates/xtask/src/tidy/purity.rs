@@ -27,21 +27,12 @@ const REASON_LINES: usize = 16;
 
 /// Pure rows say nothing impure; `unsafe` stands in one crate, each with its reason.
 pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
-    for known in workspace
-        .crates
-        .iter()
-        .filter(|known| known.row.is_some_and(Row::is_pure))
-    {
+    for known in workspace.crates.iter().filter(|known| known.row.is_some_and(Row::is_pure)) {
         let folder = format!("{}/src/", known.folder);
         for (path, file) in tree.sources(&folder) {
             for (word, instead) in IMPURE {
                 for at in word_places(&file.code, word) {
-                    complain(
-                        found,
-                        path,
-                        line_of(&file.code, at),
-                        format!("`{word}` in a pure crate: {instead}"),
-                    );
+                    complain(found, path, line_of(&file.code, at), format!("`{word}` in a pure crate: {instead}"));
                 }
             }
         }
@@ -51,19 +42,9 @@ pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>
         for at in word_places(&file.code, "unsafe") {
             let line = line_of(&file.code, at);
             if !path.starts_with("crates/linux/") {
-                complain(
-                    found,
-                    path,
-                    line,
-                    "only the `linux` crate holds `unsafe`: wrap it there",
-                );
+                complain(found, path, line, "only the `linux` crate holds `unsafe`: wrap it there");
             } else if !has_reason(&lines, line) {
-                complain(
-                    found,
-                    path,
-                    line,
-                    "say above it why it is sound: `// SAFETY: …`",
-                );
+                complain(found, path, line, "say above it why it is sound: `// SAFETY: …`");
             }
         }
     }
@@ -78,10 +59,7 @@ fn has_reason(lines: &[&str], line: usize) -> bool {
         }
         let text = text.trim();
         let is_remark = text.starts_with("//") || text.starts_with("#[");
-        if distance > 0
-            && !is_remark
-            && (text.is_empty() || text.ends_with(';') || text.ends_with('}'))
-        {
+        if distance > 0 && !is_remark && (text.is_empty() || text.ends_with(';') || text.ends_with('}')) {
             return false;
         }
     }

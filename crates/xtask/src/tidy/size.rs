@@ -36,23 +36,13 @@ pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
     compare(&ratchet.functions, &functions, FUNCTION_LINES_MAX, found);
     for (path, file) in tree.sources("") {
         let lines = file.text.lines().count();
-        let explained = file
-            .text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .any(|line| line.contains("long"));
-        if lines > FILE_LINES_EXPLAINED
-            && !explained
-            && !path.ends_with("tests.rs")
-            && !path.contains("/tests/")
-        {
+        let explained = file.text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("long"));
+        if lines > FILE_LINES_EXPLAINED && !explained && !path.ends_with("tests.rs") && !path.contains("/tests/") {
             complain(
                 found,
                 path,
                 0,
-                format!(
-                    "{lines} lines: split it, or say in its module documentation why it is long"
-                ),
+                format!("{lines} lines: split it, or say in its module documentation why it is long"),
             );
         }
     }
@@ -64,10 +54,9 @@ pub(super) fn lowered(tree: &Tree) -> String {
     let mut text = String::from(
         "# What is larger than allowed, with its lines. It may only shrink: `cargo xtask ratchet` lowers the numbers.\n",
     );
-    for (title, listed, large) in [
-        ("files", &ratchet.files, large_files(tree)),
-        ("functions", &ratchet.functions, large_functions(tree)),
-    ] {
+    for (title, listed, large) in
+        [("files", &ratchet.files, large_files(tree)), ("functions", &ratchet.functions, large_functions(tree))]
+    {
         let _ = write!(text, "\n[{title}]\n");
         for (name, limit) in listed {
             if let Some((lines, _)) = large.get(name) {
@@ -90,45 +79,26 @@ fn read_ratchet(tree: &Tree, found: &mut Vec<Problem>) -> Ratchet {
 type Large = BTreeMap<String, (usize, usize)>;
 
 fn large_files(tree: &Tree) -> Large {
-    let sizes = tree
-        .sources("")
-        .map(|(path, file)| (path.to_owned(), (file.text.lines().count(), 0)));
-    sizes
-        .filter(|(_, (lines, _))| *lines > FILE_LINES_MAX)
-        .collect()
+    let sizes = tree.sources("").map(|(path, file)| (path.to_owned(), (file.text.lines().count(), 0)));
+    sizes.filter(|(_, (lines, _))| *lines > FILE_LINES_MAX).collect()
 }
 
 fn large_functions(tree: &Tree) -> Large {
     let mut large = Large::new();
     for (path, file) in tree.sources("") {
-        for function in functions(&file.code)
-            .iter()
-            .filter(|function| function.lines > FUNCTION_LINES_MAX)
-        {
-            let size = large
-                .entry(format!("{path}::{}", function.name))
-                .or_default();
+        for function in functions(&file.code).iter().filter(|function| function.lines > FUNCTION_LINES_MAX) {
+            let size = large.entry(format!("{path}::{}", function.name)).or_default();
             *size = (*size).max((function.lines, function.line));
         }
     }
     large
 }
 
-fn compare(
-    listed: &BTreeMap<String, usize>,
-    large: &Large,
-    limit: usize,
-    found: &mut Vec<Problem>,
-) {
+fn compare(listed: &BTreeMap<String, usize>, large: &Large, limit: usize, found: &mut Vec<Problem>) {
     for (name, (lines, line)) in large {
         let path = name.split("::").next().unwrap_or(name);
         match listed.get(name) {
-            None => complain(
-                found,
-                path,
-                *line,
-                format!("{name} has {lines} lines; {limit} are allowed: split it"),
-            ),
+            None => complain(found, path, *line, format!("{name} has {lines} lines; {limit} are allowed: split it")),
             Some(before) if lines > before => {
                 complain(
                     found,
@@ -138,22 +108,12 @@ fn compare(
                 );
             }
             Some(before) if lines < before => {
-                complain(
-                    found,
-                    RATCHET,
-                    0,
-                    format!("{name} has shrunk to {lines} lines: run `cargo xtask ratchet`"),
-                );
+                complain(found, RATCHET, 0, format!("{name} has shrunk to {lines} lines: run `cargo xtask ratchet`"));
             }
             Some(_) => {}
         }
     }
     for name in listed.keys().filter(|&name| !large.contains_key(name)) {
-        complain(
-            found,
-            RATCHET,
-            0,
-            format!("{name} needs no exception: run `cargo xtask ratchet`"),
-        );
+        complain(found, RATCHET, 0, format!("{name} needs no exception: run `cargo xtask ratchet`"));
     }
 }

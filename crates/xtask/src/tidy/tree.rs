@@ -6,13 +6,7 @@ use anyhow::Context;
 use super::code::blanked;
 
 /// Folders that hold nothing of ours.
-const FOREIGN: [&str; 5] = [
-    "target",
-    ".git",
-    "fuzz/target",
-    "fuzz/corpus",
-    "fuzz/artifacts",
-];
+const FOREIGN: [&str; 5] = ["target", ".git", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
 /// Texts longer than this are data.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -45,11 +39,7 @@ impl Tree {
             for entry in entries {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let path = if folder.is_empty() {
-                    name
-                } else {
-                    format!("{folder}/{name}")
-                };
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                 if entry.file_type()?.is_dir() {
                     if !FOREIGN.contains(&path.as_str()) {
                         folders.push(path);
@@ -67,18 +57,8 @@ impl Tree {
 
     /// Adds a text.
     pub fn insert(&mut self, path: &str, text: &str) {
-        let code = if path.ends_with(".rs") {
-            blanked(text)
-        } else {
-            String::new()
-        };
-        self.files.insert(
-            path.to_owned(),
-            File {
-                text: text.to_owned(),
-                code,
-            },
-        );
+        let code = if path.ends_with(".rs") { blanked(text) } else { String::new() };
+        self.files.insert(path.to_owned(), File { text: text.to_owned(), code });
     }
 
     pub(super) fn text(&self, path: &str) -> Option<&str> {
@@ -94,11 +74,7 @@ impl Tree {
     }
 
     /// The Rust sources below a folder (`""`: all).
-    pub(super) fn sources<'t>(
-        &'t self,
-        folder: &'t str,
-    ) -> impl Iterator<Item = (&'t str, &'t File)> {
-        self.files()
-            .filter(move |(path, _)| path.starts_with(folder) && path.ends_with(".rs"))
+    pub(super) fn sources<'t>(&'t self, folder: &'t str) -> impl Iterator<Item = (&'t str, &'t File)> {
+        self.files().filter(move |(path, _)| path.starts_with(folder) && path.ends_with(".rs"))
     }
 }

@@ -9,24 +9,15 @@ const UNFINISHED: [(&str, &str); 6] = [
     (concat!("to", "do!"), "finish it"),
     (concat!("unimpl", "emented!"), "finish it"),
     (concat!("db", "g!"), "remove it"),
-    (
-        concat!("#[ig", "nore"),
-        "a test runs or does not exist; one that lacks what it needs says so loudly and returns",
-    ),
-    (
-        concat!("allow(miss", "ing_docs"),
-        "every public item is documented",
-    ),
-    (
-        concat!("allow(unsa", "fe_code"),
-        "only the `linux` crate holds `unsafe`",
-    ),
+    (concat!("#[ig", "nore"), "a test runs or does not exist; one that lacks what it needs says so loudly and returns"),
+    (concat!("allow(miss", "ing_docs"), "every public item is documented"),
+    (concat!("allow(unsa", "fe_code"), "only the `linux` crate holds `unsafe`"),
 ];
 
 /// Words that tell of the machine on which a text was written, not of the program.
 const PLACES: [&str; 7] = [
     concat!("/ho", "me/"),
-    concat!("/ro", "ot/"),
+    concat!("/ro", "ot/."),
     concat!("/Us", "ers/"),
     concat!("/wo", "rk/"),
     concat!("static.", "crates.io"),
@@ -42,12 +33,7 @@ pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
     for (path, file) in tree.files() {
         for mark in MARKS {
             for at in word_places(&file.text, mark) {
-                complain(
-                    found,
-                    path,
-                    line_of(&file.text, at),
-                    format!("{mark}: do it, or open an issue"),
-                );
+                complain(found, path, line_of(&file.text, at), format!("{mark}: do it, or open an issue"));
             }
         }
         for word in PLACES {
@@ -65,30 +51,15 @@ pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
                 continue;
             }
             for (at, _) in file.code.match_indices(words) {
-                complain(
-                    found,
-                    path,
-                    line_of(&file.code, at),
-                    format!("`{words}`: {instead}"),
-                );
+                complain(found, path, line_of(&file.code, at), format!("`{words}`: {instead}"));
             }
         }
     }
-    for (index, line) in tree
-        .text("Cargo.lock")
-        .unwrap_or_default()
-        .lines()
-        .enumerate()
-    {
+    for (index, line) in tree.text("Cargo.lock").unwrap_or_default().lines().enumerate() {
         if let Some(source) = line.strip_prefix("source = ")
             && source.trim_matches('"') != REGISTRY
         {
-            complain(
-                found,
-                "Cargo.lock",
-                index + 1,
-                format!("{source} is not where packages come from"),
-            );
+            complain(found, "Cargo.lock", index + 1, format!("{source} is not where packages come from"));
         }
     }
 }
