@@ -80,9 +80,7 @@ struct View<'a> {
 
 impl Loads for View<'_> {
     fn in_flight(&self, server: ServerIndex) -> u32 {
-        self.servers[usize::from(server.0)]
-            .taken
-            .load(Ordering::Relaxed)
+        self.servers[usize::from(server.0)].taken.load(Ordering::Relaxed)
     }
 
     fn may_take(&self, server: ServerIndex) -> bool {
@@ -98,9 +96,7 @@ impl Slots {
             return true;
         };
         let one_more = |taken| (taken < limit).then_some(taken + 1);
-        self.taken
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
-            .is_ok()
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()
     }
 
     fn give_back(&self) {
@@ -111,20 +107,14 @@ impl Slots {
 impl BackendShared {
     pub(crate) fn new(backend: &Backend, snapshot: Snapshot) -> BackendShared {
         let servers = backend.pool.servers.iter();
-        let servers = servers.map(|server| Slots {
-            taken: AtomicU32::new(0),
-            limit: server.max_in_flight,
-        });
+        let servers = servers.map(|server| Slots { taken: AtomicU32::new(0), limit: server.max_in_flight });
         let queue = Queue::new(backend.max_queue as usize);
         BackendShared {
             snapshot: ArcSwap::from_pointee(snapshot),
             turn: AtomicU64::new(0),
             servers: servers.collect(),
             waiting: AtomicU32::new(0),
-            line: Mutex::new(Line {
-                queue,
-                waiters: BTreeMap::new(),
-            }),
+            line: Mutex::new(Line { queue, waiters: BTreeMap::new() }),
         }
     }
 
@@ -145,9 +135,7 @@ impl BackendShared {
 
     /// Requests in flight at a server, over all workers.
     pub fn in_flight(&self, server: ServerIndex) -> u32 {
-        self.servers[usize::from(server.0)]
-            .taken
-            .load(Ordering::Relaxed)
+        self.servers[usize::from(server.0)].taken.load(Ordering::Relaxed)
     }
 
     /// Requests that wait for a server.
@@ -161,15 +149,8 @@ impl BackendShared {
 
     /// Takes a slot at a server, or a place in the line.
     pub(crate) fn ask(&self, wish: Wish<'_>, now: Instant) -> Result<Turn, NoServer> {
-        let ask = Ask {
-            hash: wish.hash,
-            turn: self.turn.fetch_add(1, Ordering::Relaxed),
-            chance: wish.chance,
-        };
-        let view = View {
-            servers: &self.servers,
-            tried: wish.tried,
-        };
+        let ask = Ask { hash: wish.hash, turn: self.turn.fetch_add(1, Ordering::Relaxed), chance: wish.chance };
+        let view = View { servers: &self.servers, tried: wish.tried };
         let snapshot = self.snapshot.load();
         loop {
             match snapshot.pick(&ask, &view) {
@@ -197,10 +178,7 @@ impl BackendShared {
         now: Instant,
     ) -> Result<Turn, NoServer> {
         let mut line = self.lock();
-        let ticket = line
-            .queue
-            .push(now, now + wish.patience, wanted)
-            .map_err(|_| NoServer::QueueFull)?;
+        let ticket = line.queue.push(now, now + wish.patience, wanted).map_err(|_| NoServer::QueueFull)?;
         let (sender, granted) = oneshot::channel();
         line.waiters.insert(ticket, sender);
         self.count(&line);
@@ -214,13 +192,7 @@ impl BackendShared {
     /// Gives a slot back, to the one who has waited longest for it if anyone waits.
     pub(crate) fn release(&self, server: ServerIndex, now: Instant) {
         self.servers[usize::from(server.0)].give_back();
-        if self.waiting.load(Ordering::Acquire) > 0
-            && self
-                .snapshot
-                .load()
-                .servers()
-                .any(|usable| usable == server)
-        {
+        if self.waiting.load(Ordering::Acquire) > 0 && self.snapshot.load().servers().any(|usable| usable == server) {
             self.admit(&mut self.lock(), server, now);
         }
     }
@@ -229,10 +201,7 @@ impl BackendShared {
     fn admit(&self, line: &mut Line, server: ServerIndex, now: Instant) {
         let slots = &self.servers[usize::from(server.0)];
         while !line.waiters.is_empty() && slots.take() {
-            let granted = line
-                .queue
-                .next_for(server, now)
-                .and_then(|ticket| line.waiters.remove(&ticket));
+            let granted = line.queue.next_for(server, now).and_then(|ticket| line.waiters.remove(&ticket));
             let Some(sender) = granted else {
                 slots.give_back();
                 break;
@@ -262,7 +231,6 @@ impl BackendShared {
     }
 
     fn count(&self, line: &Line) {
-        self.waiting
-            .store(line.queue.len() as u32, Ordering::Release);
+        self.waiting.store(line.queue.len() as u32, Ordering::Release);
     }
 }

@@ -13,9 +13,7 @@ pub struct Clock {
 impl Clock {
     /// A clock whose zero is now.
     pub fn start() -> Clock {
-        Clock {
-            zero: StdInstant::now(),
-        }
+        Clock { zero: StdInstant::now() }
     }
 
     /// This moment.

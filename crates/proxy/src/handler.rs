@@ -1,7 +1,9 @@
 //! The joint between the relay and what answers requests on this machine (files, health reports).
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_proto::RequestHead;
 
@@ -19,14 +21,20 @@ pub trait Handler: Send + Sync {
         out: &mut Vec<u8>,
     ) -> Result<HandlerAnswer, WouldBlock>;
 
-    /// Whether sending this span of a file would not have to wait for a disk or a network.
+    /// Whether sending this span of a file would not have to wait for a disk. Asked for [`Storage::Local`] only.
     fn is_resident(&self, file: &File, offset: u64, length: u64) -> bool;
 
-    /// Brings this span of a file into memory; may wait.
+    /// Brings this span of a file into memory; may wait. Asked for [`Storage::Local`] only.
     fn bring_in(&self, file: &File, offset: u64, length: u64);
 
+    /// Appends this span of a file to `out`; may wait. Asked for [`Storage::Remote`] only.
+    ///
+    /// # Errors
+    /// What the file system says. Fewer bytes than asked for are no error: the file was cut.
+    fn read(&self, file: &File, offset: u64, length: usize, out: &mut Vec<u8>) -> io::Result<()>;
+
     /// How long an answer, or the next span of one, may take.
-    fn timeout(&self) -> std::time::Duration;
+    fn timeout(&self) -> Duration;
 }
 
 /// Whether a handler may wait.
@@ -50,7 +58,9 @@ pub struct HandlerRequest<'a> {
     pub path: &'a [u8],
     /// What follows the `?`.
     pub query: Option<&'a str>,
-    /// Whole field lines to put at the end of the head: `Date`, `Connection`, and the configured ones.
+    /// The value of the answer's Date field.
+    pub date: &'a [u8],
+    /// Whole field lines for the answer's head: `Connection`, and the configured ones.
     pub fields: &'a [u8],
 }
 
@@ -76,5 +86,18 @@ pub enum Part {
         offset: u64,
         /// How long it is.
         length: u64,
+        /// Where the file is.
+        storage: Storage,
     },
+}
+
+/// Where a file is, and so how it may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory: by the kernel, at once.
+    Memory,
+    /// On a disk of this machine: by the kernel, once it is in memory.
+    Local,
+    /// Perhaps on another machine: read by a thread that may wait, for the kernel itself could hang in sending it.
+    Remote,
 }

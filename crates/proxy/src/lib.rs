@@ -23,7 +23,7 @@ mod worker;
 
 pub use backend::BackendShared;
 pub use clock::Clock;
-pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, WouldBlock};
+pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
 pub use log::LogSink;
 pub use reason::Reason;
 pub use shared::{Observer, Shared};

@@ -53,9 +53,7 @@ pub(crate) struct Slot<'a> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let shared = &self.context.shared;
-        shared
-            .backend(self.backend)
-            .release(self.server, shared.clock.now());
+        shared.backend(self.backend).release(self.server, shared.clock.now());
     }
 }
 
@@ -63,9 +61,7 @@ impl Slot<'_> {
     /// Tells whoever watches this backend's traffic how the server did.
     pub(crate) fn observe(&self, well: bool) {
         let shared = &self.context.shared;
-        if shared.config.backends[usize::from(self.backend.0)]
-            .observe_failures
-            .is_some()
+        if shared.config.backends[usize::from(self.backend.0)].observe_failures.is_some()
             && let Some(observer) = &shared.observer
         {
             observer(self.backend, self.server, well);
@@ -74,9 +70,7 @@ impl Slot<'_> {
 
     /// Keeps the connection for the next request, and gives the slot back.
     pub(crate) fn keep(self, stream: Stream, now: Instant) {
-        self.context
-            .idle
-            .put(self.backend, self.server, stream, now);
+        self.context.idle.put(self.backend, self.server, stream, now);
     }
 }
 
@@ -84,14 +78,7 @@ impl<'a> Quest<'a> {
     pub(crate) fn new(context: &'a Context, backend: BackendIndex, hash: Option<u64>) -> Quest<'a> {
         let retries_left = context.shared.config.backends[usize::from(backend.0)].retries;
         let tried = [ServerIndex(0); TRIED_MAX];
-        Quest {
-            context,
-            index: backend,
-            hash,
-            tried,
-            tries: 0,
-            retries_left,
-        }
+        Quest { context, index: backend, hash, tried, tries: 0, retries_left }
     }
 
     /// Takes one of the retries, if one is left. The next server is another one if the backend allows that.
@@ -116,21 +103,13 @@ impl<'a> Quest<'a> {
     ///
     /// # Errors
     /// Why there is none; nothing of the request has been sent then.
-    pub(crate) async fn reach(
-        &mut self,
-        client: &Stream,
-        record: &mut Record,
-    ) -> Result<Reached<'a>, Reason> {
+    pub(crate) async fn reach(&mut self, client: &Stream, record: &mut Record) -> Result<Reached<'a>, Reason> {
         loop {
             let slot = self.take_slot(client, record).await?;
             if let Some(stream) = self.context.idle.take(slot.backend, slot.server) {
                 record.connected = Some(Duration::ZERO);
                 record.reused = true;
-                return Ok(Reached {
-                    stream,
-                    slot,
-                    reused: true,
-                });
+                return Ok(Reached { stream, slot, reused: true });
             }
             match self.connect(slot, client, record).await? {
                 Some(reached) => return Ok(reached),
@@ -160,11 +139,7 @@ impl<'a> Quest<'a> {
                 record.reused = false;
                 stats.backends[backend].opened.add(1);
                 stats.servers[backend][server].opened.add(1);
-                Ok(Some(Reached {
-                    stream,
-                    slot,
-                    reused: false,
-                }))
+                Ok(Some(Reached { stream, slot, reused: false }))
             }
             Err(_) => {
                 stats.backends[backend].connect_errors.add(1);
@@ -192,11 +167,7 @@ impl<'a> Quest<'a> {
         }
     }
 
-    async fn take_slot(
-        &mut self,
-        client: &Stream,
-        record: &mut Record,
-    ) -> Result<Slot<'a>, Reason> {
+    async fn take_slot(&mut self, client: &Stream, record: &mut Record) -> Result<Slot<'a>, Reason> {
         let shared = &self.context.shared;
         let turn = loop {
             let wish = Wish {
@@ -224,20 +195,14 @@ impl<'a> Quest<'a> {
             self.count_redispatch(server, record);
         }
         record.server = Some(server);
-        Ok(Slot {
-            context: self.context,
-            backend: self.index,
-            server,
-        })
+        Ok(Slot { context: self.context, backend: self.index, server })
     }
 
     fn count_redispatch(&self, server: ServerIndex, record: &mut Record) {
         record.redispatched = true;
         let (backend, server) = (usize::from(self.index.0), usize::from(server.0));
         self.context.stats.backends[backend].redispatches.add(1);
-        self.context.stats.servers[backend][server]
-            .redispatches
-            .add(1);
+        self.context.stats.servers[backend][server].redispatches.add(1);
     }
 
     async fn wait_in_line(
@@ -250,10 +215,7 @@ impl<'a> Quest<'a> {
         let shared = &self.context.shared;
         let began = Instant::now();
         record.queue_place = shared.backend(self.index).waiting().saturating_sub(1);
-        let granted = tokio::time::timeout(
-            self.configured().timeouts.queue,
-            unless_gone(client, waiting.granted()),
-        );
+        let granted = tokio::time::timeout(self.configured().timeouts.queue, unless_gone(client, waiting.granted()));
         let granted = granted.await;
         record.queued = Some(began.elapsed());
         match granted {
@@ -261,14 +223,8 @@ impl<'a> Quest<'a> {
             Ok(Some(None)) => return Err(Reason::NoServer),
             Ok(None) | Err(_) => {}
         }
-        shared
-            .backend(self.index)
-            .leave_line(waiting, shared.clock.now());
-        Err(if granted.is_err() {
-            Reason::QueueTimeout
-        } else {
-            Reason::ClientGone
-        })
+        shared.backend(self.index).leave_line(waiting, shared.clock.now());
+        Err(if granted.is_err() { Reason::QueueTimeout } else { Reason::ClientGone })
     }
 
     fn configured(&self) -> &'a Backend {
@@ -290,17 +246,11 @@ async fn unless_gone<T>(client: &Stream, other: impl Future<Output = T>) -> Opti
 }
 
 /// The key of a connection, for algorithms that hash the client.
-pub(crate) fn hash_of_client(
-    context: &Context,
-    backend: BackendIndex,
-    peer: Option<SocketAddr>,
-) -> Option<u64> {
+pub(crate) fn hash_of_client(context: &Context, backend: BackendIndex, peer: Option<SocketAddr>) -> Option<u64> {
     let snapshot = context.shared.backend(backend).snapshot();
     match snapshot.algorithm() {
         Algorithm::Source => peer.map(|peer| hash_of_address(peer.ip())),
-        Algorithm::Maglev => {
-            peer.map(|peer| hash_of_address(peer.ip()) ^ xxh3_64(&peer.port().to_be_bytes()))
-        }
+        Algorithm::Maglev => peer.map(|peer| hash_of_address(peer.ip()) ^ xxh3_64(&peer.port().to_be_bytes())),
         _ => None,
     }
 }

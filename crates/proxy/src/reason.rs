@@ -37,10 +37,12 @@ pub enum Reason {
     HandlerTimeout,
     /// As many requests wait for a handler's files as may.
     HandlerBusy,
+    /// A file became shorter, or unreadable, while it was being sent.
+    FileCut,
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 15] = [
+const OWN: [Reason; 16] = [
     Reason::Path,
     Reason::SlowHead,
     Reason::ClientTimeout,
@@ -56,6 +58,7 @@ const OWN: [Reason; 15] = [
     Reason::ServerCut,
     Reason::HandlerTimeout,
     Reason::HandlerBusy,
+    Reason::FileCut,
 ];
 
 impl Reason {
@@ -73,18 +76,9 @@ impl Reason {
     pub(crate) fn index(self) -> usize {
         let own = |reason: Reason| OWN.iter().position(|other| *other == reason).unwrap_or(0);
         match self {
-            Reason::Head(error) => {
-                OWN.len()
-                    + HeadError::ALL
-                        .iter()
-                        .position(|other| *other == error)
-                        .unwrap_or(0)
-            }
+            Reason::Head(error) => OWN.len() + HeadError::ALL.iter().position(|other| *other == error).unwrap_or(0),
             Reason::Chunk(error) => {
-                let place = ChunkError::ALL
-                    .iter()
-                    .position(|other| *other == error)
-                    .unwrap_or(0);
+                let place = ChunkError::ALL.iter().position(|other| *other == error).unwrap_or(0);
                 OWN.len() + HeadError::ALL.len() + place
             }
             reason => own(reason),
@@ -100,7 +94,7 @@ impl Reason {
             Reason::ClientGone => 400,
             Reason::NoRoute => 404,
             Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
-            Reason::HandlerTimeout | Reason::HandlerBusy => 503,
+            Reason::HandlerTimeout | Reason::HandlerBusy | Reason::FileCut => 503,
             Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerCut => 502,
             Reason::ServerTimeout => 504,
         }
@@ -126,6 +120,7 @@ impl Reason {
             Reason::ServerCut => "server_cut",
             Reason::HandlerTimeout => "files_timeout",
             Reason::HandlerBusy => "files_busy",
+            Reason::FileCut => "file_cut",
         }
     }
 }

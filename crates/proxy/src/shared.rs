@@ -49,9 +49,7 @@ impl Shared {
             .zip(snapshots)
             .map(|(backend, snapshot)| BackendShared::new(backend, snapshot))
             .collect();
-        let workers = (0..workers)
-            .map(|_| Arc::new(WorkerStats::new(&config)))
-            .collect();
+        let workers = (0..workers).map(|_| Arc::new(WorkerStats::new(&config))).collect();
         Shared {
             config,
             limits: Limits::default(),
@@ -73,9 +71,7 @@ impl Shared {
 
     /// The connections that a frontend holds now.
     pub fn connections(&self, index: FrontendIndex) -> u32 {
-        self.gates[usize::from(index.0)]
-            .active
-            .load(Ordering::Relaxed)
+        self.gates[usize::from(index.0)].active.load(Ordering::Relaxed)
     }
 
     /// Each worker's counters.
@@ -100,26 +96,12 @@ impl Shared {
 impl WorkerStats {
     fn new(config: &ProxyConfig) -> WorkerStats {
         WorkerStats {
-            frontends: config
-                .frontends
-                .iter()
-                .map(|_| FrontendStats::default())
-                .collect(),
-            backends: config
-                .backends
-                .iter()
-                .map(|_| ServerStats::default())
-                .collect(),
+            frontends: config.frontends.iter().map(|_| FrontendStats::default()).collect(),
+            backends: config.backends.iter().map(|_| ServerStats::default()).collect(),
             servers: config
                 .backends
                 .iter()
-                .map(|backend| {
-                    backend
-                        .servers
-                        .iter()
-                        .map(|_| ServerStats::default())
-                        .collect()
-                })
+                .map(|backend| backend.servers.iter().map(|_| ServerStats::default()).collect())
                 .collect(),
             reasons: Reason::all().map(|_| Counter::default()).collect(),
             log_lost: Counter::default(),
@@ -135,13 +117,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     fn new(frontend: &Frontend) -> Gate {
-        let room = frontend
-            .max_connections
-            .map_or(Semaphore::MAX_PERMITS, |most| most as usize);
-        Gate {
-            room: Semaphore::new(room),
-            active: AtomicU32::new(0),
-        }
+        let room = frontend.max_connections.map_or(Semaphore::MAX_PERMITS, |most| most as usize);
+        Gate { room: Semaphore::new(room), active: AtomicU32::new(0) }
     }
 
     /// Waits for room. The room is taken until [`Gate::leave`], or given back by dropping the permit unused.

@@ -37,31 +37,18 @@ impl PipePool {
     /// An empty pipe; `None` when as many are in use as may be, or the kernel grants no useful one.
     pub(crate) fn take(&self) -> Option<Lease<'_>> {
         if let Some(pipe) = self.spare.borrow_mut().pop() {
-            return Some(Lease {
-                pool: self,
-                pipe: Some(pipe),
-                held: 0,
-            });
+            return Some(Lease { pool: self, pipe: Some(pipe), held: 0 });
         }
         let made = self.made.get();
         if made >= PIPES_MAX {
             return None;
         }
-        let pipe = Pipe::new(if made < LARGE_PIPES {
-            LARGE_PIPE
-        } else {
-            SMALL_PIPE
-        })
-        .ok()?;
+        let pipe = Pipe::new(if made < LARGE_PIPES { LARGE_PIPE } else { SMALL_PIPE }).ok()?;
         if pipe.capacity < PIPE_MIN {
             return None;
         }
         self.made.set(made + 1);
-        Some(Lease {
-            pool: self,
-            pipe: Some(pipe),
-            held: 0,
-        })
+        Some(Lease { pool: self, pipe: Some(pipe), held: 0 })
     }
 }
 
@@ -113,13 +100,8 @@ pub(crate) async fn move_bytes(
 ) -> Moved {
     let mut left = length;
     while left > 0 {
-        let pipe = lease
-            .pipe
-            .as_ref()
-            .expect("a lease holds its pipe until it is dropped");
-        let want = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(pipe.capacity);
+        let pipe = lease.pipe.as_ref().expect("a lease holds its pipe until it is dropped");
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(pipe.capacity);
         match from.try_read_io(|fd| linux::splice(fd, pipe.write.as_fd(), want)) {
             Ok(0) => return Moved::Ended,
             Ok(read) => {
@@ -150,10 +132,7 @@ async fn empty(
     moved: &mut u64,
 ) -> Result<(), Halt> {
     while lease.held > 0 {
-        let pipe = lease
-            .pipe
-            .as_ref()
-            .expect("a lease holds its pipe until it is dropped");
+        let pipe = lease.pipe.as_ref().expect("a lease holds its pipe until it is dropped");
         match to.try_write_io(|fd| linux::splice(pipe.read.as_fd(), fd, lease.held)) {
             Ok(0) => return Err(Halt::Closed),
             Ok(written) => {

@@ -12,10 +12,7 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds; only the worker that owns the counter may call this.
     pub(crate) fn add(&self, more: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(more),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
     /// The number now.
@@ -36,8 +33,7 @@ pub struct Histogram {
 impl Histogram {
     pub(crate) fn record(&self, duration: Duration) {
         self.buckets[bucket_of(duration)].add(1);
-        self.sum_micros
-            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.sum_micros.add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 }
 

@@ -26,11 +26,7 @@ macro_rules! each {
 
 impl Stream {
     /// Reads what there is into `buffer`; `Ok(0)` is the peer's end.
-    pub(crate) fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_read_ready(cx))?;
             match each!(self, stream => stream.try_read(buffer)) {
@@ -69,18 +65,12 @@ impl Stream {
     }
 
     /// Runs a system call that reads from the descriptor, keeping the runtime's readiness right.
-    pub(crate) fn try_read_io<T>(
-        &self,
-        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub(crate) fn try_read_io<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
         each!(self, stream => stream.try_io(Interest::READABLE, || call(stream.as_fd())))
     }
 
     /// Runs a system call that writes to the descriptor, keeping the runtime's readiness right.
-    pub(crate) fn try_write_io<T>(
-        &self,
-        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub(crate) fn try_write_io<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
         each!(self, stream => stream.try_io(Interest::WRITABLE, || call(stream.as_fd())))
     }
 

@@ -36,14 +36,8 @@ async fn relay(
     let context = &guard.context;
     record.backend = Some(backend);
     let hash = hash_of_client(context, backend, peer);
-    let reached = Quest::new(context, backend, hash)
-        .reach(client, record)
-        .await;
-    let Reached {
-        stream: server,
-        slot,
-        ..
-    } = match reached {
+    let reached = Quest::new(context, backend, hash).reach(client, record).await;
+    let Reached { stream: server, slot, .. } = match reached {
         Ok(reached) => reached,
         Err(reason) => return record.fail(reason),
     };

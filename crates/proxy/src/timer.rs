@@ -16,10 +16,7 @@ pub(crate) struct Timer {
 impl Timer {
     pub(crate) fn new(after: Duration) -> Timer {
         let deadline = Instant::now() + after;
-        Timer {
-            deadline,
-            sleep: Box::pin(tokio::time::sleep_until(deadline)),
-        }
+        Timer { deadline, sleep: Box::pin(tokio::time::sleep_until(deadline)) }
     }
 
     /// Expires `after` from now.

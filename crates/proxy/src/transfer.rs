@@ -65,10 +65,7 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(stream: &'a Stream) -> Watch<'a> {
-        Watch {
-            stream,
-            has_bytes: false,
-        }
+        Watch { stream, has_bytes: false }
     }
 
     pub(crate) fn poll_gone(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
@@ -102,9 +99,7 @@ pub(crate) async fn read_with<T>(
         match stream.poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(Halt::Closed)),
             Poll::Ready(Ok(read)) => {
-                let take = take
-                    .take()
-                    .expect("a future is not polled after it was ready");
+                let take = take.take().expect("a future is not polled after it was ready");
                 return Poll::Ready(Ok(take(&mut buffer[..read])));
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),

@@ -47,28 +47,15 @@ pub(crate) async fn tunnel(
     early: &[u8],
     timeout: Duration,
 ) -> Tunnelled {
-    let activity = Activity {
-        last: Cell::new(Instant::now()),
-        timeout,
-    };
+    let activity = Activity { last: Cell::new(Instant::now()), timeout };
     let (mut to_server, mut to_client) = (0, 0);
-    let up = Way {
-        from: (client, Side::Client),
-        to: (server, Side::Server),
-    };
-    let down = Way {
-        from: (server, Side::Server),
-        to: (client, Side::Client),
-    };
+    let up = Way { from: (client, Side::Client), to: (server, Side::Server) };
+    let down = Way { from: (server, Side::Server), to: (client, Side::Client) };
     let result = tokio::try_join!(
         relay(context, up, early, &activity, &mut to_server),
         relay(context, down, &[], &activity, &mut to_client),
     );
-    Tunnelled {
-        to_server,
-        to_client,
-        halt: result.err(),
-    }
+    Tunnelled { to_server, to_client, halt: result.err() }
 }
 
 /// Relays one way until the giving side ends, and passes that end on.
@@ -81,9 +68,7 @@ async fn relay(
 ) -> Result<(), (Side, Halt)> {
     let (from, to) = (way.from.0, way.to.0);
     let mut timer = Timer::new(activity.timeout);
-    write_all(to, &mut timer, activity.timeout, early)
-        .await
-        .map_err(|halt| (way.to.1, halt))?;
+    write_all(to, &mut timer, activity.timeout, early).await.map_err(|halt| (way.to.1, halt))?;
     *count += early.len() as u64;
     loop {
         timer.set(activity.timeout);
@@ -100,9 +85,7 @@ async fn relay(
         activity.last.set(Instant::now());
         *count += written as u64;
         if !rest.is_empty() {
-            write_all(to, &mut timer, activity.timeout, &rest)
-                .await
-                .map_err(|halt| (way.to.1, halt))?;
+            write_all(to, &mut timer, activity.timeout, &rest).await.map_err(|halt| (way.to.1, halt))?;
             *count += rest.len() as u64;
         }
         if read as u64 >= BULK && !relay_bulk(context, &way, &mut timer, activity, count).await? {
@@ -126,16 +109,10 @@ async fn relay_bulk(
     let Some(mut lease) = context.pipes.take() else {
         return Ok(true);
     };
-    let patience = Patience {
-        from: activity.timeout,
-        to: activity.timeout,
-    };
+    let patience = Patience { from: activity.timeout, to: activity.timeout };
     loop {
         let before = *count;
-        let moved = move_bytes(
-            &mut lease, way.from.0, way.to.0, STRETCH, timer, patience, count,
-        )
-        .await;
+        let moved = move_bytes(&mut lease, way.from.0, way.to.0, STRETCH, timer, patience, count).await;
         if *count > before {
             activity.last.set(Instant::now());
         }

@@ -34,15 +34,9 @@ impl IdlePool {
         let of_backend = |backend: &Backend| IdleBackend {
             keep_alive: backend.timeouts.keep_alive,
             max_idle: backend.max_idle as usize,
-            servers: backend
-                .servers
-                .iter()
-                .map(|_| RefCell::new(Vec::new()))
-                .collect(),
+            servers: backend.servers.iter().map(|_| RefCell::new(Vec::new())).collect(),
         };
-        IdlePool {
-            backends: config.backends.iter().map(of_backend).collect(),
-        }
+        IdlePool { backends: config.backends.iter().map(of_backend).collect() }
     }
 
     /// A connection that has not ended as far as is known; the last one put back, so that the others may age out.
@@ -56,13 +50,7 @@ impl IdlePool {
         None
     }
 
-    pub(crate) fn put(
-        &self,
-        backend: BackendIndex,
-        server: ServerIndex,
-        stream: Stream,
-        now: Instant,
-    ) {
+    pub(crate) fn put(&self, backend: BackendIndex, server: ServerIndex, stream: Stream, now: Instant) {
         let mut kept = self.of(backend, server).borrow_mut();
         if kept.len() < self.backends[usize::from(backend.0)].max_idle {
             kept.push(Idle { stream, since: now });
@@ -75,10 +63,7 @@ impl IdlePool {
             for server in &backend.servers {
                 let mut kept = server.borrow_mut();
                 if !kept.is_empty() {
-                    kept.retain(|idle| {
-                        now.duration_since(idle.since) < backend.keep_alive
-                            && is_quiet(&idle.stream)
-                    });
+                    kept.retain(|idle| now.duration_since(idle.since) < backend.keep_alive && is_quiet(&idle.stream));
                 }
             }
         }
@@ -92,20 +77,14 @@ impl IdlePool {
 /// Whether nothing has come on an idle connection: no end, and no bytes that nobody asked for.
 /// It asks the runtime, which heard of it from the kernel, so it costs no system call.
 fn is_quiet(stream: &Stream) -> bool {
-    stream
-        .poll_read_ready(&mut TaskContext::from_waker(Waker::noop()))
-        .is_pending()
+    stream.poll_read_ready(&mut TaskContext::from_waker(Waker::noop())).is_pending()
 }
 
 /// A new connection to a server.
 ///
 /// # Errors
 /// What the kernel says, or `TimedOut` after the backend's connect time-out.
-pub(crate) async fn connect(
-    context: &Context,
-    backend: BackendIndex,
-    server: ServerIndex,
-) -> io::Result<Stream> {
+pub(crate) async fn connect(context: &Context, backend: BackendIndex, server: ServerIndex) -> io::Result<Stream> {
     let configured = &context.shared.config.backends[usize::from(backend.0)];
     let connecting = async {
         match &configured.servers[usize::from(server.0)].address {

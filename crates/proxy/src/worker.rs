@@ -79,11 +79,7 @@ impl Worker {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(
-        index: usize,
-        shared: Arc<Shared>,
-        listeners: Vec<Listener>,
-    ) -> io::Result<WorkerHandle> {
+    pub fn start(index: usize, shared: Arc<Shared>, listeners: Vec<Listener>) -> io::Result<WorkerHandle> {
         let (stage, watch) = watch::channel(Stage::Serving);
         let load = Arc::new(Load::default());
         let thread_load = Arc::clone(&load);
@@ -97,11 +93,7 @@ impl Worker {
             runtime.block_on(run(index, shared, listeners, watch, thread_load));
             runtime.shutdown_background();
         })?;
-        Ok(WorkerHandle {
-            stage,
-            load,
-            thread: Some(thread),
-        })
+        Ok(WorkerHandle { stage, load, thread: Some(thread) })
     }
 }
 
@@ -128,10 +120,7 @@ impl WorkerHandle {
 
     /// Connections and requests that it has now.
     pub fn load(&self) -> (u32, u32) {
-        (
-            self.load.connections.load(Ordering::Relaxed),
-            self.load.requests.load(Ordering::Relaxed),
-        )
+        (self.load.connections.load(Ordering::Relaxed), self.load.requests.load(Ordering::Relaxed))
     }
 }
 
@@ -189,10 +178,7 @@ async fn run(
 
 /// A seed of its own for each worker of each process.
 fn seed(index: usize) -> u64 {
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mixed = (nanos as u64) ^ (u64::from(std::process::id()) << 32) ^ ((index as u64 + 1) << 17);
     mixed | 1
 }
@@ -212,10 +198,7 @@ impl Acceptor {
         }
     }
 
-    async fn accept(
-        &self,
-        keepalive: Option<TcpKeepalive>,
-    ) -> io::Result<(Stream, Option<SocketAddr>)> {
+    async fn accept(&self, keepalive: Option<TcpKeepalive>) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Acceptor::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -272,22 +255,14 @@ fn configured_mode(guard: &ConnectionGuard) -> Mode {
 
 fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-    )
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Small writes leave at once, and silence is probed if so configured. Neither failing is a reason to refuse a client.
 pub(crate) fn prepare(socket: &impl std::os::fd::AsFd, keepalive: Option<TcpKeepalive>) {
     let _ = linux::set_nodelay(socket.as_fd());
     if let Some(keepalive) = keepalive {
-        let _ = linux::set_keepalive(
-            socket.as_fd(),
-            keepalive.idle,
-            keepalive.interval,
-            keepalive.count,
-        );
+        let _ = linux::set_keepalive(socket.as_fd(), keepalive.idle, keepalive.interval, keepalive.count);
     }
 }
 
@@ -300,22 +275,14 @@ pub(crate) struct ConnectionGuard {
 impl ConnectionGuard {
     fn new(context: &Rc<Context>, frontend: FrontendIndex) -> ConnectionGuard {
         context.load.connections.fetch_add(1, Ordering::Relaxed);
-        context.stats.frontends[usize::from(frontend.0)]
-            .connections
-            .add(1);
-        ConnectionGuard {
-            context: Rc::clone(context),
-            frontend,
-        }
+        context.stats.frontends[usize::from(frontend.0)].connections.add(1);
+        ConnectionGuard { context: Rc::clone(context), frontend }
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.context
-            .load
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.context.load.connections.fetch_sub(1, Ordering::Relaxed);
         self.context.shared.gates[usize::from(self.frontend.0)].leave();
     }
 }
@@ -354,8 +321,7 @@ impl Context {
     /// Takes a buffer back for reuse.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
         let mut spare = self.spare.borrow_mut();
-        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES && spare.len() < SPARE_BUFFERS
-        {
+        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES && spare.len() < SPARE_BUFFERS {
             buffer.clear();
             spare.push(buffer);
         }
@@ -363,8 +329,7 @@ impl Context {
 
     /// Whether requests of this frontend leave a line.
     pub(crate) fn is_logged(&self, frontend: FrontendIndex) -> bool {
-        self.log.borrow().is_on()
-            && self.shared.frontend(frontend).log != crate::config::LogFormat::Off
+        self.log.borrow().is_on() && self.shared.frontend(frontend).log != crate::config::LogFormat::Off
     }
 
     pub(crate) fn count(&self, reason: Reason) {
@@ -372,12 +337,7 @@ impl Context {
     }
 
     /// Counts and logs a request, or a TCP connection, that has ended.
-    pub(crate) fn finish(
-        &self,
-        record: &Record,
-        frontend: FrontendIndex,
-        peer: Option<SocketAddr>,
-    ) {
+    pub(crate) fn finish(&self, record: &Record, frontend: FrontendIndex, peer: Option<SocketAddr>) {
         let now = Instant::now();
         let total = now.duration_since(record.began);
         if let Some(reason) = record.reason {
@@ -400,9 +360,7 @@ impl Context {
             return;
         };
         let of_backend = &self.stats.backends[usize::from(backend.0)];
-        let of_server = record
-            .server
-            .map(|server| &self.stats.servers[usize::from(backend.0)][usize::from(server.0)]);
+        let of_server = record.server.map(|server| &self.stats.servers[usize::from(backend.0)][usize::from(server.0)]);
         for stats in std::iter::once(of_backend).chain(of_server) {
             stats.requests.add(1);
             stats.answers.record(record.status);
@@ -418,44 +376,26 @@ impl Context {
             }
             match record.reason {
                 Some(Reason::ClientGone | Reason::ClientTimeout) => stats.aborted.add(1),
-                Some(
-                    Reason::ServerClosed
-                    | Reason::ServerCut
-                    | Reason::ServerMalformed
-                    | Reason::ServerTimeout,
-                ) => stats.response_errors.add(1),
+                Some(Reason::ServerClosed | Reason::ServerCut | Reason::ServerMalformed | Reason::ServerTimeout) => {
+                    stats.response_errors.add(1)
+                }
                 _ => {}
             }
         }
     }
 
-    fn log_line(
-        &self,
-        record: &Record,
-        frontend: FrontendIndex,
-        peer: Option<SocketAddr>,
-        now: Instant,
-    ) {
+    fn log_line(&self, record: &Record, frontend: FrontendIndex, peer: Option<SocketAddr>, now: Instant) {
         let shared = &self.shared;
         let configured = shared.frontend(frontend);
-        let backend = record
-            .backend
-            .map(|index| &shared.config.backends[usize::from(index.0)]);
-        let server = record
-            .server
-            .zip(backend)
-            .map(|(server, backend)| &backend.pool.servers[usize::from(server.0)]);
-        let process = (0..shared.config.frontends.len())
-            .map(|index| shared.connections(FrontendIndex(index as u16)));
+        let backend = record.backend.map(|index| &shared.config.backends[usize::from(index.0)]);
+        let server = record.server.zip(backend).map(|(server, backend)| &backend.pool.servers[usize::from(server.0)]);
+        let process = (0..shared.config.frontends.len()).map(|index| shared.connections(FrontendIndex(index as u16)));
         let at_server = match (record.backend, record.server) {
             (Some(backend), Some(server)) => shared.backend(backend).in_flight(server),
             _ => 0,
         };
         let place = Place {
-            origin: Origin {
-                peer,
-                frontend: &configured.name,
-            },
+            origin: Origin { peer, frontend: &configured.name },
             mode: configured.mode,
             backend: backend.map(|backend| backend.name.as_str()),
             server: server.map(|server| server.name.as_str()),
@@ -474,13 +414,9 @@ impl Context {
     }
 
     fn at_backend(&self, backend: BackendIndex) -> u32 {
-        let servers = self.shared.config.backends[usize::from(backend.0)]
-            .servers
-            .len();
+        let servers = self.shared.config.backends[usize::from(backend.0)].servers.len();
         let shared = self.shared.backend(backend);
-        (0..servers)
-            .map(|server| shared.in_flight(balance::ServerIndex(server as u16)))
-            .sum()
+        (0..servers).map(|server| shared.in_flight(balance::ServerIndex(server as u16))).sum()
     }
 
     fn keep_house(&self) {

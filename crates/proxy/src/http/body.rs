@@ -32,9 +32,7 @@ impl Body {
         let (taken, ended) = match self {
             Body::Done => (0, true),
             Body::Length(left) => {
-                let taken = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= taken as u64;
                 (taken, *left == 0)
             }
@@ -48,11 +46,7 @@ impl Body {
     }
 
     /// Like [`Body::take`], and appends the payload without its framing to `out`.
-    pub(crate) fn take_payload(
-        &mut self,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<usize, ChunkError> {
+    pub(crate) fn take_payload(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let Body::Chunked(chunked) = self else {
             let taken = self.take(bytes)?;
             out.extend_from_slice(&bytes[..taken]);

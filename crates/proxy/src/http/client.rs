@@ -45,18 +45,9 @@ pub(crate) struct Client<'a> {
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(stream: Stream, peer: Option<SocketAddr>, guard: &ConnectionGuard) {
-    let meta = Meta {
-        context: &guard.context,
-        frontend: guard.frontend,
-        peer,
-    };
+    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
-    let mut client = Client {
-        meta,
-        stream,
-        timer,
-        carry: Vec::new(),
-    };
+    let mut client = Client { meta, stream, timer, carry: Vec::new() };
     let then = loop {
         match client.serve_one().await {
             Then::Keep => {}
@@ -79,8 +70,7 @@ impl Client<'_> {
             return Then::Close;
         };
         let context = self.meta.context;
-        let mut record =
-            record.expect("a plan is made of bytes, and the first of them begin a record");
+        let mut record = record.expect("a plan is made of bytes, and the first of them begin a record");
         record.head_took = record.began.elapsed();
         let then = match planned {
             Planned::Request(plan) => {
@@ -102,20 +92,14 @@ impl Client<'_> {
         let mut planned = if self.carry.is_empty() {
             self.timer.set(timeouts.keep_alive);
             let (meta, carry) = (self.meta, &mut self.carry);
-            let first = read_with(
-                &self.stream,
-                &context.read_buffer,
-                &mut self.timer,
-                None,
-                |bytes| {
-                    let record = record.insert(Record::new(Instant::now(), logged));
-                    let planned = plan(meta, bytes, record, carry);
-                    if matches!(planned, Planned::Partial) {
-                        carry.extend_from_slice(bytes);
-                    }
-                    planned
-                },
-            );
+            let first = read_with(&self.stream, &context.read_buffer, &mut self.timer, None, |bytes| {
+                let record = record.insert(Record::new(Instant::now(), logged));
+                let planned = plan(meta, bytes, record, carry);
+                if matches!(planned, Planned::Partial) {
+                    carry.extend_from_slice(bytes);
+                }
+                planned
+            });
             first.await.ok()?
         } else {
             let record = record.insert(Record::new(Instant::now(), logged));
@@ -125,16 +109,10 @@ impl Client<'_> {
         while matches!(planned, Planned::Partial) {
             self.timer.set_at(record.began + timeouts.header);
             let carry = &mut self.carry;
-            let more = read_with(
-                &self.stream,
-                &context.read_buffer,
-                &mut self.timer,
-                None,
-                |bytes| {
-                    carry.extend_from_slice(bytes);
-                    bytes.contains(&b'\n') || carry.len() > context.shared.limits.target_bytes
-                },
-            );
+            let more = read_with(&self.stream, &context.read_buffer, &mut self.timer, None, |bytes| {
+                carry.extend_from_slice(bytes);
+                bytes.contains(&b'\n') || carry.len() > context.shared.limits.target_bytes
+            });
             planned = match more.await {
                 // A head cannot become whole, nor a field one more, without the end of a line.
                 Ok(true) => self.plan_carried(record),
@@ -161,47 +139,17 @@ impl Client<'_> {
 
     async fn carry_out(&mut self, plan: Plan, record: &mut Record) -> Then {
         match plan.todo {
-            Todo::Forward {
-                backend,
-                hash,
-                request,
-            } => {
+            Todo::Forward { backend, hash, request } => {
                 let body = plan.body;
-                let then = exchange(
-                    self,
-                    backend,
-                    hash,
-                    &request,
-                    body,
-                    plan.traits,
-                    plan.route,
-                    record,
-                )
-                .await;
+                let then = exchange(self, backend, hash, &request, body, plan.traits, plan.route, record).await;
                 self.meta.context.recycle(request);
                 then
             }
-            Todo::Send {
-                status,
-                bytes,
-                rest,
-                handler,
-            } => {
+            Todo::Send { status, bytes, rest, handler } => {
                 record.status = status;
                 send(self, bytes, rest, handler, &plan.body, plan.traits, record).await
             }
-            Todo::Ask { handler, head } => {
-                ask(
-                    self,
-                    handler,
-                    head,
-                    &plan.body,
-                    plan.traits,
-                    plan.route,
-                    record,
-                )
-                .await
-            }
+            Todo::Ask { handler, head } => ask(self, handler, head, &plan.body, plan.traits, plan.route, record).await,
         }
     }
 
@@ -215,13 +163,7 @@ impl Client<'_> {
     }
 
     /// Sends an error made here. What cannot be sent any more is not sent.
-    pub(crate) async fn answer_error(
-        &mut self,
-        reason: Reason,
-        keep: bool,
-        is_head: bool,
-        record: &mut Record,
-    ) {
+    pub(crate) async fn answer_error(&mut self, reason: Reason, keep: bool, is_head: bool, record: &mut Record) {
         record.fail(reason);
         record.status = reason.status();
         if reason == Reason::ClientGone {
@@ -230,10 +172,7 @@ impl Client<'_> {
         let mut out = self.meta.context.buffer();
         write_error(&mut out, reason, keep, is_head);
         let patience = self.meta.configured().timeouts.idle;
-        if write_all(&self.stream, &mut self.timer, patience, &out)
-            .await
-            .is_ok()
-        {
+        if write_all(&self.stream, &mut self.timer, patience, &out).await.is_ok() {
             record.bytes_out += out.len() as u64;
         }
         self.meta.context.recycle(out);
@@ -254,11 +193,7 @@ impl Client<'_> {
         let mut dropped = 0;
         while dropped < LINGER_BYTES {
             let buffer = &self.meta.context.read_buffer;
-            match read_with(&self.stream, buffer, &mut self.timer, None, |bytes| {
-                bytes.len()
-            })
-            .await
-            {
+            match read_with(&self.stream, buffer, &mut self.timer, None, |bytes| bytes.len()).await {
                 Ok(more) => dropped += more,
                 Err(_) => return,
             }

@@ -39,10 +39,7 @@ struct Failure {
 }
 
 /// Carries a request to one of the backend's servers and its answer to the client.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one plan, taken apart because they live differently long"
-)]
+#[expect(clippy::too_many_arguments, reason = "the parts of one plan, taken apart because they live differently long")]
 pub(crate) async fn exchange(
     client: &mut Client<'_>,
     backend: BackendIndex,
@@ -54,12 +51,7 @@ pub(crate) async fn exchange(
     record: &mut Record,
 ) -> Then {
     record.backend = Some(backend);
-    let mut errand = Errand {
-        request,
-        body,
-        traits,
-        route,
-    };
+    let mut errand = Errand { request, body, traits, route };
     let whole = Todo::is_whole(request, &errand.body);
     let mut quest = Quest::new(client.meta.context, backend, hash);
     let mut fresh = None;
@@ -71,11 +63,7 @@ pub(crate) async fn exchange(
         let reached = match reached {
             Ok(reached) => reached,
             Err(reason) => {
-                break Failure {
-                    reason,
-                    answered: false,
-                    untouched: true,
-                };
+                break Failure { reason, answered: false, untouched: true };
             }
         };
         record.phase = Phase::Headers;
@@ -93,11 +81,7 @@ pub(crate) async fn exchange(
             match quest.connect(reached.slot, &client.stream, record).await {
                 Ok(again) => fresh = again,
                 Err(reason) => {
-                    break Failure {
-                        reason,
-                        answered: false,
-                        untouched: true,
-                    };
+                    break Failure { reason, answered: false, untouched: true };
                 }
             }
             continue;
@@ -111,12 +95,7 @@ pub(crate) async fn exchange(
 }
 
 /// Tells the client of a failure, or breaks off if it has had a part of an answer.
-async fn conclude(
-    client: &mut Client<'_>,
-    errand: &Errand<'_>,
-    failure: Failure,
-    record: &mut Record,
-) -> Then {
+async fn conclude(client: &mut Client<'_>, errand: &Errand<'_>, failure: Failure, record: &mut Record) -> Then {
     record.fail(failure.reason);
     let is_clients = matches!(failure.reason, Reason::ClientGone | Reason::ClientTimeout);
     if failure.answered || is_clients {
@@ -124,9 +103,7 @@ async fn conclude(
     }
     let body_done = errand.body.is_done();
     let keep = errand.traits.keep_alive && body_done && !client.meta.context.shared.is_draining();
-    client
-        .answer_error(failure.reason, keep, errand.traits.is_head, record)
-        .await;
+    client.answer_error(failure.reason, keep, errand.traits.is_head, record).await;
     client.after(keep, body_done)
 }
 
@@ -138,9 +115,7 @@ async fn attempt<'a>(
     record: &mut Record,
 ) -> Result<Then, (Failure, Reached<'a>)> {
     let context = client.meta.context;
-    let timeout = context.shared.config.backends[usize::from(reached.slot.backend.0)]
-        .timeouts
-        .server;
+    let timeout = context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server;
     // What the server's machine had acknowledged before tells afterwards whether it saw any of this request.
     let acked_before = match reached.reused && !errand.traits.is_idempotent {
         true => linux::tcp_bytes_acked(reached.stream.as_fd()).ok(),
@@ -150,14 +125,7 @@ async fn attempt<'a>(
     if let Err(halt) = sent {
         let reason = halt.at_server();
         let untouched = is_untouched(&reached.stream, acked_before);
-        return Err((
-            Failure {
-                reason,
-                answered: false,
-                untouched,
-            },
-            reached,
-        ));
+        return Err((Failure { reason, answered: false, untouched }, reached));
     }
     let downstream = Downstream {
         meta: client.meta,
@@ -174,20 +142,10 @@ async fn attempt<'a>(
         receive(downstream, watch, &mut client.timer, record).await
     } else {
         let (carry, timer) = (&mut client.carry, &mut client.timer);
-        Box::pin(both_ways(
-            downstream,
-            &mut errand.body,
-            carry,
-            timer,
-            record,
-        ))
-        .await
+        Box::pin(both_ways(downstream, &mut errand.body, carry, timer, record)).await
     };
     match answered {
-        Answered::Whole {
-            keep_server,
-            keep_client,
-        } => {
+        Answered::Whole { keep_server, keep_client } => {
             record.end();
             reached.slot.observe(record.status < 500);
             if keep_server && errand.body.is_done() {
@@ -200,16 +158,8 @@ async fn attempt<'a>(
             Ok(Box::pin(switch(client, reached, timeout, record)).await)
         }
         Answered::Failed { reason, answered } => {
-            let untouched =
-                reason == Reason::ServerClosed && is_untouched(&reached.stream, acked_before);
-            Err((
-                Failure {
-                    reason,
-                    answered,
-                    untouched,
-                },
-                reached,
-            ))
+            let untouched = reason == Reason::ServerClosed && is_untouched(&reached.stream, acked_before);
+            Err((Failure { reason, answered, untouched }, reached))
         }
     }
 }
@@ -237,17 +187,7 @@ async fn both_ways(
     let (meta, from, to) = (downstream.meta, downstream.client, downstream.server);
     let answered = {
         let server_timeout = downstream.timeout;
-        let sending = upload(
-            meta,
-            from,
-            to,
-            body,
-            carry,
-            server_timeout,
-            &mut upload_timer,
-            &activity,
-            &mut uploaded,
-        );
+        let sending = upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, &activity, &mut uploaded);
         let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(downstream, None, timer, record));
         let mut sent = false;
@@ -257,10 +197,7 @@ async fn both_ways(
                     // A server that stops reading may have answered already.
                     Ok(()) | Err(UploadEnd::Server) => sent = true,
                     Err(UploadEnd::Client(reason)) => {
-                        return Poll::Ready(Answered::Failed {
-                            reason,
-                            answered: false,
-                        });
+                        return Poll::Ready(Answered::Failed { reason, answered: false });
                     }
                 }
             }
@@ -271,10 +208,7 @@ async fn both_ways(
     record.bytes_in += uploaded;
     match answered {
         // The refusal of a bad body can be told as long as no answer has begun.
-        Answered::Failed { reason, .. } if record.bytes_out > 0 => Answered::Failed {
-            reason,
-            answered: true,
-        },
+        Answered::Failed { reason, .. } if record.bytes_out > 0 => Answered::Failed { reason, answered: true },
         answered => answered,
     }
 }
@@ -287,14 +221,7 @@ async fn switch(
     record: &mut Record,
 ) -> Then {
     let early = std::mem::take(&mut client.carry);
-    let tunnelled = tunnel(
-        client.meta.context,
-        &client.stream,
-        &reached.stream,
-        &early,
-        timeout,
-    )
-    .await;
+    let tunnelled = tunnel(client.meta.context, &client.stream, &reached.stream, &early, timeout).await;
     record.bytes_in += tunnelled.to_server;
     record.bytes_out += tunnelled.to_client;
     reached.slot.observe(true);

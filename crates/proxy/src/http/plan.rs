@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use http_proto::{
-    Forwarded, HeaderEdits, Parsed, RequestForward, RequestHead, RouteQuery, Version, field_slots,
-    host_without_port, parse_request, resolve_path, write_request,
+    Forwarded, HeaderEdits, Parsed, RequestForward, RequestHead, RouteQuery, Version, field_slots, host_without_port,
+    parse_request, resolve_path, write_request,
 };
 
 use super::body::Body;
-use super::reply::{Reply, write_reply};
+use super::reply::{Reply, write_now, write_reply};
 use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect};
 use crate::handler::{HandlerRequest, Part, Patience};
 use crate::log::Record;
@@ -57,7 +57,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Traits {
     pub(crate) version: Version,
-    /// Whether the client wants to keep the connection.
+    /// Whether the connection is to be kept: the client wants it and the worker does not drain.
     pub(crate) keep_alive: bool,
     pub(crate) is_head: bool,
     pub(crate) is_connect: bool,
@@ -69,32 +69,15 @@ pub(crate) struct Traits {
 /// What answers.
 pub(crate) enum Todo {
     /// A server of this backend gets `request`: the head as it is sent on, and the body as far as it is here.
-    Forward {
-        backend: BackendIndex,
-        hash: Option<u64>,
-        request: Vec<u8>,
-    },
+    Forward { backend: BackendIndex, hash: Option<u64>, request: Vec<u8> },
     /// These bytes, a whole answer, and then `rest`.
-    Send {
-        status: u16,
-        bytes: Vec<u8>,
-        rest: Vec<Part>,
-        handler: Option<HandlerIndex>,
-    },
+    Send { status: u16, bytes: Vec<u8>, rest: Vec<Part>, handler: Option<HandlerIndex> },
     /// The handler, from a thread that may wait; it gets the head anew.
-    Ask {
-        handler: HandlerIndex,
-        head: Vec<u8>,
-    },
+    Ask { handler: HandlerIndex, head: Vec<u8> },
 }
 
 /// Reads a head from `bytes`, decides, and leaves in `rest` what belongs to the next request.
-pub(crate) fn plan(
-    meta: Meta<'_>,
-    bytes: &[u8],
-    record: &mut Record,
-    rest: &mut Vec<u8>,
-) -> Planned {
+pub(crate) fn plan(meta: Meta<'_>, bytes: &[u8], record: &mut Record, rest: &mut Vec<u8>) -> Planned {
     let mut slots = field_slots();
     let (head, length) = match parse_request(bytes, &mut slots, &meta.context.shared.limits) {
         Ok(Parsed::Whole(head, length)) => (head, length),
@@ -118,51 +101,31 @@ pub(crate) fn plan(
         Ok(None) => return Planned::Refused(Reason::NoRoute),
         Err(reason) => return Planned::Refused(reason),
     };
-    let request = Request {
-        meta,
-        head: &head,
-        bytes: &bytes[..length],
-        early_body: &after[..taken],
-        route,
-    };
+    let traits = traits(&head, meta.context.shared.is_draining());
+    let request = Request { meta, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
     match request.todo(answer) {
-        Ok(todo) => Planned::Request(Plan {
-            todo,
-            traits: traits(&head),
-            route,
-            body,
-        }),
+        Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),
         Err(reason) => Planned::Refused(reason),
     }
 }
 
-fn traits(head: &RequestHead<'_>) -> Traits {
+fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {
     Traits {
         version: head.version,
-        keep_alive: head.keep_alive,
+        keep_alive: head.keep_alive && !draining,
         is_head: head.method == "HEAD",
         is_connect: head.method == "CONNECT",
         wants_upgrade: head.upgrade.is_some(),
-        is_idempotent: matches!(
-            head.method,
-            "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
-        ),
+        is_idempotent: matches!(head.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"),
     }
 }
 
 /// The first route that matches, or the frontend's default.
-fn choose<'a>(
-    meta: Meta<'a>,
-    head: &RequestHead<'_>,
-) -> Result<Option<(Option<u16>, &'a Answer)>, Reason> {
+fn choose<'a>(meta: Meta<'a>, head: &RequestHead<'_>) -> Result<Option<(Option<u16>, &'a Answer)>, Reason> {
     let frontend = meta.configured();
     if !frontend.routes.is_empty() {
         let resolved = resolve_path(head.path_and_query).map_err(|_| Reason::Path)?;
-        let query = RouteQuery {
-            head,
-            path: &resolved.path,
-            client: meta.peer.map(|peer| peer.ip()),
-        };
+        let query = RouteQuery { head, path: &resolved.path, client: meta.peer.map(|peer| peer.ip()) };
         for (index, route) in frontend.routes.iter().enumerate() {
             if route.when.iter().all(|condition| condition.matches(&query)) {
                 return Ok(Some((Some(index as u16), &route.answer)));
@@ -179,11 +142,7 @@ pub(crate) fn edits(
     of_frontend: impl Fn(&Frontend) -> &HeaderEdits,
     of_route: impl Fn(&crate::config::Route) -> &HeaderEdits,
 ) -> [&HeaderEdits; 2] {
-    static NONE: HeaderEdits = HeaderEdits {
-        remove: Vec::new(),
-        set: Vec::new(),
-        add: Vec::new(),
-    };
+    static NONE: HeaderEdits = HeaderEdits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
     let route = route.map(|route| &frontend.routes[usize::from(route)]);
     [of_frontend(frontend), route.map_or(&NONE, of_route)]
 }
@@ -191,6 +150,7 @@ pub(crate) fn edits(
 struct Request<'a> {
     meta: Meta<'a>,
     head: &'a RequestHead<'a>,
+    traits: Traits,
     bytes: &'a [u8],
     early_body: &'a [u8],
     route: Option<u16>,
@@ -202,11 +162,7 @@ impl Request<'_> {
             Answer::Backend(backend) => Ok(self.forward(*backend)),
             Answer::Redirect(redirect) => {
                 let location = expand(redirect, self.head);
-                Ok(self.send(Reply {
-                    status: redirect.status,
-                    location: Some(&location),
-                    ..Reply::default()
-                }))
+                Ok(self.send(Reply { status: redirect.status, location: Some(&location), ..Reply::default() }))
             }
             Answer::Respond(respond) => Ok(self.send(Reply {
                 status: respond.status,
@@ -230,37 +186,20 @@ impl Request<'_> {
                 client: self.meta.peer.map(|peer| peer.ip()),
                 scheme: "http",
                 forwarded,
-                edits: edits(
-                    frontend,
-                    self.route,
-                    |f| &f.request_headers,
-                    |r| &r.request_headers,
-                ),
+                edits: edits(frontend, self.route, |f| &f.request_headers, |r| &r.request_headers),
             },
         );
         request.extend_from_slice(self.early_body);
-        Todo::Forward {
-            backend,
-            hash: hash_of_request(context, backend, self.meta.peer, self.head),
-            request,
-        }
+        Todo::Forward { backend, hash: hash_of_request(context, backend, self.meta.peer, self.head), request }
     }
 
     fn send(&self, reply: Reply<'_>) -> Todo {
         let mut bytes = self.meta.context.buffer();
         let status = reply.status;
-        write_reply(
-            &mut bytes,
-            &reply,
-            &self.fields(),
-            self.head.method == "HEAD",
-        );
-        Todo::Send {
-            status,
-            bytes,
-            rest: Vec::new(),
-            handler: None,
-        }
+        let fields = self.fields();
+        write_reply(&mut bytes, &reply, &fields, self.traits.is_head);
+        self.meta.context.recycle(fields);
+        Todo::Send { status, bytes, rest: Vec::new(), handler: None }
     }
 
     fn ask(&self, index: HandlerIndex) -> Result<Todo, Reason> {
@@ -268,26 +207,24 @@ impl Request<'_> {
         let handler = &self.meta.context.shared.handlers[usize::from(index.0)];
         let mut bytes = self.meta.context.buffer();
         let fields = self.fields();
+        let mut date = self.meta.context.buffer();
+        write_now(&mut date);
         let request = HandlerRequest {
             head: self.head,
             path: &resolved.path,
             query: resolved.query,
+            date: &date,
             fields: &fields,
         };
-        Ok(match handler.answer(&request, Patience::None, &mut bytes) {
-            Ok(answer) => Todo::Send {
-                status: answer.status,
-                bytes,
-                rest: answer.rest,
-                handler: Some(index),
-            },
+        let answered = handler.answer(&request, Patience::None, &mut bytes);
+        self.meta.context.recycle(date);
+        self.meta.context.recycle(fields);
+        Ok(match answered {
+            Ok(answer) => Todo::Send { status: answer.status, bytes, rest: answer.rest, handler: Some(index) },
             Err(crate::handler::WouldBlock) => {
                 bytes.clear();
                 bytes.extend_from_slice(self.bytes);
-                Todo::Ask {
-                    handler: index,
-                    head: bytes,
-                }
+                Todo::Ask { handler: index, head: bytes }
             }
         })
     }
@@ -295,13 +232,7 @@ impl Request<'_> {
     /// The last field lines of an answer that is made here.
     fn fields(&self) -> Vec<u8> {
         let mut fields = self.meta.context.buffer();
-        super::reply::write_last_fields(
-            &mut fields,
-            self.meta,
-            self.route,
-            self.head.version,
-            self.head.keep_alive,
-        );
+        super::reply::write_last_fields(&mut fields, self.meta, self.route, self.head.version, self.traits.keep_alive);
         fields
     }
 }
@@ -312,11 +243,7 @@ fn expand(redirect: &Redirect, head: &RequestHead<'_>) -> String {
         Some(place) => head.path_and_query.split_at(place),
         None => (head.path_and_query, ""),
     };
-    redirect
-        .location
-        .replace("{host}", host_without_port(head.host))
-        .replace("{path}", path)
-        .replace("{query}", query)
+    redirect.location.replace("{host}", host_without_port(head.host)).replace("{path}", path).replace("{query}", query)
 }
 
 impl Todo {

@@ -18,18 +18,14 @@ pub(crate) struct Reply<'a> {
 
 impl Default for Reply<'_> {
     fn default() -> Self {
-        Reply {
-            status: 200,
-            content_type: None,
-            location: None,
-            body: b"",
-        }
+        Reply { status: 200, content_type: None, location: None, body: b"" }
     }
 }
 
 /// Appends the whole answer; `fields` are complete lines that end its head.
 pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], is_head: bool) {
     write_status_line(out, reply.status);
+    write_date_field(out);
     if let Some(location) = reply.location {
         write_field(out, "Location", location.as_bytes());
     }
@@ -40,11 +36,7 @@ pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], i
     }
     let bodiless = matches!(reply.status, 204 | 304);
     if !bodiless {
-        write_field(
-            out,
-            "Content-Length",
-            reply.body.len().to_string().as_bytes(),
-        );
+        write_field(out, "Content-Length", reply.body.len().to_string().as_bytes());
     }
     out.extend_from_slice(fields);
     out.extend_from_slice(b"\r\n");
@@ -58,7 +50,6 @@ pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head
     let status = reason.status();
     let body = format!("{status} {}\n", reason_phrase(status));
     let mut fields = Vec::new();
-    write_date_field(&mut fields);
     write_field(&mut fields, "Cache-Control", b"no-store");
     if !keep {
         write_field(&mut fields, "Connection", b"close");
@@ -66,16 +57,12 @@ pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head
     if status == 503 {
         write_field(&mut fields, "Retry-After", b"1");
     }
-    let reply = Reply {
-        status,
-        content_type: Some("text/plain; charset=utf-8"),
-        location: None,
-        body: body.as_bytes(),
-    };
+    let reply =
+        Reply { status, content_type: Some("text/plain; charset=utf-8"), location: None, body: body.as_bytes() };
     write_reply(out, &reply, &fields, is_head);
 }
 
-/// The fields that end the head of every answer made for a request: the date, the configured edits, the connection's fate.
+/// The fields that end the head of every answer made for a request: the configured edits, the connection's fate.
 pub(crate) fn write_last_fields(
     out: &mut Vec<u8>,
     meta: Meta<'_>,
@@ -83,31 +70,27 @@ pub(crate) fn write_last_fields(
     version: Version,
     keep_alive: bool,
 ) {
-    write_date_field(out);
-    for edits in edits(
-        meta.configured(),
-        route,
-        |f| &f.response_headers,
-        |r| &r.response_headers,
-    ) {
+    for edits in edits(meta.configured(), route, |f| &f.response_headers, |r| &r.response_headers) {
         for (name, value) in edits.set.iter().chain(&edits.add) {
             write_field(out, name, value.as_bytes());
         }
     }
-    if !keep_alive || meta.context.shared.is_draining() {
+    if !keep_alive {
         write_field(out, "Connection", b"close");
     } else if version == Version::Http10 {
         write_field(out, "Connection", b"keep-alive");
     }
 }
 
+/// Appends this moment as a Date field's value.
+pub(crate) fn write_now(out: &mut Vec<u8>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    write_date(out, now.unwrap_or_default().as_secs());
+}
+
 fn write_date_field(out: &mut Vec<u8>) {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
     out.extend_from_slice(b"Date: ");
-    write_date(out, seconds);
+    write_now(out);
     out.extend_from_slice(b"\r\n");
 }
 

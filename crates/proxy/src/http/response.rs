@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use http_proto::{
-    Connection, Framing, Parsed, ResponseForward, ResponseHead, Version, field_slots,
-    parse_response, write_response,
+    Connection, Framing, Parsed, ResponseForward, ResponseHead, Version, field_slots, parse_response, write_response,
 };
 use tokio::time::Instant;
 
@@ -17,6 +16,9 @@ use crate::splice::{BULK, Moved, Patience, move_bytes};
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::transfer::{Halt, Watch, read_with, write_all};
+
+/// Up to this many bytes of a body are copied behind their head: that costs less than a write of two pieces.
+const JOIN_BYTES: usize = 2048;
 
 /// Where an answer comes from, where it goes, and what the request has to say about it.
 #[derive(Clone, Copy)]
@@ -38,10 +40,7 @@ pub(crate) struct Downstream<'a> {
 #[derive(Debug)]
 pub(crate) enum Answered {
     /// It is with the client, whole.
-    Whole {
-        keep_server: bool,
-        keep_client: bool,
-    },
+    Whole { keep_server: bool, keep_client: bool },
     /// The server agreed to an upgrade or a CONNECT; the client knows.
     Switched,
     /// It did not come, or not whole; `answered`: the client has had a part of it.
@@ -53,13 +52,7 @@ enum Progress {
     /// The head goes on; these bytes are to be read again with the next.
     Partial(Vec<u8>),
     /// A final head went out, with as much of the body as was there.
-    Final {
-        body: Body,
-        dechunk: bool,
-        keep_server: bool,
-        keep_client: bool,
-        unsent: Vec<u8>,
-    },
+    Final { body: Body, dechunk: bool, keep_server: bool, keep_client: bool, unsent: Vec<u8> },
     /// The head of an answer that ends HTTP on this connection went out.
     Switched { unsent: Vec<u8> },
 }
@@ -74,56 +67,32 @@ pub(crate) async fn receive(
     let progress = match receive_head(&way, watch, timer, record).await {
         Ok(progress) => progress,
         Err(reason) => {
-            return Answered::Failed {
-                reason,
-                answered: record.bytes_out > 0,
-            };
+            return Answered::Failed { reason, answered: record.bytes_out > 0 };
         }
     };
     record.first_byte = Some(way.sent.elapsed());
     record.phase = Phase::Data;
     let idle = way.meta.configured().timeouts.idle;
     match progress {
-        Progress::Final {
-            mut body,
-            dechunk,
-            keep_server,
-            keep_client,
-            unsent,
-        } => {
+        Progress::Final { mut body, dechunk, keep_server, keep_client, unsent } => {
             if !unsent.is_empty()
                 && let Err(halt) = write_all(way.client, timer, idle, &unsent).await
             {
-                return Answered::Failed {
-                    reason: halt.at_client(),
-                    answered: true,
-                };
+                return Answered::Failed { reason: halt.at_client(), answered: true };
             }
             if !body.is_done() {
                 let relayed = relay_body(&way, &mut body, dechunk, timer, record).await;
                 if let Err(reason) = relayed {
-                    return Answered::Failed {
-                        reason,
-                        answered: true,
-                    };
+                    return Answered::Failed { reason, answered: true };
                 }
             }
-            Answered::Whole {
-                keep_server,
-                keep_client,
-            }
+            Answered::Whole { keep_server, keep_client }
         }
         Progress::Switched { unsent } => match write_all(way.client, timer, idle, &unsent).await {
             Ok(()) => Answered::Switched,
-            Err(halt) => Answered::Failed {
-                reason: halt.at_client(),
-                answered: true,
-            },
+            Err(halt) => Answered::Failed { reason: halt.at_client(), answered: true },
         },
-        Progress::Partial(_) => Answered::Failed {
-            reason: Reason::ServerMalformed,
-            answered: false,
-        },
+        Progress::Partial(_) => Answered::Failed { reason: Reason::ServerMalformed, answered: false },
     }
 }
 
@@ -137,19 +106,13 @@ async fn receive_head(
     let mut held = Vec::new();
     timer.set(way.timeout);
     loop {
-        let read = read_with(
-            way.server,
-            &way.meta.context.read_buffer,
-            timer,
-            watch.take(),
-            |bytes| {
-                if held.is_empty() {
-                    return way.digest(bytes, record);
-                }
-                held.extend_from_slice(bytes);
-                way.digest(&held, record)
-            },
-        );
+        let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch.take(), |bytes| {
+            if held.is_empty() {
+                return way.digest(bytes, record);
+            }
+            held.extend_from_slice(bytes);
+            way.digest(&held, record)
+        });
         let (progress, interim) = match read.await {
             Ok(digested) => digested?,
             Err(Halt::TimedOut) if way.upload_is_recent() => {
@@ -160,9 +123,7 @@ async fn receive_head(
         };
         if !interim.is_empty() {
             let idle = way.meta.configured().timeouts.idle;
-            write_all(way.client, timer, idle, &interim)
-                .await
-                .map_err(Halt::at_client)?;
+            write_all(way.client, timer, idle, &interim).await.map_err(Halt::at_client)?;
             timer.set(way.timeout);
         }
         match progress {
@@ -183,9 +144,7 @@ impl Downstream<'_> {
         let mut at = 0;
         let method = match self.traits {
             Traits { is_head: true, .. } => "HEAD",
-            Traits {
-                is_connect: true, ..
-            } => "CONNECT",
+            Traits { is_connect: true, .. } => "CONNECT",
             _ => "GET",
         };
         loop {
@@ -210,9 +169,7 @@ impl Downstream<'_> {
                 }
                 continue;
             }
-            return self
-                .begin(out, &head, &bytes[at..], record)
-                .map(|progress| (progress, Vec::new()));
+            return self.begin(out, &head, &bytes[at..], record).map(|progress| (progress, Vec::new()));
         }
     }
 
@@ -238,32 +195,20 @@ impl Downstream<'_> {
         record.status = head.status;
         let mut body = Body::new(head.framing);
         let dechunk = head.framing == Framing::Chunked && self.traits.version == Version::Http10;
-        let framing = if dechunk {
-            Framing::UntilClose
-        } else {
-            head.framing
-        };
-        let keep_client = self.traits.keep_alive
-            && framing != Framing::UntilClose
-            && !context.shared.is_draining();
-        let connection = if keep_client {
-            Connection::KeepAlive
-        } else {
-            Connection::Close
-        };
+        let framing = if dechunk { Framing::UntilClose } else { head.framing };
+        let keep_client = self.traits.keep_alive && framing != Framing::UntilClose && !context.shared.is_draining();
+        let connection = if keep_client { Connection::KeepAlive } else { Connection::Close };
         self.write(&mut out, head, connection, framing);
         let mut payload: &[u8] = &[];
-        let taken = if dechunk {
-            body.take_payload(after, &mut out)
-        } else {
-            let taken = body.take(after);
-            payload = &after[..taken.unwrap_or(0)];
-            taken
-        };
+        let taken = if dechunk { body.take_payload(after, &mut out) } else { body.take(after) };
         let taken = taken.map_err(|_| Reason::ServerMalformed)?;
+        if !dechunk && taken <= JOIN_BYTES {
+            out.extend_from_slice(&after[..taken]);
+        } else if !dechunk {
+            payload = &after[..taken];
+        }
         // Bytes beyond the end belong to nobody: such a connection is not used again.
-        let keep_server =
-            head.keep_alive && head.framing != Framing::UntilClose && taken == after.len();
+        let keep_server = head.keep_alive && head.framing != Framing::UntilClose && taken == after.len();
         let written = self.client.try_write_two(&out, payload).unwrap_or(0);
         record.bytes_out += (out.len() + payload.len()) as u64;
         let unsent = if written < out.len() {
@@ -275,40 +220,17 @@ impl Downstream<'_> {
             context.recycle(out);
             unsent
         };
-        Ok(Progress::Final {
-            body,
-            dechunk,
-            keep_server,
-            keep_client,
-            unsent,
-        })
+        Ok(Progress::Final { body, dechunk, keep_server, keep_client, unsent })
     }
 
-    fn write(
-        &self,
-        out: &mut Vec<u8>,
-        head: &ResponseHead<'_>,
-        connection: Connection,
-        framing: Framing,
-    ) {
-        let edits = edits(
-            self.meta.configured(),
-            self.route,
-            |f| &f.response_headers,
-            |r| &r.response_headers,
-        );
-        let forward = ResponseForward {
-            edits,
-            connection,
-            client_version: self.traits.version,
-            framing,
-        };
+    fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_>, connection: Connection, framing: Framing) {
+        let edits = edits(self.meta.configured(), self.route, |f| &f.response_headers, |r| &r.response_headers);
+        let forward = ResponseForward { edits, connection, client_version: self.traits.version, framing };
         write_response(out, head, &forward);
     }
 
     fn upload_is_recent(&self) -> bool {
-        self.upload
-            .is_some_and(|last| last.get().elapsed() < self.timeout)
+        self.upload.is_some_and(|last| last.get().elapsed() < self.timeout)
     }
 }
 
@@ -330,21 +252,10 @@ async fn relay_body(
                 lease = way.meta.context.pipes.take();
             }
             if let Some(lease) = &mut lease {
-                let patience = Patience {
-                    from: way.timeout,
-                    to: idle,
-                };
+                let patience = Patience { from: way.timeout, to: idle };
                 let mut moved_bytes = 0;
-                let moved = move_bytes(
-                    lease,
-                    way.server,
-                    way.client,
-                    body.unseen(),
-                    timer,
-                    patience,
-                    &mut moved_bytes,
-                )
-                .await;
+                let moved =
+                    move_bytes(lease, way.server, way.client, body.unseen(), timer, patience, &mut moved_bytes).await;
                 record.bytes_out += moved_bytes;
                 body.pass(moved_bytes);
                 match moved {
@@ -375,33 +286,24 @@ async fn copy_some(
     timer.set(way.timeout);
     let watch = way.upload.is_none().then(|| Watch::new(way.client));
     let ends_with_connection = matches!(body, Body::UntilClose);
-    let read = read_with(
-        way.server,
-        &way.meta.context.read_buffer,
-        timer,
-        watch,
-        |bytes| {
-            let mut plain = Vec::new();
-            let payload = if dechunk {
-                body.take_payload(bytes, &mut plain)
-                    .map_err(|_| Reason::ServerMalformed)?;
-                plain.as_slice()
-            } else {
-                &bytes[..body.take(bytes).map_err(|_| Reason::ServerMalformed)?]
-            };
-            let written = way.client.try_write(payload).unwrap_or(0);
-            record.bytes_out += payload.len() as u64;
-            Ok((bytes.len(), payload[written..].to_vec()))
-        },
-    );
+    let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch, |bytes| {
+        let mut plain = Vec::new();
+        let payload = if dechunk {
+            body.take_payload(bytes, &mut plain).map_err(|_| Reason::ServerMalformed)?;
+            plain.as_slice()
+        } else {
+            &bytes[..body.take(bytes).map_err(|_| Reason::ServerMalformed)?]
+        };
+        let written = way.client.try_write(payload).unwrap_or(0);
+        record.bytes_out += payload.len() as u64;
+        Ok((bytes.len(), payload[written..].to_vec()))
+    });
     let (read, unsent) = match read.await {
         Ok(read) => read?,
         Err(Halt::Closed) if ends_with_connection => return Ok(0),
         Err(halt) => return Err(halt.within_answer()),
     };
     let idle = way.meta.configured().timeouts.idle;
-    write_all(way.client, timer, idle, &unsent)
-        .await
-        .map_err(Halt::at_client)?;
+    write_all(way.client, timer, idle, &unsent).await.map_err(Halt::at_client)?;
     Ok(read)
 }

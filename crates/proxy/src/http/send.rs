@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,15 +11,18 @@ use http_proto::{Parsed, field_slots, parse_request, resolve_path};
 use super::body::Body;
 use super::client::{Client, Then};
 use super::plan::Traits;
-use super::reply::write_last_fields;
+use super::reply::{write_last_fields, write_now};
 use crate::config::HandlerIndex;
-use crate::handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience};
+use crate::handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage};
 use crate::log::{Phase, Record};
 use crate::reason::Reason;
 use crate::transfer::{Halt, writable, write_all};
 
 /// Sent before looking again whether the file is in memory.
-const SPAN: u64 = 1 << 20;
+const STRETCH: u64 = 1 << 20;
+
+/// One call of sendfile(2) moves no more than this, so that no client holds a worker for long.
+const SENDFILE_MAX: usize = 4 << 20;
 
 /// Threads of one worker that may wait for a handler at once: a hung mount takes these and no more.
 const PATIENT_MAX: u32 = 32;
@@ -34,7 +37,7 @@ pub(crate) async fn send(
     traits: Traits,
     record: &mut Record,
 ) -> Then {
-    let keep = traits.keep_alive && !client.meta.context.shared.is_draining();
+    let keep = traits.keep_alive;
     record.phase = Phase::Data;
     let sent = if rest.is_empty() {
         send_bytes(client, &bytes, record).await
@@ -54,15 +57,9 @@ pub(crate) async fn send(
     }
 }
 
-async fn send_bytes(
-    client: &mut Client<'_>,
-    bytes: &[u8],
-    record: &mut Record,
-) -> Result<(), Reason> {
+async fn send_bytes(client: &mut Client<'_>, bytes: &[u8], record: &mut Record) -> Result<(), Reason> {
     let patience = client.meta.configured().timeouts.idle;
-    write_all(&client.stream, &mut client.timer, patience, bytes)
-        .await
-        .map_err(Halt::at_client)?;
+    write_all(&client.stream, &mut client.timer, patience, bytes).await.map_err(Halt::at_client)?;
     record.bytes_out += bytes.len() as u64;
     Ok(())
 }
@@ -75,26 +72,21 @@ async fn send_parts(
     record: &mut Record,
 ) -> Result<(), Reason> {
     // The head waits in the kernel for the file's first bytes.
-    let more = |fd: std::os::fd::BorrowedFd<'_>| {
-        Ok(rustix::net::send(fd, head, rustix::net::SendFlags::MORE)?)
-    };
+    let more = |fd: BorrowedFd<'_>| Ok(rustix::net::send(fd, head, rustix::net::SendFlags::MORE)?);
     let written = client.stream.try_write_io(more).unwrap_or(0);
     record.bytes_out += written as u64;
     send_bytes(client, &head[written..], record).await?;
     for part in parts {
         match (part, handler) {
             (Part::Bytes(bytes), _) => send_bytes(client, &bytes, record).await?,
-            (
-                Part::File {
-                    file,
-                    offset,
-                    length,
-                },
-                Some(handler),
-            ) => {
-                let handler =
-                    Arc::clone(&client.meta.context.shared.handlers[usize::from(handler.0)]);
-                send_file(client, &handler, &file, offset, length, record).await?;
+            (Part::File { file, offset, length, storage }, Some(handler)) => {
+                let handler = Arc::clone(&client.meta.context.shared.handlers[usize::from(handler.0)]);
+                let mut span = Span { handler, file, offset, end: offset + length };
+                match storage {
+                    Storage::Memory => span.send(client, length, record).await?,
+                    Storage::Local => span.send_from_disk(client, record).await?,
+                    Storage::Remote => span.send_from_afar(client, record).await?,
+                }
             }
             (Part::File { .. }, None) => return Err(Reason::HandlerBusy),
         }
@@ -102,57 +94,67 @@ async fn send_parts(
     Ok(())
 }
 
-async fn send_file(
-    client: &mut Client<'_>,
-    handler: &Arc<dyn Handler>,
-    file: &Arc<File>,
-    mut offset: u64,
-    length: u64,
-    record: &mut Record,
-) -> Result<(), Reason> {
-    let end = offset + length;
-    while offset < end {
-        let span = (end - offset).min(SPAN);
-        if !handler.is_resident(file, offset, span) {
-            bring_in(client, handler, file, offset, span).await?;
-        }
-        let span_end = offset + span;
-        while offset < span_end {
-            let want = (span_end - offset) as usize;
-            match client
-                .stream
-                .try_write_io(|fd| linux::sendfile(fd, file.as_fd(), &mut offset, want))
-            {
-                // The file has become shorter than its head promised.
-                Ok(0) => return Err(Reason::HandlerTimeout),
+/// What is left to send of a file.
+struct Span {
+    handler: Arc<dyn Handler>,
+    file: Arc<File>,
+    offset: u64,
+    end: u64,
+}
+
+impl Span {
+    /// Has the kernel send the next `length` bytes.
+    async fn send(&mut self, client: &mut Client<'_>, length: u64, record: &mut Record) -> Result<(), Reason> {
+        let end = self.offset + length;
+        while self.offset < end {
+            let want = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(SENDFILE_MAX);
+            let (file, offset) = (self.file.as_fd(), &mut self.offset);
+            match client.stream.try_write_io(|fd| linux::sendfile(fd, file, offset, want)) {
+                Ok(0) => return Err(Reason::FileCut),
                 Ok(sent) => record.bytes_out += sent as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     client.timer.set(client.meta.configured().timeouts.idle);
-                    writable(&client.stream, &mut client.timer)
-                        .await
-                        .map_err(Halt::at_client)?;
+                    writable(&client.stream, &mut client.timer).await.map_err(Halt::at_client)?;
                 }
                 Err(error) => return Err(Halt::from(error).at_client()),
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Waits, on a thread that may, until a span of a file is in memory.
-async fn bring_in(
-    client: &Client<'_>,
-    handler: &Arc<dyn Handler>,
-    file: &Arc<File>,
-    offset: u64,
-    length: u64,
-) -> Result<(), Reason> {
-    let timeout = handler.timeout();
-    let (handler, file) = (Arc::clone(handler), Arc::clone(file));
-    patiently(client, timeout, move || {
-        handler.bring_in(&file, offset, length)
-    })
-    .await
+    async fn send_from_disk(&mut self, client: &mut Client<'_>, record: &mut Record) -> Result<(), Reason> {
+        while self.offset < self.end {
+            let length = (self.end - self.offset).min(STRETCH);
+            if !self.handler.is_resident(&self.file, self.offset, length) {
+                let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
+                let timeout = handler.timeout();
+                patiently(client, timeout, move || handler.bring_in(&file, offset, length)).await?;
+            }
+            self.send(client, length, record).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_from_afar(&mut self, client: &mut Client<'_>, record: &mut Record) -> Result<(), Reason> {
+        let mut bytes = Vec::new();
+        while self.offset < self.end {
+            let length = (self.end - self.offset).min(STRETCH);
+            let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
+            let timeout = handler.timeout();
+            bytes.clear();
+            let read = patiently(client, timeout, move || {
+                let read = handler.read(&file, offset, length as usize, &mut bytes);
+                read.map(|()| bytes)
+            });
+            bytes = read.await?.map_err(|_| Reason::FileCut)?;
+            if bytes.is_empty() {
+                return Err(Reason::FileCut);
+            }
+            self.offset += bytes.len() as u64;
+            send_bytes(client, &bytes, record).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs `work` on a thread that may wait, for as long as `timeout`. Work that hangs keeps its thread, and its place among the few.
@@ -191,14 +193,9 @@ pub(crate) async fn ask(
     let handler = Arc::clone(&context.shared.handlers[usize::from(index.0)]);
     let timeout = handler.timeout();
     let limits = context.shared.limits;
-    let mut fields = context.buffer();
-    write_last_fields(
-        &mut fields,
-        client.meta,
-        route,
-        traits.version,
-        traits.keep_alive,
-    );
+    let (mut date, mut fields) = (context.buffer(), context.buffer());
+    write_now(&mut date);
+    write_last_fields(&mut fields, client.meta, route, traits.version, traits.keep_alive);
     record.phase = Phase::Headers;
     let answered = Box::pin(patiently(client, timeout, move || {
         let mut out = Vec::new();
@@ -211,6 +208,7 @@ pub(crate) async fn ask(
             head: &request,
             path: &resolved.path,
             query: resolved.query,
+            date: &date,
             fields: &fields,
         };
         let answer = handler.answer(&request, Patience::Wait, &mut out).ok()?;
@@ -225,8 +223,6 @@ pub(crate) async fn ask(
         Err(reason) => reason,
     };
     let keep = traits.keep_alive && body.is_done();
-    client
-        .answer_error(reason, keep, traits.is_head, record)
-        .await;
+    client.answer_error(reason, keep, traits.is_head, record).await;
     client.after(keep, body.is_done())
 }

@@ -23,10 +23,7 @@ pub(crate) enum UploadEnd {
 }
 
 /// Sends what is left of `body`; what the client sends beyond it goes to `carry`.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one direction of a relay borrows each part of it singly"
-)]
+#[expect(clippy::too_many_arguments, reason = "one direction of a relay borrows each part of it singly")]
 pub(crate) async fn upload(
     meta: Meta<'_>,
     client: &Stream,
@@ -45,10 +42,7 @@ pub(crate) async fn upload(
             && let Some(lease) = lease_or_take(&mut lease, meta)
         {
             let before = *uploaded;
-            let patience = Patience {
-                from: idle,
-                to: server_timeout,
-            };
+            let patience = Patience { from: idle, to: server_timeout };
             let stretch = body.unseen().min(BULK * 16);
             let moved = move_bytes(lease, client, server, stretch, timer, patience, uploaded).await;
             body.pass(*uploaded - before);
@@ -72,9 +66,7 @@ pub(crate) async fn upload(
             Ok(Err(reason)) => return Err(UploadEnd::Client(reason)),
             Err(halt) => return Err(UploadEnd::Client(halt.at_client())),
         };
-        write_all(server, timer, server_timeout, &rest)
-            .await
-            .map_err(|_| UploadEnd::Server)?;
+        write_all(server, timer, server_timeout, &rest).await.map_err(|_| UploadEnd::Server)?;
         *uploaded += taken as u64;
         activity.set(Instant::now());
     }

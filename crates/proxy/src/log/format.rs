@@ -21,13 +21,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// Appends a line for `record`, which ended at `now`.
-pub(crate) fn write_line(
-    out: &mut Vec<u8>,
-    format: LogFormat,
-    record: &Record,
-    place: &Place<'_>,
-    now: Instant,
-) {
+pub(crate) fn write_line(out: &mut Vec<u8>, format: LogFormat, record: &Record, place: &Place<'_>, now: Instant) {
     match format {
         LogFormat::Off => return,
         LogFormat::Json => write_json(out, record, place, now),
@@ -52,22 +46,13 @@ fn write_json(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Instan
         write_text(out, "request", Some(&record.request));
         let _ = write!(out, ",\"status\":{}", record.status);
     }
-    let _ = write!(
-        out,
-        ",\"bytes_in\":{},\"bytes_out\":{}",
-        record.bytes_in, record.bytes_out
-    );
+    let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", record.bytes_in, record.bytes_out);
     write_micros(out, "head_us", Some(record.head_took));
     write_micros(out, "queue_us", record.queued);
     write_micros(out, "connect_us", record.connected);
     write_micros(out, "first_byte_us", record.first_byte);
     write_micros(out, "total_us", Some(total));
-    let _ = write!(
-        out,
-        ",\"retries\":{},\"state\":\"{}\"",
-        record.retries,
-        termination(record)
-    );
+    let _ = write!(out, ",\"retries\":{},\"state\":\"{}\"", record.retries, termination(record));
     write_text(out, "reason", record.reason.map(Reason::as_str));
     out.push(b'}');
 }
@@ -99,9 +84,7 @@ fn write_haproxy(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Ins
         place.server.unwrap_or("<NOSRV>"),
     );
     let total = now.duration_since(record.began).as_millis();
-    let millis = |duration: Option<Duration>| {
-        duration.map_or(-1, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-    };
+    let millis = |duration: Option<Duration>| duration.map_or(-1, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     let (queued, connected) = (millis(record.queued), millis(record.connected));
     let [process, frontend, backend, server] = place.load;
     let retries = record.retries;
@@ -117,16 +100,8 @@ fn write_haproxy(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Ins
             );
         }
         Mode::Http => {
-            let request_millis = if record.request.is_empty() {
-                -1
-            } else {
-                millis(Some(record.head_took))
-            };
-            let status = if record.status == 0 {
-                -1
-            } else {
-                i32::from(record.status)
-            };
+            let request_millis = if record.request.is_empty() { -1 } else { millis(Some(record.head_took)) };
+            let status = if record.status == 0 { -1 } else { i32::from(record.status) };
             let _ = write!(
                 out,
                 "{request_millis}/{queued}/{connected}/{}/{total} {status} {} - - {}-- {process}/{frontend}/{backend}/{server}/{redispatched}{retries} 0/{queue} \"",
@@ -162,11 +137,7 @@ fn write_request(out: &mut Vec<u8>, record: &Record) {
 /// HAProxy's two letters: who ended it, and how far it had come.
 fn termination(record: &Record) -> &'static str {
     let Some(reason) = record.reason else {
-        return if record.backend.is_none() && record.status != 0 {
-            "LR"
-        } else {
-            "--"
-        };
+        return if record.backend.is_none() && record.status != 0 { "LR" } else { "--" };
     };
     let phase = record.phase;
     match (reason, phase) {
@@ -191,6 +162,7 @@ fn termination(record: &Record) -> &'static str {
         (Reason::ServerTimeout, _) => "sH",
         (Reason::ServerCut, _) => "SD",
         (Reason::HandlerTimeout | Reason::HandlerBusy, _) => "RH",
+        (Reason::FileCut, _) => "RD",
     }
 }
 
@@ -201,35 +173,21 @@ enum TimeFormat {
     Haproxy,
 }
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Universal time, whatever the machine's zone: a log read on another machine means the same.
 fn write_time(out: &mut Vec<u8>, wall: Option<SystemTime>, format: TimeFormat) {
-    let since = wall
-        .and_then(|wall| wall.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    let (days, seconds, millis) = (
-        since.as_secs() / 86_400,
-        since.as_secs() % 86_400,
-        since.subsec_millis(),
-    );
+    let since = wall.and_then(|wall| wall.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let (days, seconds, millis) = (since.as_secs() / 86_400, since.as_secs() % 86_400, since.subsec_millis());
     let (year, month, day) = civil_date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let _ = match format {
         TimeFormat::Iso => {
-            write!(
-                out,
-                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-            )
+            write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
         }
         TimeFormat::Haproxy => {
             let name = MONTHS[month as usize - 1];
-            write!(
-                out,
-                "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02}.{millis:03}"
-            )
+            write!(out, "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02}.{millis:03}")
         }
     };
 }
@@ -240,16 +198,11 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }

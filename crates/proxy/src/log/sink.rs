@@ -21,10 +21,7 @@ pub struct LogSink {
 impl LogSink {
     /// Lines go nowhere.
     pub fn off() -> LogSink {
-        LogSink {
-            batches: None,
-            target: Arc::new(Mutex::new(None)),
-        }
+        LogSink { batches: None, target: Arc::new(Mutex::new(None)) }
     }
 
     /// Lines go to `file`.
@@ -35,13 +32,8 @@ impl LogSink {
         let (batches, received) = sync_channel(BATCHES_MAX);
         let target = Arc::new(Mutex::new(Some(file)));
         let shared = Arc::clone(&target);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_batches(&received, &shared))?;
-        Ok(LogSink {
-            batches: Some(batches),
-            target,
-        })
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_batches(&received, &shared))?;
+        Ok(LogSink { batches: Some(batches), target })
     }
 
     /// From here on lines go to `file` (its predecessor was rotated away).
@@ -68,10 +60,7 @@ pub(crate) struct WorkerLog {
 
 impl WorkerLog {
     pub(crate) fn new(sink: LogSink) -> WorkerLog {
-        WorkerLog {
-            sink,
-            pending: Vec::new(),
-        }
+        WorkerLog { sink, pending: Vec::new() }
     }
 
     pub(crate) fn is_on(&self) -> bool {
