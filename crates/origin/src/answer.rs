@@ -38,12 +38,7 @@ pub(crate) struct HeadWriter<'o> {
 
 impl<'o> HeadWriter<'o> {
     /// `date` may be empty; `connection` is whole field lines or empty.
-    pub(crate) fn new(
-        status: u16,
-        date: &[u8],
-        connection: &[u8],
-        out: &'o mut Vec<u8>,
-    ) -> HeadWriter<'o> {
+    pub(crate) fn new(status: u16, date: &[u8], connection: &[u8], out: &'o mut Vec<u8>) -> HeadWriter<'o> {
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(status_line(status).as_bytes());
         out.extend_from_slice(b"\r\n");

@@ -22,12 +22,9 @@ impl Failure {
     pub(crate) fn from_blocking(errno: Errno) -> Failure {
         match errno {
             // Leaving the root is EXDEV; a forbidden symbolic link is ELOOP; a socket is ENXIO; a zero byte is EINVAL.
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::NAMETOOLONG
-            | Errno::XDEV
-            | Errno::LOOP
-            | Errno::INVAL => Failure::Missing,
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::XDEV | Errno::LOOP | Errno::INVAL => {
+                Failure::Missing
+            }
             Errno::NXIO | Errno::NODEV | Errno::ISDIR => Failure::Missing,
             Errno::ACCESS | Errno::PERM => Failure::Denied,
             Errno::STALE => Failure::Stale,
@@ -38,12 +35,9 @@ impl Failure {
     /// What an error means that came of an attempt that was not.
     pub(crate) fn from_cached(errno: Errno) -> Failure {
         match errno {
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::NAMETOOLONG
-            | Errno::LOOP
-            | Errno::ACCESS
-            | Errno::PERM => Failure::from_blocking(errno),
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::ACCESS | Errno::PERM => {
+                Failure::from_blocking(errno)
+            }
             // Among them another mount (EXDEV), and kernels before 5.12, which do not know RESOLVE_CACHED (EINVAL).
             _ => Failure::Wait,
         }

@@ -68,11 +68,7 @@ impl Files {
         if !prefix.ends_with(b"/") {
             prefix.push(b'/');
         }
-        Ok(Files {
-            config,
-            prefix,
-            root: ArcSwapOption::empty(),
-        })
+        Ok(Files { config, prefix, root: ArcSwapOption::empty() })
     }
 
     /// Appends the answer's head, and its body if it is small, to `out`; returns what is to be sent after that.
@@ -112,22 +108,12 @@ impl Files {
         self.config.timeout
     }
 
-    fn attempt(
-        &self,
-        request: &FileRequest<'_>,
-        blocking: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<FileAnswer, Failure> {
+    fn attempt(&self, request: &FileRequest<'_>, blocking: bool, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         if !matches!(request.head.method, "GET" | "HEAD") {
             return Ok(respond::error(request, 405, out));
         }
         let firmware = negotiate::is_firmware(request.head.fields);
-        let attempt = Attempt {
-            files: self,
-            request,
-            blocking,
-            firmware,
-        };
+        let attempt = Attempt { files: self, request, blocking, firmware };
         let Some(path) = request.path.strip_prefix(&self.prefix[..]) else {
             if self.prefix.strip_suffix(b"/") != Some(request.path) {
                 return Err(Failure::Missing);
@@ -159,8 +145,7 @@ impl Files {
             return Err(Failure::Wait);
         }
         // A root that is missing is an outage, not a missing file.
-        let root = Root::open(&self.config.root, self.config.symlinks)
-            .map_err(|_| Failure::Unavailable)?;
+        let root = Root::open(&self.config.root, self.config.symlinks).map_err(|_| Failure::Unavailable)?;
         let root = Arc::new(root);
         self.root.store(Some(Arc::clone(&root)));
         Ok(root)
@@ -177,31 +162,14 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Answers with a file, or with its sibling in a coding that the client prefers.
-    fn file(
-        &self,
-        path: &[u8],
-        opened: Opened,
-        root: &Root,
-        out: &mut Vec<u8>,
-    ) -> Result<FileAnswer, Failure> {
+    fn file(&self, path: &[u8], opened: Opened, root: &Root, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         let media = media_type(path);
         let varies = self.files.config.precompressed;
-        let mut chosen = Chosen {
-            opened,
-            media,
-            coding: None,
-            varies,
-        };
+        let mut chosen = Chosen { opened, media, coding: None, varies };
         if varies && !self.firmware {
             for coding in negotiate::codings(self.request.head.fields) {
-                if let Some(opened) =
-                    self.sibling(path, coding, chosen.opened.modified_nanos, root)?
-                {
-                    chosen = Chosen {
-                        opened,
-                        coding: Some(coding),
-                        ..chosen
-                    };
+                if let Some(opened) = self.sibling(path, coding, chosen.opened.modified_nanos, root)? {
+                    chosen = Chosen { opened, coding: Some(coding), ..chosen };
                     break;
                 }
             }
@@ -209,19 +177,12 @@ impl Attempt<'_> {
         respond::send(self.request, chosen, self.blocking, out)
     }
 
-    fn sibling(
-        &self,
-        path: &[u8],
-        coding: Coding,
-        not_before: u64,
-        root: &Root,
-    ) -> Result<Option<Opened>, Failure> {
+    fn sibling(&self, path: &[u8], coding: Coding, not_before: u64, root: &Root) -> Result<Option<Opened>, Failure> {
         let path = [path, coding.ending().as_bytes()].concat();
         match root.open_beneath(&path, self.blocking) {
             // One that is older was made of what the file was before.
-            Ok(opened) => Ok(Some(opened).filter(|opened| {
-                opened.kind == FileType::RegularFile && opened.modified_nanos >= not_before
-            })),
+            Ok(opened) => Ok(Some(opened)
+                .filter(|opened| opened.kind == FileType::RegularFile && opened.modified_nanos >= not_before)),
             Err(Failure::Missing | Failure::Denied) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -257,12 +218,7 @@ impl Attempt<'_> {
         if as_json {
             json::write(&listing, self.request.path, &mut page);
         } else {
-            html::write(
-                &listing,
-                self.request.path,
-                self.files.prefix.len(),
-                &mut page,
-            );
+            html::write(&listing, self.request.path, self.files.prefix.len(), &mut page);
         }
         Ok(respond::page(self.request, as_json, &page, out))
     }

@@ -107,15 +107,8 @@ type Look = Box<dyn FnMut(&dyn Fn(Step)) -> Result<(), Errno> + Send>;
 impl Health {
     /// Prepares to watch; nothing is touched before the first question.
     pub fn new(config: HealthConfig) -> Health {
-        let shared = Shared {
-            timeout: config.timeout,
-            state: Mutex::default(),
-            asked: Condvar::new(),
-        };
-        Health {
-            config,
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { timeout: config.timeout, state: Mutex::default(), asked: Condvar::new() };
+        Health { config, shared: Arc::new(shared) }
     }
 
     /// What is known now. Never waits.
@@ -138,11 +131,7 @@ impl Health {
         connection: &[u8],
         out: &mut Vec<u8>,
     ) -> FileAnswer {
-        let status = if matches!(verdict, Verdict::Ok { .. }) {
-            200
-        } else {
-            503
-        };
+        let status = if matches!(verdict, Verdict::Ok { .. }) { 200 } else { 503 };
         let mut body = Vec::new();
         self.describe(verdict, &mut body);
         HeadWriter::new(status, date, connection, out)
@@ -153,10 +142,7 @@ impl Health {
         if !is_head {
             out.extend_from_slice(&body);
         }
-        FileAnswer {
-            status,
-            body: Body::Done,
-        }
+        FileAnswer { status, body: Body::Done }
     }
 
     fn describe(&self, verdict: &Verdict, out: &mut Vec<u8>) {
@@ -170,12 +156,7 @@ impl Health {
         match verdict {
             Verdict::Ok { took } => write!(out, ",\"took_ms\":{}", took.as_millis()),
             Verdict::Hung { step, since } => {
-                write!(
-                    out,
-                    ",\"step\":\"{}\",\"since_ms\":{}",
-                    step.name(),
-                    since.as_millis()
-                )
+                write!(out, ",\"step\":\"{}\",\"since_ms\":{}", step.name(), since.as_millis())
             }
             Verdict::Failed { step, reason } => {
                 let before = write!(out, ",\"step\":\"{}\",\"reason\":", step.name());
@@ -194,14 +175,9 @@ impl Health {
         state.last_asked = Some(now);
         if !state.spawned {
             let (shared, look) = (Arc::clone(&self.shared), look());
-            let spawned = thread::Builder::new()
-                .name("health".into())
-                .spawn(move || watch(&shared, look));
+            let spawned = thread::Builder::new().name("health".into()).spawn(move || watch(&shared, look));
             if let Err(error) = spawned {
-                return Verdict::Failed {
-                    step: Step::Open,
-                    reason: format!("no thread to look with: {error}"),
-                };
+                return Verdict::Failed { step: Step::Open, reason: format!("no thread to look with: {error}") };
             }
             state.spawned = true;
         }
@@ -226,24 +202,17 @@ impl State {
         if let Some((since, step)) = self.current
             && now.saturating_duration_since(since) >= timeout
         {
-            return Verdict::Hung {
-                step,
-                since: now.saturating_duration_since(since),
-            };
+            return Verdict::Hung { step, since: now.saturating_duration_since(since) };
         }
         match &self.last {
-            Some((ended, verdict)) if now.saturating_duration_since(*ended) <= FRESH => {
-                verdict.clone()
-            }
+            Some((ended, verdict)) if now.saturating_duration_since(*ended) <= FRESH => verdict.clone(),
             _ => Verdict::Pending,
         }
     }
 
     /// When the next look is due; never while nobody asks.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let asked = self
-            .last_asked
-            .is_some_and(|asked| now.saturating_duration_since(asked) <= ASKED);
+        let asked = self.last_asked.is_some_and(|asked| now.saturating_duration_since(asked) <= ASKED);
         asked.then(|| self.last_began.map_or(now, |began| began + PERIOD))
     }
 }
@@ -262,15 +231,9 @@ impl Shared {
             }
             let now = Instant::now();
             state = match state.due(now) {
-                None => self
-                    .asked
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.asked.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(due) if due > now => {
-                    self.asked
-                        .wait_timeout(state, due - now)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.asked.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0
                 }
                 Some(_) => {
                     state.last_began = Some(now);
@@ -293,14 +256,10 @@ impl Shared {
         let now = Instant::now();
         let took = now.saturating_duration_since(began);
         let verdict = match outcome {
-            Err(error) => Verdict::Failed {
-                step,
-                reason: error.to_string(),
-            },
-            Ok(()) if took >= self.timeout => Verdict::Failed {
-                step,
-                reason: format!("took {} ms, which is too long", took.as_millis()),
-            },
+            Err(error) => Verdict::Failed { step, reason: error.to_string() },
+            Ok(()) if took >= self.timeout => {
+                Verdict::Failed { step, reason: format!("took {} ms, which is too long", took.as_millis()) }
+            }
             Ok(()) => Verdict::Ok { took },
         };
         state.last = Some((now, verdict));
@@ -325,11 +284,8 @@ fn look(path: &Path, at: &dyn Fn(Step)) -> Result<(), Errno> {
     for found in Dir::read_from(&folder)?.take(ENTRIES_MAX) {
         let found = found?;
         let kind = match found.file_type() {
-            FileType::Unknown => match rustix::fs::statat(
-                folder.as_fd(),
-                found.file_name(),
-                AtFlags::SYMLINK_NOFOLLOW,
-            ) {
+            FileType::Unknown => match rustix::fs::statat(folder.as_fd(), found.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+            {
                 Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(error),

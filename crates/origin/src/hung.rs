@@ -15,25 +15,18 @@ pub(crate) struct HungMount {
 impl HungMount {
     /// None, and a line that says so, where mounting is not allowed.
     pub(crate) fn new(folder: &Path) -> Option<HungMount> {
-        let server =
-            match rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(server) => server,
-                Err(error) => {
-                    eprintln!("SKIPPED: no hung mount to try, /dev/fuse: {error}");
-                    return None;
-                }
-            };
-        let options = format!(
-            "fd={},rootmode=40755,user_id=0,group_id=0,allow_other",
-            server.as_raw_fd()
-        );
+        let server = match rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(server) => server,
+            Err(error) => {
+                eprintln!("SKIPPED: no hung mount to try, /dev/fuse: {error}");
+                return None;
+            }
+        };
+        let options = format!("fd={},rootmode=40755,user_id=0,group_id=0,allow_other", server.as_raw_fd());
         let options = CString::new(options).expect("options have no zero byte");
         let flags = MountFlags::NODEV | MountFlags::NOSUID;
         match mount("hung", folder, "fuse", flags, options.as_c_str()) {
-            Ok(()) => Some(HungMount {
-                folder: folder.to_owned(),
-                server: Some(server),
-            }),
+            Ok(()) => Some(HungMount { folder: folder.to_owned(), server: Some(server) }),
             Err(error) => {
                 eprintln!("SKIPPED: no hung mount to try, mount: {error}");
                 None

@@ -71,11 +71,7 @@ const ENDING_MAX: usize = 8;
 pub(crate) fn media_type(path: &[u8]) -> &'static str {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     // A leading dot hides a file; it begins no ending.
-    let Some(dot) = name
-        .iter()
-        .rposition(|&byte| byte == b'.')
-        .filter(|&dot| dot > 0)
-    else {
+    let Some(dot) = name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0) else {
         return BYTES;
     };
     let ending = &name[dot + 1..];
@@ -118,9 +114,6 @@ mod tests {
     #[test]
     fn the_table_can_be_searched() {
         assert!(TYPES.is_sorted_by(|left, right| left.0 < right.0));
-        assert_eq!(
-            TYPES.iter().map(|(ending, _)| ending.len()).max(),
-            Some(ENDING_MAX)
-        );
+        assert_eq!(TYPES.iter().map(|(ending, _)| ending.len()).max(), Some(ENDING_MAX));
     }
 }

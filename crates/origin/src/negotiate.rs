@@ -38,10 +38,7 @@ pub(crate) fn codings(fields: Fields<'_>) -> impl Iterator<Item = Coding> {
     // Identity is always acceptable, and when nothing is said about it, less welcome than what is named.
     let identity = stated_quality(fields, "identity").unwrap_or(0);
     wanted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
-    wanted
-        .into_iter()
-        .filter(move |(quality, _)| *quality > 0 && *quality >= identity)
-        .map(|(_, coding)| coding)
+    wanted.into_iter().filter(move |(quality, _)| *quality > 0 && *quality >= identity).map(|(_, coding)| coding)
 }
 
 /// Whether the client asks for a listing as JSON: by `?format=json`, or by an Accept field that names it and not HTML.
@@ -49,9 +46,8 @@ pub(crate) fn wants_json(fields: Fields<'_>, query: Option<&str>) -> bool {
     match parameter(query, "format") {
         Some(format) => format == "json",
         None => {
-            let accepts = |media: &str| {
-                elements(fields, "Accept").any(|(name, quality)| quality > 0 && is(name, media))
-            };
+            let accepts =
+                |media: &str| elements(fields, "Accept").any(|(name, quality)| quality > 0 && is(name, media));
             accepts("application/json") && !accepts("text/html")
         }
     }
@@ -59,9 +55,7 @@ pub(crate) fn wants_json(fields: Fields<'_>, query: Option<&str>) -> bool {
 
 /// A parameter of the query, as it is written.
 pub(crate) fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
-    query?
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Whether boot firmware asks: it follows no redirect, and knows no coding.
@@ -71,9 +65,7 @@ pub(crate) fn is_firmware(fields: Fields<'_>) -> bool {
 }
 
 fn quality(fields: Fields<'_>, coding: &str) -> u16 {
-    stated_quality(fields, coding)
-        .or_else(|| stated_quality(fields, "*"))
-        .unwrap_or(0)
+    stated_quality(fields, coding).or_else(|| stated_quality(fields, "*")).unwrap_or(0)
 }
 
 fn stated_quality(fields: Fields<'_>, coding: &str) -> Option<u16> {
@@ -89,17 +81,12 @@ fn is(name: &[u8], word: &str) -> bool {
 
 /// The elements of a list field and their weights in thousandths; a weight that cannot be read is zero.
 fn elements<'b>(fields: Fields<'b>, name: &'static str) -> impl Iterator<Item = (&'b [u8], u16)> {
-    lines(fields, name)
-        .flat_map(|line| line.split(|&byte| byte == b','))
-        .filter_map(|element| {
-            let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-            let name = parts.next().filter(|name| !name.is_empty())?;
-            let weight = parts.find_map(|part| {
-                part.strip_prefix(b"q=")
-                    .or_else(|| part.strip_prefix(b"Q="))
-            });
-            Some((name, weight.map_or(1000, thousandths)))
-        })
+    lines(fields, name).flat_map(|line| line.split(|&byte| byte == b',')).filter_map(|element| {
+        let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        let weight = parts.find_map(|part| part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q=")));
+        Some((name, weight.map_or(1000, thousandths)))
+    })
 }
 
 /// A weight of RFC 9110 §12.4.2: `0`, `0.25`, `1.000`.
@@ -113,20 +100,14 @@ fn thousandths(weight: &[u8]) -> u16 {
         return 0;
     }
     match whole {
-        b'0' => (0..3).fold(0, |sum, at| {
-            10 * sum + fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'))
-        }),
+        b'0' => (0..3).fold(0, |sum, at| 10 * sum + fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'))),
         b'1' if fraction.iter().all(|&digit| digit == b'0') => 1000,
         _ => 0,
     }
 }
 
 fn lines<'b>(fields: Fields<'b>, name: &'static str) -> impl Iterator<Item = &'b [u8]> {
-    fields
-        .0
-        .iter()
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value)
+    fields.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
 }
 
 #[cfg(test)]
@@ -135,12 +116,7 @@ mod tests {
     use http_proto::Field;
 
     fn accepted(value: &[u8]) -> Vec<&'static str> {
-        codings(Fields(&[Field {
-            name: "accept-encoding",
-            value,
-        }]))
-        .map(Coding::name)
-        .collect()
+        codings(Fields(&[Field { name: "accept-encoding", value }])).map(Coding::name).collect()
     }
 
     #[test]
@@ -166,15 +142,7 @@ mod tests {
 
     #[test]
     fn json_is_asked_for() {
-        let accept = |value: &'static [u8]| {
-            wants_json(
-                Fields(&[Field {
-                    name: "Accept",
-                    value,
-                }]),
-                None,
-            )
-        };
+        let accept = |value: &'static [u8]| wants_json(Fields(&[Field { name: "Accept", value }]), None);
         assert!(accept(b"application/json"));
         assert!(accept(b"application/json;q=0.9, */*;q=0.1"));
         assert!(!accept(b"text/html, application/json"));
@@ -186,12 +154,7 @@ mod tests {
 
     #[test]
     fn firmware_is_known_by_its_name() {
-        let agent = |value: &'static [u8]| {
-            is_firmware(Fields(&[Field {
-                name: "User-Agent",
-                value,
-            }]))
-        };
+        let agent = |value: &'static [u8]| is_firmware(Fields(&[Field { name: "User-Agent", value }]));
         assert!(agent(b"iPXE/1.21.1+git"));
         assert!(agent(b"GRUB 2.06"));
         assert!(agent(b"UefiHttpBoot/1.0"));

@@ -8,8 +8,7 @@ use crate::span::{FileSpan, Reading, append};
 use crate::tree::Opened;
 use crate::url;
 use http_proto::{
-    ByteRange, Precondition, Ranges, Validators, applicable_range, evaluate, imf_fixdate,
-    resolve_ranges,
+    ByteRange, Precondition, Ranges, Validators, applicable_range, evaluate, imf_fixdate, resolve_ranges,
 };
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -43,37 +42,18 @@ pub(crate) fn send(
     out: &mut Vec<u8>,
 ) -> Result<FileAnswer, Failure> {
     let etag = Etag::new(&chosen);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let validators = Validators {
-        etag: etag.bytes(),
-        modified: chosen.opened.modified,
-        now,
-    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let validators = Validators { etag: etag.bytes(), modified: chosen.opened.modified, now };
     match evaluate(request.head, validators) {
         Precondition::Proceed => {}
         Precondition::NotModified => return Ok(not_modified(request, &chosen, validators, out)),
         Precondition::Failed => return Ok(error(request, 412, out)),
     }
     let size = chosen.opened.size;
-    let ranges = applicable_range(request.head, validators)
-        .map_or(Ranges::Whole, |range| resolve_ranges(range, size));
-    let answer = Sending {
-        request,
-        chosen,
-        validators,
-        blocking,
-    };
+    let ranges = applicable_range(request.head, validators).map_or(Ranges::Whole, |range| resolve_ranges(range, size));
+    let answer = Sending { request, chosen, validators, blocking };
     match ranges {
-        Ranges::Whole => answer.one(
-            200,
-            ByteRange {
-                start: 0,
-                length: size,
-            },
-            out,
-        ),
+        Ranges::Whole => answer.one(200, ByteRange { start: 0, length: size }, out),
         Ranges::Parts(parts) if parts.len() == 1 => answer.one(206, parts[0], out),
         Ranges::Parts(parts) => Ok(answer.several(&parts, out)),
         Ranges::Unsatisfiable => Ok(unsatisfiable(request, size, out)),
@@ -81,17 +61,8 @@ pub(crate) fn send(
 }
 
 /// Answers with a page that was made for this request: a listing.
-pub(crate) fn page(
-    request: &FileRequest<'_>,
-    is_json: bool,
-    page: &[u8],
-    out: &mut Vec<u8>,
-) -> FileAnswer {
-    let media: &[u8] = if is_json {
-        b"application/json"
-    } else {
-        b"text/html; charset=utf-8"
-    };
+pub(crate) fn page(request: &FileRequest<'_>, is_json: bool, page: &[u8], out: &mut Vec<u8>) -> FileAnswer {
+    let media: &[u8] = if is_json { b"application/json" } else { b"text/html; charset=utf-8" };
     head(request, 200, out)
         .field("Content-Type", media)
         .length(page.len() as u64)
@@ -118,10 +89,7 @@ pub(crate) fn redirect_to_folder(request: &FileRequest<'_>, out: &mut Vec<u8>) -
     let mut location = Vec::with_capacity(request.path.len() + 16);
     url::encode_path(request.path, &mut location);
     location.push(b'/');
-    if let Some(query) = request
-        .query
-        .filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic()))
-    {
+    if let Some(query) = request.query.filter(|query| query.bytes().all(|byte| byte.is_ascii_graphic())) {
         location.push(b'?');
         location.extend_from_slice(query.as_bytes());
     }
@@ -139,10 +107,7 @@ struct Sending<'s> {
 impl Sending<'_> {
     fn one(self, status: u16, range: ByteRange, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         let size = self.chosen.opened.size;
-        let mut head = self
-            .head(status, out)
-            .field("Content-Type", self.chosen.media.as_bytes())
-            .length(range.length);
+        let mut head = self.head(status, out).field("Content-Type", self.chosen.media.as_bytes()).length(range.length);
         if status == 206 {
             head = head.field("Content-Range", &content_range(range, size));
         }
@@ -151,27 +116,12 @@ impl Sending<'_> {
         let body = if self.request.head.method == "HEAD" {
             Body::Done
         } else if range.length <= INLINE_MAX {
-            let reading = if self.blocking {
-                Reading::Waits
-            } else {
-                Reading::Now(storage)
-            };
-            append(
-                self.chosen.opened.file.as_fd(),
-                range.start,
-                range.length as usize,
-                reading,
-                out,
-            )?;
+            let reading = if self.blocking { Reading::Waits } else { Reading::Now(storage) };
+            append(self.chosen.opened.file.as_fd(), range.start, range.length as usize, reading, out)?;
             Body::Done
         } else {
             let file = Arc::new(File::from(self.chosen.opened.file));
-            Body::File(FileSpan {
-                file,
-                offset: range.start,
-                length: range.length,
-                storage,
-            })
+            Body::File(FileSpan { file, offset: range.start, length: range.length, storage })
         };
         Ok(FileAnswer { status, body })
     }
@@ -191,22 +141,11 @@ impl Sending<'_> {
             text.extend_from_slice(b"\r\n\r\n");
             text
         };
-        let heads: Vec<Vec<u8>> = ranges
-            .iter()
-            .enumerate()
-            .map(|(at, range)| part_head(at == 0, *range))
-            .collect();
+        let heads: Vec<Vec<u8>> = ranges.iter().enumerate().map(|(at, range)| part_head(at == 0, *range)).collect();
         let last = format!("\r\n--{boundary}--\r\n").into_bytes();
-        let length = heads
-            .iter()
-            .zip(ranges)
-            .map(|(head, range)| head.len() as u64 + range.length)
-            .sum::<u64>();
+        let length = heads.iter().zip(ranges).map(|(head, range)| head.len() as u64 + range.length).sum::<u64>();
         self.head(206, out)
-            .field_of(
-                "Content-Type",
-                &[b"multipart/byteranges; boundary=", boundary.as_bytes()],
-            )
+            .field_of("Content-Type", &[b"multipart/byteranges; boundary=", boundary.as_bytes()])
             .length(length + last.len() as u64)
             .end();
         let storage = self.chosen.opened.storage;
@@ -215,31 +154,19 @@ impl Sending<'_> {
         for (head, range) in heads.into_iter().zip(ranges) {
             parts.push(Part::Bytes(head));
             let file = Arc::clone(&file);
-            parts.push(Part::File(FileSpan {
-                file,
-                offset: range.start,
-                length: range.length,
-                storage,
-            }));
+            parts.push(Part::File(FileSpan { file, offset: range.start, length: range.length, storage }));
         }
         parts.push(Part::Bytes(last));
-        FileAnswer {
-            status: 206,
-            body: Body::Parts(parts),
-        }
+        FileAnswer { status: 206, body: Body::Parts(parts) }
     }
 
     /// What the answers with bytes of the file have in common.
     fn head<'o>(&self, status: u16, out: &'o mut Vec<u8>) -> HeadWriter<'o> {
         // A date in the future would be a promise that nobody can keep (RFC 9110 §8.8.2.1).
         let modified = imf_fixdate(self.validators.modified.min(self.validators.now));
-        let head = with_tag(
-            head(self.request, status, out),
-            &self.chosen,
-            self.validators,
-        )
-        .field("Last-Modified", &modified)
-        .field("Accept-Ranges", b"bytes");
+        let head = with_tag(head(self.request, status, out), &self.chosen, self.validators)
+            .field("Last-Modified", &modified)
+            .field("Accept-Ranges", b"bytes");
         match self.chosen.coding {
             Some(coding) => head.field("Content-Encoding", coding.name().as_bytes()),
             None => head,
@@ -284,10 +211,7 @@ fn not_modified(
     out: &mut Vec<u8>,
 ) -> FileAnswer {
     with_tag(head(request, 304, out), chosen, validators).end();
-    FileAnswer {
-        status: 304,
-        body: Body::Done,
-    }
+    FileAnswer { status: 304, body: Body::Done }
 }
 
 fn unsatisfiable(request: &FileRequest<'_>, size: u64, out: &mut Vec<u8>) -> FileAnswer {
@@ -297,17 +221,9 @@ fn unsatisfiable(request: &FileRequest<'_>, size: u64, out: &mut Vec<u8>) -> Fil
 }
 
 /// The fields that 304 has in common with 200 (RFC 9110 §15.4.5).
-fn with_tag<'o>(
-    head: HeadWriter<'o>,
-    chosen: &Chosen<'_>,
-    validators: Validators<'_>,
-) -> HeadWriter<'o> {
+fn with_tag<'o>(head: HeadWriter<'o>, chosen: &Chosen<'_>, validators: Validators<'_>) -> HeadWriter<'o> {
     let head = head.field("ETag", validators.etag);
-    if chosen.varies {
-        head.field("Vary", b"Accept-Encoding")
-    } else {
-        head
-    }
+    if chosen.varies { head.field("Vary", b"Accept-Encoding") } else { head }
 }
 
 fn head<'o>(request: &FileRequest<'_>, status: u16, out: &'o mut Vec<u8>) -> HeadWriter<'o> {
@@ -315,16 +231,10 @@ fn head<'o>(request: &FileRequest<'_>, status: u16, out: &'o mut Vec<u8>) -> Hea
 }
 
 /// An answer whose body is its status in words.
-fn short(
-    request: &FileRequest<'_>,
-    status: u16,
-    extra: Option<(&str, &[u8])>,
-    out: &mut Vec<u8>,
-) -> FileAnswer {
+fn short(request: &FileRequest<'_>, status: u16, extra: Option<(&str, &[u8])>, out: &mut Vec<u8>) -> FileAnswer {
     let text = [status_line(status), "\n"].concat();
-    let mut head = head(request, status, out)
-        .field("Content-Type", b"text/plain; charset=utf-8")
-        .length(text.len() as u64);
+    let mut head =
+        head(request, status, out).field("Content-Type", b"text/plain; charset=utf-8").length(text.len() as u64);
     if let Some((name, value)) = extra {
         head = head.field(name, value);
     }
@@ -336,10 +246,7 @@ fn finish(request: &FileRequest<'_>, status: u16, body: &[u8], out: &mut Vec<u8>
     if request.head.method != "HEAD" {
         out.extend_from_slice(body);
     }
-    FileAnswer {
-        status,
-        body: Body::Done,
-    }
+    FileAnswer { status, body: Body::Done }
 }
 
 /// The value of Content-Range for some of `size` bytes (RFC 9110 §14.4).

@@ -31,12 +31,8 @@ impl Storage {
     fn from_magic(system: &StatFs) -> Storage {
         match system.f_type as u64 & 0xffff_ffff {
             0x0102_1994 | 0x8584_58f6 => Storage::Memory, // tmpfs, ramfs
-            0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x2fc1_2fc1 | 0xca45_1a4e => {
-                Storage::Local
-            } // ext2-4, xfs, btrfs, f2fs, zfs, bcachefs
-            0x7371_7368 | 0xe0f5_e1e2 | 0x9660 | 0x1501_3346 | 0x4d44 | 0x2011_bab0 => {
-                Storage::Local
-            } // squashfs, erofs, iso9660, udf, vfat, exfat
+            0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x2fc1_2fc1 | 0xca45_1a4e => Storage::Local, // ext2-4, xfs, btrfs, f2fs, zfs, bcachefs
+            0x7371_7368 | 0xe0f5_e1e2 | 0x9660 | 0x1501_3346 | 0x4d44 | 0x2011_bab0 => Storage::Local, // squashfs, erofs, iso9660, udf, vfat, exfat
             _ => Storage::Remote,
         }
     }
@@ -64,8 +60,7 @@ pub struct FileSpan {
 /// Never waits. False also on file systems that cannot tell: tmpfs, squashfs, NFS.
 pub fn is_resident(file: &File, offset: u64, length: u64) -> bool {
     // Zero bytes mean that the file ends before: nothing to wait for.
-    let has =
-        |offset| read_at(file.as_fd(), offset, &mut [0], Reading::Now(Storage::Local)).is_ok();
+    let has = |offset| read_at(file.as_fd(), offset, &mut [0], Reading::Now(Storage::Local)).is_ok();
     length == 0 || has(offset) && has(offset + length - 1)
 }
 
@@ -121,13 +116,7 @@ pub(crate) fn append(
     Err(failure)
 }
 
-fn fill(
-    file: BorrowedFd<'_>,
-    offset: u64,
-    length: usize,
-    reading: Reading,
-    out: &mut Vec<u8>,
-) -> Result<usize, Errno> {
+fn fill(file: BorrowedFd<'_>, offset: u64, length: usize, reading: Reading, out: &mut Vec<u8>) -> Result<usize, Errno> {
     let before = out.len();
     out.resize(before + length, 0);
     let mut done = 0;
@@ -135,12 +124,7 @@ fn fill(
         if done == length {
             break Ok(done);
         }
-        match read_at(
-            file,
-            offset + done as u64,
-            &mut out[before + done..],
-            reading,
-        ) {
+        match read_at(file, offset + done as u64, &mut out[before + done..], reading) {
             Ok(0) => break Ok(done),
             Ok(read) => done += read,
             Err(Errno::INTR) => {}
@@ -151,20 +135,12 @@ fn fill(
     outcome
 }
 
-fn read_at(
-    file: BorrowedFd<'_>,
-    offset: u64,
-    room: &mut [u8],
-    reading: Reading,
-) -> Result<usize, Errno> {
+fn read_at(file: BorrowedFd<'_>, offset: u64, room: &mut [u8], reading: Reading) -> Result<usize, Errno> {
     match reading {
         Reading::Waits | Reading::Now(Storage::Memory) => rustix::io::pread(file, room, offset),
         Reading::Now(Storage::Remote) => Err(Errno::AGAIN),
-        Reading::Now(Storage::Local) => rustix::io::preadv2(
-            file,
-            &mut [IoSliceMut::new(room)],
-            offset,
-            ReadWriteFlags::NOWAIT,
-        ),
+        Reading::Now(Storage::Local) => {
+            rustix::io::preadv2(file, &mut [IoSliceMut::new(room)], offset, ReadWriteFlags::NOWAIT)
+        }
     }
 }

@@ -43,13 +43,7 @@ impl Root {
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
         let storage = Storage::of(folder.as_fd())?;
         let device = rustix::fs::fstat(&folder)?.st_dev;
-        Ok(Root {
-            folder,
-            device,
-            storage,
-            opened: Instant::now(),
-            symlinks,
-        })
+        Ok(Root { folder, device, storage, opened: Instant::now(), symlinks })
     }
 
     pub(crate) fn is_current(&self) -> bool {
@@ -65,8 +59,7 @@ impl Root {
 
     /// Opens a folder if it is one; only to know that it is there.
     pub(crate) fn locate_folder(&self, path: &[u8], blocking: bool) -> Result<(), Failure> {
-        self.resolve(path, OFlags::PATH | OFlags::DIRECTORY, blocking)
-            .map(drop)
+        self.resolve(path, OFlags::PATH | OFlags::DIRECTORY, blocking).map(drop)
     }
 
     /// What is at the path, without the right to read it; may wait.
@@ -88,9 +81,7 @@ impl Root {
                 _ => ResolveFlags::CACHED,
             };
             let cached = self.resolve_flags() | cached | ResolveFlags::NO_XDEV;
-            let file = self
-                .open_with(path, flags, cached)
-                .map_err(Failure::from_cached)?;
+            let file = self.open_with(path, flags, cached).map_err(Failure::from_cached)?;
             (file, Some(self.storage))
         };
         let stat = rustix::fs::fstat(&file).map_err(Failure::from_blocking)?;
@@ -112,28 +103,13 @@ impl Root {
         Err(Failure::Unavailable)
     }
 
-    fn open_with(
-        &self,
-        path: &[u8],
-        flags: OFlags,
-        resolve: ResolveFlags,
-    ) -> Result<OwnedFd, Errno> {
-        rustix::fs::openat2(
-            &self.folder,
-            path,
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        )
+    fn open_with(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat2(&self.folder, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
     fn resolve_flags(&self) -> ResolveFlags {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        if self.symlinks {
-            beneath
-        } else {
-            beneath | ResolveFlags::NO_SYMLINKS
-        }
+        if self.symlinks { beneath } else { beneath | ResolveFlags::NO_SYMLINKS }
     }
 }
 
@@ -145,9 +121,7 @@ impl Opened {
             kind: FileType::from_raw_mode(stat.st_mode),
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified: u64::try_from(seconds).unwrap_or(0),
-            modified_nanos: (seconds as u64)
-                .wrapping_mul(1_000_000_000)
-                .wrapping_add(stat.st_mtime_nsec),
+            modified_nanos: (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec),
             storage,
         }
     }

@@ -7,11 +7,7 @@ pub(crate) fn encode_segment(bytes: &[u8], out: &mut Vec<u8>) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(byte);
         } else {
-            out.extend([
-                b'%',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]);
+            out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
     }
 }
@@ -36,10 +32,7 @@ pub(crate) fn escape_html(bytes: &[u8], out: &mut Vec<u8>) {
             '"' => out.extend(b"&quot;"),
             '\'' => out.extend(b"&#39;"),
             // Control and direction characters could make a name look like another.
-            '\u{0}'..='\u{1f}'
-            | '\u{7f}'..='\u{9f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 out.extend("\u{fffd}".as_bytes());
             }
             character => out.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),

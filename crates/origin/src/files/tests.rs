@@ -74,9 +74,7 @@ impl Tree {
 
 impl Answer {
     fn field(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     fn text(&self) -> &str {
@@ -86,25 +84,14 @@ impl Answer {
 
 fn set_modified(path: &Path, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    fs::File::options()
-        .write(true)
-        .open(path)
-        .unwrap()
-        .set_modified(time)
-        .unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
 /// Asks with a request of this method, target and field lines.
-fn request<T>(
-    method: &str,
-    target: &str,
-    fields: &str,
-    then: impl FnOnce(&FileRequest<'_>) -> T,
-) -> T {
+fn request<T>(method: &str, target: &str, fields: &str, then: impl FnOnce(&FileRequest<'_>) -> T) -> T {
     let text = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut slots = field_slots();
-    let Ok(Parsed::Whole(head, _)) = parse_request(text.as_bytes(), &mut slots, &Limits::default())
-    else {
+    let Ok(Parsed::Whole(head, _)) = parse_request(text.as_bytes(), &mut slots, &Limits::default()) else {
         panic!("not a request: {text}");
     };
     let resolved = http_proto::resolve_path(head.path_and_query).unwrap();
@@ -117,17 +104,9 @@ fn request<T>(
     })
 }
 
-fn attempt(
-    files: &Files,
-    method: &str,
-    target: &str,
-    fields: &str,
-    blocking: bool,
-) -> Result<Answer, WouldBlock> {
+fn attempt(files: &Files, method: &str, target: &str, fields: &str, blocking: bool) -> Result<Answer, WouldBlock> {
     let mut out = b"before".to_vec();
-    let outcome = request(method, target, fields, |request| {
-        files.answer(request, blocking, &mut out)
-    });
+    let outcome = request(method, target, fields, |request| files.answer(request, blocking, &mut out));
     assert!(out.starts_with(b"before"));
     let answer = match outcome {
         Ok(answer) => answer,
@@ -141,10 +120,7 @@ fn attempt(
     let mut body = out.split_off(end);
     let mut take = |span: &crate::FileSpan| {
         let length = usize::try_from(span.length).unwrap();
-        assert_eq!(
-            span::read(&span.file, span.offset, length, &mut body).unwrap(),
-            length
-        );
+        assert_eq!(span::read(&span.file, span.offset, length, &mut body).unwrap(), length);
     };
     match answer.body {
         Body::Done => {}
@@ -161,21 +137,13 @@ fn attempt(
             }
         }
     }
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", answer.status)), "{head}");
     assert!(
-        head.starts_with(&format!("HTTP/1.1 {} ", answer.status)),
-        "{head}"
+        head.lines()
+            .skip(1)
+            .all(|line| { line.is_empty() || line.split_once(": ").is_some_and(|(_, value)| !value.is_empty()) })
     );
-    assert!(head.lines().skip(1).all(|line| {
-        line.is_empty()
-            || line
-                .split_once(": ")
-                .is_some_and(|(_, value)| !value.is_empty())
-    }));
-    Ok(Answer {
-        status: answer.status,
-        head,
-        body,
-    })
+    Ok(Answer { status: answer.status, head, body })
 }
 
 /// Asks; and when the answer could be had without waiting, checks that it is the same with it.
@@ -184,19 +152,11 @@ fn ask(files: &Files, method: &str, target: &str, fields: &str) -> Answer {
     if let Ok(again) = attempt(files, method, target, fields, false) {
         assert_eq!(again.status, answer.status, "{target}");
         if !answer.head.contains("boundary=") {
-            assert_eq!(
-                (again.head, &again.body),
-                (answer.head.clone(), &answer.body),
-                "{target}"
-            );
+            assert_eq!((again.head, &again.body), (answer.head.clone(), &answer.body), "{target}");
         }
     }
     if method == "GET" && answer.status != 304 {
-        assert_eq!(
-            answer.field("Content-Length"),
-            Some(answer.body.len().to_string().as_str()),
-            "{target}"
-        );
+        assert_eq!(answer.field("Content-Length"), Some(answer.body.len().to_string().as_str()), "{target}");
     }
     answer
 }

@@ -4,10 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 fn health(files: &Path, timeout: Duration) -> Health {
-    Health::new(HealthConfig {
-        files: files.to_owned(),
-        timeout,
-    })
+    Health::new(HealthConfig { files: files.to_owned(), timeout })
 }
 
 /// Asks until the verdict is known, as a caller does.
@@ -36,18 +33,14 @@ fn a_tree_that_can_be_read_is_ok_and_then_is_not() {
     let tree = folder.path().join("tree");
     std::fs::create_dir(&tree).unwrap();
     let health = health(&tree, Duration::from_secs(5));
-    assert!(
-        matches!(settled(|| health.check()), Verdict::Ok { .. }),
-        "an empty folder"
-    );
+    assert!(matches!(settled(|| health.check()), Verdict::Ok { .. }), "an empty folder");
     std::fs::write(tree.join("file"), "x").unwrap();
     std::fs::remove_dir_all(&tree).unwrap();
-    let gone = |verdict| matches!(verdict, Verdict::Failed { step: Step::Open, reason } if reason.contains("os error 2"));
+    let gone =
+        |verdict| matches!(verdict, Verdict::Failed { step: Step::Open, reason } if reason.contains("os error 2"));
     until("the loss is not seen", || gone(health.check()));
     std::fs::create_dir(&tree).unwrap();
-    until("the return is not seen", || {
-        matches!(health.check(), Verdict::Ok { .. })
-    });
+    until("the return is not seen", || matches!(health.check(), Verdict::Ok { .. }));
 }
 
 #[test]
@@ -58,34 +51,12 @@ fn each_step_looks_at_the_tree() {
         let outcome = look(path, &|step| steps.lock().unwrap().push(step));
         (outcome, steps.into_inner().unwrap())
     };
-    assert_eq!(
-        steps(folder.path()),
-        (Ok(()), vec![Step::Open, Step::Status, Step::List])
-    );
-    rustix::fs::mknodat(
-        CWD,
-        folder.path().join("fifo"),
-        FileType::Fifo,
-        0o644.into(),
-        0,
-    )
-    .unwrap();
-    assert_eq!(
-        steps(folder.path()),
-        (Ok(()), vec![Step::Open, Step::Status, Step::List])
-    );
+    assert_eq!(steps(folder.path()), (Ok(()), vec![Step::Open, Step::Status, Step::List]));
+    rustix::fs::mknodat(CWD, folder.path().join("fifo"), FileType::Fifo, 0o644.into(), 0).unwrap();
+    assert_eq!(steps(folder.path()), (Ok(()), vec![Step::Open, Step::Status, Step::List]));
     std::fs::write(folder.path().join("file"), "x").unwrap();
-    assert_eq!(
-        steps(folder.path()),
-        (
-            Ok(()),
-            vec![Step::Open, Step::Status, Step::List, Step::Read]
-        )
-    );
-    assert_eq!(
-        steps(&folder.path().join("file")),
-        (Err(Errno::NOTDIR), vec![Step::Open])
-    );
+    assert_eq!(steps(folder.path()), (Ok(()), vec![Step::Open, Step::Status, Step::List, Step::Read]));
+    assert_eq!(steps(&folder.path().join("file")), (Err(Errno::NOTDIR), vec![Step::Open]));
 }
 
 #[test]
@@ -102,21 +73,13 @@ fn a_look_that_hangs_is_told_and_never_doubled() {
         Ok(())
     }));
     let mut check = || health.check_with(|| look.take().expect("one thread for a tree"));
-    assert!(matches!(
-        settled(&mut check),
-        Verdict::Hung {
-            step: Step::List,
-            ..
-        }
-    ));
+    assert!(matches!(settled(&mut check), Verdict::Hung { step: Step::List, .. }));
     for _ in 0..1000 {
         assert!(matches!(check(), Verdict::Hung { .. }));
     }
     assert_eq!(looks.load(Ordering::SeqCst), 1);
     release.send(()).unwrap();
-    until("the thread does not go on", || {
-        matches!(check(), Verdict::Ok { .. })
-    });
+    until("the thread does not go on", || matches!(check(), Verdict::Ok { .. }));
     assert!(looks.load(Ordering::SeqCst) >= 2);
 }
 
@@ -125,25 +88,14 @@ fn findings_age_and_nobody_is_served_an_old_one() {
     let timeout = Duration::from_secs(2);
     let start = Instant::now();
     let at = |millis| start + Duration::from_millis(millis);
-    let ok = Verdict::Ok {
-        took: Duration::from_millis(3),
-    };
-    let mut state = State {
-        last: Some((start, ok.clone())),
-        ..State::default()
-    };
+    let ok = Verdict::Ok { took: Duration::from_millis(3) };
+    let mut state = State { last: Some((start, ok.clone())), ..State::default() };
     assert_eq!(state.verdict(at(1000), timeout), ok);
     assert_eq!(state.verdict(at(1001), timeout), Verdict::Pending);
     state.current = Some((at(500), Step::Read));
     assert_eq!(state.verdict(at(900), timeout), ok);
     assert_eq!(state.verdict(at(2499), timeout), Verdict::Pending);
-    assert_eq!(
-        state.verdict(at(2500), timeout),
-        Verdict::Hung {
-            step: Step::Read,
-            since: Duration::from_secs(2)
-        }
-    );
+    assert_eq!(state.verdict(at(2500), timeout), Verdict::Hung { step: Step::Read, since: Duration::from_secs(2) });
     assert_eq!(state.due(at(0)), None);
     state.last_asked = Some(start);
     assert_eq!(state.due(at(0)), Some(start));
@@ -161,9 +113,7 @@ fn a_hung_mount_is_seen() {
     let health = health(folder.path(), Duration::from_millis(50));
     assert!(matches!(settled(|| health.check()), Verdict::Hung { .. }));
     drop(mount);
-    until("the mount's end is not seen", || {
-        !matches!(health.check(), Verdict::Hung { .. } | Verdict::Pending)
-    });
+    until("the mount's end is not seen", || !matches!(health.check(), Verdict::Hung { .. } | Verdict::Pending));
 }
 
 #[test]
@@ -178,39 +128,16 @@ fn answers_are_json_and_say_what_is_wrong() {
     let expected = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 45\r\n\
         Cache-Control: no-store\r\n\r\n";
     let body = "{\"status\":\"ok\",\"files\":\"/srv/x\",\"took_ms\":3}\n";
-    assert_eq!(
-        answer(Verdict::Ok { took: millis(3) }, false),
-        (200, format!("{expected}{body}"))
-    );
-    assert_eq!(
-        answer(Verdict::Ok { took: millis(3) }, true),
-        (200, expected.to_owned())
-    );
-    let (status, text) = answer(
-        Verdict::Hung {
-            step: Step::Status,
-            since: millis(2100),
-        },
-        false,
-    );
+    assert_eq!(answer(Verdict::Ok { took: millis(3) }, false), (200, format!("{expected}{body}")));
+    assert_eq!(answer(Verdict::Ok { took: millis(3) }, true), (200, expected.to_owned()));
+    let (status, text) = answer(Verdict::Hung { step: Step::Status, since: millis(2100) }, false);
     assert!(
         status == 503
-            && text.ends_with(
-                "{\"status\":\"hung\",\"files\":\"/srv/x\",\"step\":\"status\",\"since_ms\":2100}\n"
-            )
+            && text.ends_with("{\"status\":\"hung\",\"files\":\"/srv/x\",\"step\":\"status\",\"since_ms\":2100}\n")
     );
-    let (status, text) = answer(
-        Verdict::Failed {
-            step: Step::Open,
-            reason: "no \"x\"".into(),
-        },
-        false,
-    );
+    let (status, text) = answer(Verdict::Failed { step: Step::Open, reason: "no \"x\"".into() }, false);
     let end = "{\"status\":\"failed\",\"files\":\"/srv/x\",\"step\":\"open\",\"reason\":\"no \\\"x\\\"\"}\n";
     assert!(status == 503 && text.ends_with(end), "{text}");
     let (status, text) = answer(Verdict::Pending, false);
-    assert!(
-        status == 503 && text.ends_with("{\"status\":\"hung\",\"files\":\"/srv/x\"}\n"),
-        "{text}"
-    );
+    assert!(status == 503 && text.ends_with("{\"status\":\"hung\",\"files\":\"/srv/x\"}\n"), "{text}");
 }

@@ -26,13 +26,9 @@ p{color:var(--soft);font-size:.85rem}\
 ///
 /// `path` is the folder's, as the client asked for it; its first `prefix_length` bytes stand for the root.
 pub(crate) fn write(listing: &Listing, path: &[u8], prefix_length: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>",
-    );
+    out.extend_from_slice(b"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
     url::escape_html(path, out);
-    out.extend_from_slice(
-        b"</title>\n<meta name=\"viewport\" content=\"width=device-width\"><style>",
-    );
+    out.extend_from_slice(b"</title>\n<meta name=\"viewport\" content=\"width=device-width\"><style>");
     out.extend_from_slice(STYLE.as_bytes());
     out.extend_from_slice(b"</style></head>\n<body><nav>");
     breadcrumbs(path, prefix_length, out);
@@ -42,9 +38,7 @@ pub(crate) fn write(listing: &Listing, path: &[u8], prefix_length: usize, out: &
     heading("Modified (UTC)", "modified", Key::Modified, listing, out);
     out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
     if path.len() > prefix_length {
-        out.extend_from_slice(
-            b"<tr><td><a class=\"d\" href=\"../\">..</a></td><td></td><td></td></tr>\n",
-        );
+        out.extend_from_slice(b"<tr><td><a class=\"d\" href=\"../\">..</a></td><td></td><td></td></tr>\n");
     }
     for entry in &listing.entries {
         row(entry, out);
@@ -68,14 +62,7 @@ fn breadcrumbs(path: &[u8], prefix_length: usize, out: &mut Vec<u8>) {
         }
     };
     let name = root.trim_ascii();
-    crumb(
-        root.len(),
-        if name == b"/" {
-            name
-        } else {
-            name.strip_suffix(b"/").unwrap_or(name)
-        },
-    );
+    crumb(root.len(), if name == b"/" { name } else { name.strip_suffix(b"/").unwrap_or(name) });
     let mut end = root.len();
     for segment in below.split_inclusive(|&byte| byte == b'/') {
         end += segment.len();
@@ -90,25 +77,13 @@ fn heading(text: &str, word: &str, key: Key, listing: &Listing, out: &mut Vec<u8
         (true, false) => (" ↑", " aria-sort=\"ascending\""),
         (true, true) => (" ↓", " aria-sort=\"descending\""),
     };
-    let turn = if is_current && !listing.order.descending {
-        "-"
-    } else {
-        ""
-    };
-    write!(
-        out,
-        "<th{aria}><a href=\"?sort={turn}{word}\">{text}{mark}</a></th>"
-    )
-    .expect("a Vec takes every byte");
+    let turn = if is_current && !listing.order.descending { "-" } else { "" };
+    write!(out, "<th{aria}><a href=\"?sort={turn}{word}\">{text}{mark}</a></th>").expect("a Vec takes every byte");
 }
 
 fn row(entry: &Entry, out: &mut Vec<u8>) {
     let slash: &[u8] = if entry.is_folder { b"/" } else { b"" };
-    out.extend_from_slice(if entry.is_folder {
-        b"<tr><td><a class=\"d\" href=\""
-    } else {
-        b"<tr><td><a href=\""
-    });
+    out.extend_from_slice(if entry.is_folder { b"<tr><td><a class=\"d\" href=\"" } else { b"<tr><td><a href=\"" });
     url::encode_segment(&entry.name, out);
     out.extend_from_slice(slash);
     out.extend_from_slice(b"\">");
@@ -116,13 +91,8 @@ fn row(entry: &Entry, out: &mut Vec<u8>) {
     out.extend_from_slice(slash);
     out.extend_from_slice(b"</a></td><td>");
     if !entry.is_folder {
-        write!(
-            out,
-            "<span title=\"{} bytes\">{}</span>",
-            entry.size,
-            human(entry.size)
-        )
-        .expect("a Vec takes every byte");
+        write!(out, "<span title=\"{} bytes\">{}</span>", entry.size, human(entry.size))
+            .expect("a Vec takes every byte");
     }
     out.extend_from_slice(b"</td><td>");
     let date = rfc3339(entry.modified);
@@ -133,27 +103,14 @@ fn row(entry: &Entry, out: &mut Vec<u8>) {
 }
 
 fn summary(listing: &Listing, out: &mut Vec<u8>) {
-    let folders = listing
-        .entries
-        .iter()
-        .filter(|entry| entry.is_folder)
-        .count();
+    let folders = listing.entries.iter().filter(|entry| entry.is_folder).count();
     let files = listing.entries.len() - folders;
-    let bytes = listing
-        .entries
-        .iter()
-        .fold(0u64, |sum, entry| sum.saturating_add(entry.size));
-    let count = |number: usize, word: &str| {
-        format!("{number} {word}{}", if number == 1 { "" } else { "s" })
-    };
+    let bytes = listing.entries.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.size));
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
     let (folders, files, bytes) = (count(folders, "folder"), count(files, "file"), human(bytes));
     write!(out, "{folders}, {files}, {bytes}").expect("a Vec takes every byte");
     if listing.cut {
-        write!(
-            out,
-            ". This folder has more: only {ENTRIES_MAX} entries are shown."
-        )
-        .expect("a Vec takes every byte");
+        write!(out, ". This folder has more: only {ENTRIES_MAX} entries are shown.").expect("a Vec takes every byte");
     }
 }
 
@@ -166,11 +123,7 @@ fn human(bytes: u64) -> String {
     let unit = bytes.ilog2() / 10;
     let tenths = (u128::from(bytes) * 10) >> (10 * unit);
     let unit = UNITS[unit as usize - 1];
-    if tenths < 100 {
-        format!("{}.{} {unit}", tenths / 10, tenths % 10)
-    } else {
-        format!("{} {unit}", tenths / 10)
-    }
+    if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
 }
 
 #[cfg(test)]
@@ -180,38 +133,17 @@ mod tests {
 
     #[test]
     fn sizes_for_people() {
-        let sizes = [
-            0,
-            1023,
-            1024,
-            1536,
-            10_239,
-            10_240,
-            1_048_575,
-            1_048_576,
-            67_108_864,
-            5_368_709_120,
-            u64::MAX,
-        ];
+        let sizes = [0, 1023, 1024, 1536, 10_239, 10_240, 1_048_575, 1_048_576, 67_108_864, 5_368_709_120, u64::MAX];
         let expected = [
-            "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "9.9 KiB", "10 KiB", "1023 KiB", "1.0 MiB",
-            "64 MiB", "5.0 GiB", "15 EiB",
+            "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "9.9 KiB", "10 KiB", "1023 KiB", "1.0 MiB", "64 MiB", "5.0 GiB",
+            "15 EiB",
         ];
         assert_eq!(sizes.map(human), expected);
     }
 
     fn page(name: &[u8], path: &[u8], prefix_length: usize) -> String {
-        let entry = Entry {
-            name: name.to_vec(),
-            is_folder: false,
-            size: 1536,
-            modified: 784_111_777,
-        };
-        let listing = Listing {
-            entries: vec![entry],
-            order: Order::of(Some("-size")),
-            cut: true,
-        };
+        let entry = Entry { name: name.to_vec(), is_folder: false, size: 1536, modified: 784_111_777 };
+        let listing = Listing { entries: vec![entry], order: Order::of(Some("-size")), cut: true };
         let mut out = Vec::new();
         write(&listing, path, prefix_length, &mut out);
         String::from_utf8(out).unwrap()
@@ -220,10 +152,7 @@ mod tests {
     #[test]
     fn names_are_made_harmless() {
         let page = page(b"<script>\"\xff", b"/<b>/", 1);
-        assert!(
-            page.contains("<a href=\"%3Cscript%3E%22%FF\">&lt;script&gt;&quot;\u{fffd}</a>"),
-            "{page}"
-        );
+        assert!(page.contains("<a href=\"%3Cscript%3E%22%FF\">&lt;script&gt;&quot;\u{fffd}</a>"), "{page}");
         assert!(page.contains("<title>/&lt;b&gt;/</title>"), "{page}");
         assert!(!page.contains("<script"), "{page}");
     }
@@ -234,19 +163,9 @@ mod tests {
         let crumbs = "<nav><a href=\"/export/\">/export</a><i>/</i><a href=\"/export/x%20y/\">x y</a><i>/</i>\
                       <a href=\"/export/x%20y/z/\">z</a><i>/</i></nav>";
         assert!(page.contains(crumbs), "{page}");
-        assert!(
-            page.contains("<th aria-sort=\"descending\"><a href=\"?sort=size\">Size ↓</a></th>"),
-            "{page}"
-        );
-        assert!(
-            page.contains(
-                "<span title=\"1536 bytes\">1.5 KiB</span></td><td>1994-11-06 08:49</td>"
-            ),
-            "{page}"
-        );
-        assert!(page.contains(
-            "0 folders, 1 file, 1.5 KiB. This folder has more: only 10000 entries are shown."
-        ));
+        assert!(page.contains("<th aria-sort=\"descending\"><a href=\"?sort=size\">Size ↓</a></th>"), "{page}");
+        assert!(page.contains("<span title=\"1536 bytes\">1.5 KiB</span></td><td>1994-11-06 08:49</td>"), "{page}");
+        assert!(page.contains("0 folders, 1 file, 1.5 KiB. This folder has more: only 10000 entries are shown."));
         assert!(page.contains("href=\"../\""));
     }
 }

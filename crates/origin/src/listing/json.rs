@@ -10,30 +10,17 @@ pub(crate) fn write(listing: &Listing, path: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"path\":");
     string(path, out);
     let limit = ENTRIES_MAX;
-    write!(
-        out,
-        ",\"truncated\":{},\"limit\":{limit},\"entries\":[",
-        listing.cut
-    )
-    .expect("a Vec takes every byte");
+    write!(out, ",\"truncated\":{},\"limit\":{limit},\"entries\":[", listing.cut).expect("a Vec takes every byte");
     for (position, entry) in listing.entries.iter().enumerate() {
-        out.extend_from_slice(if position == 0 {
-            b"\n{\"name\":"
-        } else {
-            b",\n{\"name\":"
-        });
+        out.extend_from_slice(if position == 0 { b"\n{\"name\":" } else { b",\n{\"name\":" });
         string(&entry.name, out);
         out.extend_from_slice(b",\"href\":\"");
         url::encode_segment(&entry.name, out);
         if entry.is_folder {
             out.extend_from_slice(b"/\",\"type\":\"directory\",\"modified\":\"");
         } else {
-            write!(
-                out,
-                "\",\"type\":\"file\",\"size\":{},\"modified\":\"",
-                entry.size
-            )
-            .expect("a Vec takes every byte");
+            write!(out, "\",\"type\":\"file\",\"size\":{},\"modified\":\"", entry.size)
+                .expect("a Vec takes every byte");
         }
         out.extend_from_slice(&rfc3339(entry.modified));
         out.extend_from_slice(b"\"}");
@@ -50,10 +37,7 @@ pub(crate) fn string(bytes: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn rfc3339(seconds: u64) -> [u8; 20] {
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let http = imf_fixdate(seconds);
-    let month = 1 + MONTHS
-        .chunks(3)
-        .position(|month| month == &http[8..11])
-        .expect("the twelve months") as u8;
+    let month = 1 + MONTHS.chunks(3).position(|month| month == &http[8..11]).expect("the twelve months") as u8;
     let mut text = *b"0000-00-00T00:00:00Z";
     text[..4].copy_from_slice(&http[12..16]);
     text[5..7].copy_from_slice(&[b'0' + month / 10, b'0' + month % 10]);

@@ -77,25 +77,12 @@ fn unresolved_paths_do_not_escape_either() {
     let mut tree = Tree::new();
     tree.config.symlinks = true;
     let files = tree.files();
-    for path in [
-        "/../secret",
-        "//etc/hostname",
-        "/x/../../secret",
-        "/\0",
-        "../secret",
-        "",
-        "*",
-    ] {
+    for path in ["/../secret", "//etc/hostname", "/x/../../secret", "/\0", "../secret", "", "*"] {
         for blocking in [true, false] {
             let mut out = Vec::new();
             let status = request("GET", "/", "", |request| {
-                let request = FileRequest {
-                    path: path.as_bytes(),
-                    ..*request
-                };
-                files
-                    .answer(&request, blocking, &mut out)
-                    .map_or(404, |answer| answer.status)
+                let request = FileRequest { path: path.as_bytes(), ..*request };
+                files.answer(&request, blocking, &mut out).map_or(404, |answer| answer.status)
             });
             let redirected = if path.is_empty() { 301 } else { 404 };
             assert_eq!(status, redirected, "{path:?}");
@@ -116,14 +103,7 @@ fn magic_links_of_proc_are_not_followed() {
 #[test]
 fn what_has_no_bytes_to_serve_is_not_waited_for() {
     let tree = Tree::new();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        tree.path("fifo"),
-        FileType::Fifo,
-        0o644.into(),
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, tree.path("fifo"), FileType::Fifo, 0o644.into(), 0).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(tree.path("socket")).unwrap();
     assert_eq!(tree.status("/fifo"), 404);
     assert_eq!(tree.status("/socket"), 404);
@@ -138,11 +118,7 @@ fn only_reading_is_allowed() {
     tree.write("a", "a");
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "get"] {
         let answer = ask(&tree.files(), method, "/a", "");
-        assert_eq!(
-            (answer.status, answer.field("Allow")),
-            (405, Some("GET, HEAD")),
-            "{method}"
-        );
+        assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET, HEAD")), "{method}");
     }
 }
 
@@ -158,16 +134,10 @@ fn a_prefix_is_taken_off() {
         assert_eq!(tree.status("/a"), 404);
         assert_eq!(tree.status("/exporta"), 404);
         let answer = tree.ask("/export", "");
-        assert_eq!(
-            (answer.status, answer.field("Location")),
-            (301, Some("/export/"))
-        );
+        assert_eq!((answer.status, answer.field("Location")), (301, Some("/export/")));
     }
     tree.config.strip_prefix = "export".to_owned();
-    assert!(matches!(
-        Files::open(tree.config.clone()),
-        Err(FilesError::Prefix(_))
-    ));
+    assert!(matches!(Files::open(tree.config.clone()), Err(FilesError::Prefix(_))));
 }
 
 #[test]
@@ -181,10 +151,7 @@ fn folders_have_an_index_and_a_slash() {
     tree.write("odd name/index.html", "odd");
     fs::create_dir(tree.path("bare/index.html")).unwrap();
     assert_eq!(tree.ask("/with/", "").text(), "page");
-    assert_eq!(
-        tree.ask("/with/", "").field("Content-Type"),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(tree.ask("/with/", "").field("Content-Type"), Some("text/html; charset=utf-8"));
     assert_eq!(tree.ask("/script/", "").text(), "script");
     assert_eq!(tree.status("/bare/"), 403);
     assert_eq!(tree.status("/"), 403);
@@ -206,10 +173,7 @@ fn boot_firmware_is_never_redirected() {
     }
     tree.config.strip_prefix = "/export/".to_owned();
     tree.write("index.html", "root");
-    assert_eq!(
-        tree.ask("/export", "User-Agent: iPXE/1.0\r\n").text(),
-        "root"
-    );
+    assert_eq!(tree.ask("/export", "User-Agent: iPXE/1.0\r\n").text(), "root");
 }
 
 #[test]
@@ -232,10 +196,7 @@ fn a_root_may_come_later_and_be_switched() {
     tree.config.root = tree.folder.path().join("current");
     let files = tree.files();
     let missing = ask(&files, "GET", "/a", "");
-    assert_eq!(
-        (missing.status, missing.field("Retry-After")),
-        (503, Some("2"))
-    );
+    assert_eq!((missing.status, missing.field("Retry-After")), (503, Some("2")));
     for version in ["one", "two"] {
         let release = tree.folder.path().join(version);
         fs::create_dir(&release).unwrap();
@@ -245,10 +206,7 @@ fn a_root_may_come_later_and_be_switched() {
         fs::rename(&next, &tree.config.root).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while attempt(&files, "GET", "/a", "", true).unwrap().body != version.as_bytes() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the root was not opened again"
-            );
+            assert!(std::time::Instant::now() < deadline, "the root was not opened again");
             std::thread::yield_now();
         }
     }
@@ -258,11 +216,7 @@ fn a_root_may_come_later_and_be_switched() {
 fn files_that_we_may_not_read_are_forbidden() {
     let tree = Tree::new();
     tree.write("a", "a");
-    fs::set_permissions(
-        tree.path("a"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o000),
-    )
-    .unwrap();
+    fs::set_permissions(tree.path("a"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     if fs::File::open(tree.path("a")).is_ok() {
         eprintln!("SKIPPED: whoever runs this test may read every file");
         return;

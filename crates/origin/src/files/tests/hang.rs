@@ -17,23 +17,14 @@ fn a_worker_serves_what_is_in_memory() {
     tree.write("a", "a");
     tree.write("large", vec![b'x'; 100_000]);
     let files = tree.files();
-    assert!(
-        attempt(&files, "GET", "/a", "", false).is_err(),
-        "the root was walked by a worker"
-    );
+    assert!(attempt(&files, "GET", "/a", "", false).is_err(), "the root was walked by a worker");
     for target in ["/a", "/large", "/missing", "/missing/a"] {
         let waited = attempt(&files, "GET", target, "", true).unwrap().status;
         match attempt(&files, "GET", target, "", false) {
             Ok(answer) => assert_eq!(answer.status, waited, "{target}"),
             Err(WouldBlock) => {
-                assert_eq!(
-                    storage(&tree.config.root),
-                    Storage::Remote,
-                    "{target} was not served from memory"
-                );
-                eprintln!(
-                    "SKIPPED: temporary files lie on a file system where a worker may not look"
-                );
+                assert_eq!(storage(&tree.config.root), Storage::Remote, "{target} was not served from memory");
+                eprintln!("SKIPPED: temporary files lie on a file system where a worker may not look");
             }
         }
     }
@@ -48,20 +39,13 @@ fn files_that_were_read_are_resident() {
     assert_eq!(preread(&file, 0, 0).unwrap(), 0);
     assert!(is_resident(&file, 0, 0));
     if !is_resident(&file, 1000, 999_000) {
-        assert_ne!(
-            storage(&tree.config.root),
-            Storage::Local,
-            "the file was read just now"
-        );
+        assert_ne!(storage(&tree.config.root), Storage::Local, "the file was read just now");
         eprintln!("SKIPPED: the file system of temporary files cannot tell what is resident");
         return;
     }
     file.sync_all().unwrap();
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
-    assert!(
-        !is_resident(&file, 0, 1_000_000),
-        "pages that were given up are not resident"
-    );
+    assert!(!is_resident(&file, 0, 1_000_000), "pages that were given up are not resident");
 }
 
 #[test]
@@ -75,18 +59,13 @@ fn a_hung_mount_hangs_no_worker() {
     let files = tree.files();
     assert_eq!(ask(&files, "GET", "/a", "").text(), "a");
     for target in ["/mnt", "/mnt/", "/mnt/a"] {
-        assert!(
-            attempt(&files, "GET", target, "", false).is_err(),
-            "{target}"
-        );
+        assert!(attempt(&files, "GET", target, "", false).is_err(), "{target}");
     }
     tree.config.root = tree.path("mnt");
     let files = tree.files();
     assert!(attempt(&files, "GET", "/a", "", false).is_err());
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        sender.send(attempt(&files, "GET", "/a", "", true).map(|answer| answer.status))
-    });
+    std::thread::spawn(move || sender.send(attempt(&files, "GET", "/a", "", true).map(|answer| answer.status)));
     let hangs = receiver.recv_timeout(Duration::from_millis(100));
     assert_eq!(hangs, Err(mpsc::RecvTimeoutError::Timeout));
     drop(mount);
@@ -97,13 +76,7 @@ fn a_hung_mount_hangs_no_worker() {
 fn who_waited_too_long_is_told_when_to_come_again() {
     let tree = Tree::new();
     let mut out = Vec::new();
-    let answer = request("GET", "/a", "", |request| {
-        tree.files().answer_late(request, &mut out)
-    });
+    let answer = request("GET", "/a", "", |request| tree.files().answer_late(request, &mut out));
     assert_eq!(answer.status, 503);
-    assert!(
-        String::from_utf8(out)
-            .unwrap()
-            .contains("\r\nRetry-After: 2\r\n")
-    );
+    assert!(String::from_utf8(out).unwrap().contains("\r\nRetry-After: 2\r\n"));
 }

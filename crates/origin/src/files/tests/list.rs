@@ -10,10 +10,7 @@ fn listed() -> Tree {
     tree.write(".hidden", "x");
     tree.write("sub/a", "a");
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
-    fs::File::open(tree.path("sub"))
-        .unwrap()
-        .set_modified(time)
-        .unwrap();
+    fs::File::open(tree.path("sub")).unwrap().set_modified(time).unwrap();
     tree
 }
 
@@ -47,16 +44,9 @@ fn as_json() {
 fn as_html() {
     let tree = listed();
     let answer = tree.ask("/", "");
-    assert_eq!(
-        answer.field("Content-Type"),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert!(answer.text().contains("<a href=\"b.txt\">b.txt</a>"));
-    assert!(
-        answer
-            .text()
-            .contains("<a class=\"d\" href=\"sub/\">sub/</a>")
-    );
+    assert!(answer.text().contains("<a class=\"d\" href=\"sub/\">sub/</a>"));
     assert!(!answer.text().contains("hidden") && !answer.text().contains("href=\"../\""));
     assert!(tree.ask("/sub/", "").text().contains("href=\"../\""));
 }
@@ -66,11 +56,7 @@ fn an_index_comes_before_a_listing_but_not_before_json() {
     let mut tree = listed();
     tree.write("index.html", "page");
     assert_eq!(tree.ask("/", "").text(), "page");
-    assert!(
-        tree.ask("/?format=json", "")
-            .text()
-            .starts_with("{\"path\":")
-    );
+    assert!(tree.ask("/?format=json", "").text().starts_with("{\"path\":"));
     tree.config.listing = false;
     assert_eq!(tree.ask("/?format=json", "").text(), "page");
     assert_eq!(tree.status("/sub/"), 403);
@@ -91,21 +77,11 @@ fn links_are_listed_as_what_they_lead_to() {
     symlink("b.txt", tree.path("inside")).unwrap();
     symlink("../secret", tree.path("outside")).unwrap();
     symlink("sub", tree.path("folder")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        tree.path("fifo"),
-        FileType::Fifo,
-        0o644.into(),
-        0,
-    )
-    .unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, tree.path("fifo"), FileType::Fifo, 0o644.into(), 0).unwrap();
     let names = |tree: &Tree| {
         let json = json(tree, "/?format=json");
         let entries = json["entries"].as_array().unwrap().clone();
-        entries
-            .iter()
-            .map(|entry| entry["href"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        entries.iter().map(|entry| entry["href"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&tree), ["sub/", "b.txt"]);
     tree.config.symlinks = true;
@@ -121,17 +97,8 @@ fn a_huge_folder_is_cut() {
         fs::hard_link(tree.path("huge/0"), tree.path(&format!("huge/{number}"))).unwrap();
     }
     let cut = json(&tree, "/huge/?format=json");
-    assert_eq!(
-        (cut["entries"].as_array().unwrap().len(), &cut["truncated"]),
-        (10_000, &true.into())
-    );
+    assert_eq!((cut["entries"].as_array().unwrap().len(), &cut["truncated"]), (10_000, &true.into()));
     fs::remove_file(tree.path("huge/0")).unwrap();
     let whole = json(&tree, "/huge/?format=json");
-    assert_eq!(
-        (
-            whole["entries"].as_array().unwrap().len(),
-            &whole["truncated"]
-        ),
-        (10_000, &false.into())
-    );
+    assert_eq!((whole["entries"].as_array().unwrap().len(), &whole["truncated"]), (10_000, &false.into()));
 }
