@@ -2,6 +2,11 @@
 //!
 //! It decides neither when to ask nor what an answer means for a server.
 
+mod answer;
 mod config;
+mod driver;
+mod probe;
 
 pub use config::{BodyMatch, CheckConfig, HttpCheck, Kind, Statuses, Target};
+pub use driver::{Check, CheckIndex, Clock, Driver, Event, Handle, What};
+pub use probe::probe;

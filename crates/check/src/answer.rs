@@ -1,0 +1,142 @@
+//! Reads an HTTP answer as far as a check needs it.
+
+use health::Finding;
+use http_proto::{Chunked, Framing, Limits, Parsed, field_slots, parse_response};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::config::{BodyMatch, HttpCheck};
+
+/// What of a body is searched: a page that says whether a server is well says it early.
+const BODY_MAX: usize = 64 * 1024;
+
+/// Bytes taken from the socket at once.
+const READ: usize = 4 * 1024;
+
+/// Reads the answer to `check` and judges it. `status` is set as soon as it is known.
+pub(crate) async fn judge<S>(stream: &mut S, check: &HttpCheck, status: &mut Option<u16>) -> Finding
+where
+    S: AsyncRead + Unpin,
+{
+    let mut bytes = Vec::new();
+    let Some((code, framing)) = read_head(stream, &check.method, &mut bytes).await else {
+        return Finding::BadAnswer;
+    };
+    *status = Some(code);
+    if !check.statuses.0.iter().any(|range| range.contains(&code)) {
+        return Finding::WrongStatus;
+    }
+    match &check.body {
+        None => Finding::Answered,
+        Some(BodyMatch::Contains(text)) => search(stream, framing, &bytes, text.as_bytes()).await,
+    }
+}
+
+/// The status and framing of the final answer; what came after its head stays in `bytes`. `None`: it is no answer.
+async fn read_head<S>(stream: &mut S, method: &str, bytes: &mut Vec<u8>) -> Option<(u16, Framing)>
+where
+    S: AsyncRead + Unpin,
+{
+    loop {
+        let (code, framing, taken) = match parse(bytes, method)? {
+            Some(head) => head,
+            None => {
+                read_some(stream, bytes).await?;
+                continue;
+            }
+        };
+        bytes.drain(..taken);
+        // RFC 9110 §15.2: interim answers precede the final one; 101 is final, and none asked for it.
+        if code == 101 || code >= 200 {
+            return Some((code, framing));
+        }
+    }
+}
+
+/// The head at the beginning of `bytes` and how many it took; within: `None` if it goes on after them.
+fn parse(bytes: &[u8], method: &str) -> Option<Option<(u16, Framing, usize)>> {
+    let mut slots = field_slots();
+    match parse_response(bytes, &mut slots, &Limits::default(), method) {
+        Ok(Parsed::Whole(head, taken)) => Some(Some((head.status, head.framing, taken))),
+        Ok(Parsed::Partial) => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// Searches the beginning of a body, of which `first` was read already.
+async fn search<S>(stream: &mut S, framing: Framing, first: &[u8], text: &[u8]) -> Finding
+where
+    S: AsyncRead + Unpin,
+{
+    let mut body = Body { framing, chunked: Chunked::new(), held: Vec::new() };
+    let mut bytes = first.to_vec();
+    loop {
+        let searched = body.held.len();
+        let Some(ended) = body.take(&bytes) else {
+            return Finding::BadAnswer;
+        };
+        let from = searched.saturating_sub(text.len());
+        if text.is_empty() || body.held[from..].windows(text.len()).any(|window| window == text) {
+            return Finding::Answered;
+        }
+        if ended || body.held.len() == BODY_MAX {
+            return Finding::WrongBody;
+        }
+        bytes.clear();
+        if read_some(stream, &mut bytes).await.is_none() {
+            let whole = body.framing == Framing::UntilClose;
+            return if whole { Finding::WrongBody } else { Finding::BadAnswer };
+        }
+    }
+}
+
+struct Body {
+    /// A length counts down what is still to come.
+    framing: Framing,
+    chunked: Chunked,
+    /// The payload, up to [`BODY_MAX`] bytes.
+    held: Vec<u8>,
+}
+
+impl Body {
+    /// Takes the payload out of what came next, and says whether the body has ended. `None`: its chunks are broken.
+    fn take(&mut self, mut bytes: &[u8]) -> Option<bool> {
+        match &mut self.framing {
+            Framing::None => Some(true),
+            Framing::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                let ended = *left == 0;
+                self.hold(&bytes[..taken]);
+                Some(ended)
+            }
+            Framing::UntilClose => {
+                self.hold(bytes);
+                Some(false)
+            }
+            Framing::Chunked => {
+                while !bytes.is_empty() {
+                    let step = self.chunked.advance(bytes).ok()?;
+                    self.hold(&bytes[step.data]);
+                    if step.ended {
+                        return Some(true);
+                    }
+                    bytes = &bytes[step.taken..];
+                }
+                Some(false)
+            }
+        }
+    }
+
+    fn hold(&mut self, payload: &[u8]) {
+        let room = BODY_MAX - self.held.len();
+        self.held.extend_from_slice(&payload[..payload.len().min(room)]);
+    }
+}
+
+/// Adds what comes next. `None`: the connection has ended, well or not.
+async fn read_some<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) -> Option<()> {
+    let mut piece = [0; READ];
+    let length = stream.read(&mut piece).await.ok().filter(|length| *length > 0)?;
+    bytes.extend_from_slice(&piece[..length]);
+    Some(())
+}
