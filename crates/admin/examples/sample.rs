@@ -22,14 +22,10 @@ impl Source for Sample {
 }
 
 fn main() -> std::io::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:7070".into());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7070".into());
     let listener = std::net::TcpListener::bind(&address)?;
     listener.set_nonblocking(true)?;
     println!("http://{}/", listener.local_addr()?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(admin::serve(listener, Arc::new(Sample(Instant::now()))))
 }

@@ -45,14 +45,8 @@ pub(crate) fn render(status: &Status) -> String {
 }
 
 static COLUMNS: LazyLock<BTreeMap<&str, usize>> = LazyLock::new(|| {
-    let names = HEADER
-        .trim_start_matches("# ")
-        .trim_end_matches(',')
-        .split(',');
-    names
-        .enumerate()
-        .map(|(index, name)| (name, index))
-        .collect()
+    let names = HEADER.trim_start_matches("# ").trim_end_matches(',').split(',');
+    names.enumerate().map(|(index, name)| (name, index)).collect()
 });
 
 struct Row(Vec<String>);
@@ -71,9 +65,7 @@ impl Row {
     }
 
     fn set(&mut self, column: &str, value: impl Display) {
-        let index = COLUMNS
-            .get(column)
-            .expect("rows name columns of HEADER only");
+        let index = COLUMNS.get(column).expect("rows name columns of HEADER only");
         self.0[*index] = value.to_string();
     }
 
@@ -91,14 +83,7 @@ impl Row {
     }
 
     fn set_classes(&mut self, classes: &Classes) {
-        let columns = [
-            "hrsp_1xx",
-            "hrsp_2xx",
-            "hrsp_3xx",
-            "hrsp_4xx",
-            "hrsp_5xx",
-            "hrsp_other",
-        ];
+        let columns = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"];
         for (column, (_, count)) in columns.into_iter().zip(classes.named()) {
             self.set(column, count);
         }
@@ -221,11 +206,7 @@ fn server_status(server: &Server) -> &'static str {
 
 /// A cell that may hold anything: quoted where a reader of CSV needs it (RFC 4180 §2).
 fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -234,10 +215,7 @@ mod tests {
 
     #[test]
     fn the_header_is_haproxys() {
-        assert_eq!(
-            format!("{HEADER}\n"),
-            include_str!("../tests/haproxy-2.6-csv-header.txt")
-        );
+        assert_eq!(format!("{HEADER}\n"), include_str!("../tests/haproxy-2.6-csv-header.txt"));
     }
 
     #[test]

@@ -27,19 +27,13 @@ pub(crate) fn backend_state(backend: &Backend) -> &'static str {
 
 /// How many servers of tier 0, and of the backup tiers, may be given new requests.
 pub(crate) fn usable(backend: &Backend) -> (u64, u64) {
-    let usable = backend
-        .servers
-        .iter()
-        .filter(|server| server.takes_traffic());
+    let usable = backend.servers.iter().filter(|server| server.takes_traffic());
     let (active, backup): (Vec<_>, Vec<_>) = usable.partition(|server| server.tier == 0);
     (active.len() as u64, backup.len() as u64)
 }
 
 /// The weights of the servers that may be given new requests, added.
 pub(crate) fn usable_weight(backend: &Backend) -> u64 {
-    let usable = backend
-        .servers
-        .iter()
-        .filter(|server| server.takes_traffic());
+    let usable = backend.servers.iter().filter(|server| server.takes_traffic());
     usable.map(|server| server.effective_weight).sum()
 }

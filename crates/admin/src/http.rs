@@ -4,9 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -30,39 +28,12 @@ use crate::{Source, csv, metrics};
 /// What would change something is refused with 405.
 pub fn router(source: Arc<dyn Source>) -> Router {
     Router::new()
-        .route(
-            "/",
-            get(|| {
-                asset(
-                    "text/html; charset=utf-8",
-                    include_str!("dashboard/index.html"),
-                )
-            }),
-        )
-        .route(
-            "/style.css",
-            get(|| {
-                asset(
-                    "text/css; charset=utf-8",
-                    include_str!("dashboard/style.css"),
-                )
-            }),
-        )
-        .route(
-            "/app.js",
-            get(|| {
-                asset(
-                    "text/javascript; charset=utf-8",
-                    include_str!("dashboard/app.js"),
-                )
-            }),
-        )
+        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("dashboard/index.html"))))
+        .route("/style.css", get(|| asset("text/css; charset=utf-8", include_str!("dashboard/style.css"))))
+        .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("dashboard/app.js"))))
         .route("/metrics", get(prometheus))
         .route("/api/v1/status", get(json))
-        .route(
-            "/healthz",
-            get(|| asset("text/plain; charset=utf-8", "ok\n")),
-        )
+        .route("/healthz", get(|| asset("text/plain; charset=utf-8", "ok\n")))
         .fallback(stats)
         .layer(from_fn(read_only))
         .layer(from_fn(harden))
@@ -77,11 +48,7 @@ pub async fn serve(listener: std::net::TcpListener, source: Arc<dyn Source>) -> 
 }
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {
-    (
-        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-cache")],
-        text,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
 async fn prometheus(State(source): State<Arc<dyn Source>>) -> Response {
@@ -96,15 +63,8 @@ async fn json(State(source): State<Arc<dyn Source>>) -> Response {
 /// HAProxy takes `;csv` anywhere after the path it was given, and people gave it many.
 async fn stats(State(source): State<Arc<dyn Source>>, request: Request<Body>) -> Response {
     let uri = request.uri();
-    if uri
-        .path_and_query()
-        .is_some_and(|target| target.as_str().contains(";csv"))
-    {
-        return (
-            uncached("text/plain; charset=utf-8"),
-            csv::render(&source.status()),
-        )
-            .into_response();
+    if uri.path_and_query().is_some_and(|target| target.as_str().contains(";csv")) {
+        return (uncached("text/plain; charset=utf-8"), csv::render(&source.status())).into_response();
     }
     if uri.path() == "/stats" || uri.path().starts_with("/stats;") {
         return Redirect::to("/").into_response();
@@ -125,12 +85,7 @@ async fn read_only(request: Request<Body>, next: Next) -> Response {
         return next.run(request).await;
     }
     let sentence = "This address only shows. Changes go through the control socket: see `perron server --help`.\n";
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        [(ALLOW, "GET, HEAD")],
-        sentence,
-    )
-        .into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")], sentence).into_response()
 }
 
 async fn harden(request: Request<Body>, next: Next) -> Response {

@@ -45,433 +45,163 @@ fn servers<'a>(status: &'a Status, label: &'static str) -> Labelled<'a, Server> 
     let mut servers = Vec::new();
     for backend in &status.backends {
         for server in &backend.servers {
-            servers.push((
-                vec![
-                    (label, backend.name.as_str()),
-                    ("server", server.name.as_str()),
-                ],
-                server,
-            ));
+            servers.push((vec![(label, backend.name.as_str()), ("server", server.name.as_str())], server));
         }
     }
     servers
 }
 
 const PROCESS: &[Family<Status>] = &[
-    (
-        "perron_start_time_seconds",
-        Gauge,
-        "When the process started, in seconds since 1970.",
-        |s| Some(Count(s.started_unix)),
-    ),
-    (
-        "perron_uptime_seconds",
-        Gauge,
-        "How long the process has run.",
-        |s| Some(Count(s.uptime_s)),
-    ),
-    (
-        "perron_generation",
-        Gauge,
-        "Configurations that the service has had.",
-        |s| Some(Count(s.generation)),
-    ),
-    ("perron_workers", Gauge, "Worker threads.", |s| {
-        Some(Count(s.process.workers))
+    ("perron_start_time_seconds", Gauge, "When the process started, in seconds since 1970.", |s| {
+        Some(Count(s.started_unix))
     }),
-    (
-        "perron_log_lines_lost_total",
-        Counter,
-        "Access log lines dropped because nobody took them.",
-        |s| Some(Count(s.process.log_lost)),
-    ),
-    (
-        "process_cpu_seconds_total",
-        Counter,
-        "Processor time, user and system.",
-        |s| Some(Micros(s.process.cpu_us)),
-    ),
-    (
-        "process_resident_memory_bytes",
-        Gauge,
-        "Memory in use.",
-        |s| Some(Count(s.process.rss_bytes)),
-    ),
-    (
-        "process_virtual_memory_bytes",
-        Gauge,
-        "Address space.",
-        |s| Some(Count(s.process.virtual_bytes)),
-    ),
-    ("process_open_fds", Gauge, "File descriptors open.", |s| {
-        Some(Count(s.process.open_fds))
+    ("perron_uptime_seconds", Gauge, "How long the process has run.", |s| Some(Count(s.uptime_s))),
+    ("perron_generation", Gauge, "Configurations that the service has had.", |s| Some(Count(s.generation))),
+    ("perron_workers", Gauge, "Worker threads.", |s| Some(Count(s.process.workers))),
+    ("perron_log_lines_lost_total", Counter, "Access log lines dropped because nobody took them.", |s| {
+        Some(Count(s.process.log_lost))
     }),
-    ("process_max_fds", Gauge, "File descriptors allowed.", |s| {
-        Some(Count(s.process.max_fds))
+    ("process_cpu_seconds_total", Counter, "Processor time, user and system.", |s| Some(Micros(s.process.cpu_us))),
+    ("process_resident_memory_bytes", Gauge, "Memory in use.", |s| Some(Count(s.process.rss_bytes))),
+    ("process_virtual_memory_bytes", Gauge, "Address space.", |s| Some(Count(s.process.virtual_bytes))),
+    ("process_open_fds", Gauge, "File descriptors open.", |s| Some(Count(s.process.open_fds))),
+    ("process_max_fds", Gauge, "File descriptors allowed.", |s| Some(Count(s.process.max_fds))),
+    ("process_start_time_seconds", Gauge, "When the process started, in seconds since 1970.", |s| {
+        Some(Count(s.started_unix))
     }),
-    (
-        "process_start_time_seconds",
-        Gauge,
-        "When the process started, in seconds since 1970.",
-        |s| Some(Count(s.started_unix)),
-    ),
 ];
 
 const FRONTEND: &[Family<Frontend>] = &[
-    ("connections", Gauge, "Client connections open.", |f| {
-        Some(Count(f.connections.now))
+    ("connections", Gauge, "Client connections open.", |f| Some(Count(f.connections.now))),
+    ("connections_max", Gauge, "Most client connections open at once.", |f| Some(Count(f.connections.max))),
+    ("connections_limit", Gauge, "Client connections allowed at once; absent without a limit.", |f| {
+        f.connections.limit.map(Count)
     }),
-    (
-        "connections_max",
-        Gauge,
-        "Most client connections open at once.",
-        |f| Some(Count(f.connections.max)),
-    ),
-    (
-        "connections_limit",
-        Gauge,
-        "Client connections allowed at once; absent without a limit.",
-        |f| f.connections.limit.map(Count),
-    ),
-    (
-        "connections_total",
-        Counter,
-        "Client connections accepted.",
-        |f| Some(Count(f.connections_total)),
-    ),
-    (
-        "requests_total",
-        Counter,
-        "Requests begun; in TCP mode, connections.",
-        |f| Some(Count(f.requests)),
-    ),
-    ("bytes_in_total", Counter, "Bytes from clients.", |f| {
-        Some(Count(f.bytes_in))
-    }),
-    ("bytes_out_total", Counter, "Bytes to clients.", |f| {
-        Some(Count(f.bytes_out))
-    }),
+    ("connections_total", Counter, "Client connections accepted.", |f| Some(Count(f.connections_total))),
+    ("requests_total", Counter, "Requests begun; in TCP mode, connections.", |f| Some(Count(f.requests))),
+    ("bytes_in_total", Counter, "Bytes from clients.", |f| Some(Count(f.bytes_in))),
+    ("bytes_out_total", Counter, "Bytes to clients.", |f| Some(Count(f.bytes_out))),
 ];
 
 const BACKEND: &[Family<Backend>] = &[
-    (
-        "up",
-        Gauge,
-        "1 while one of its servers takes traffic.",
-        |b| Some((b.status == ServerStatus::Up).into()),
-    ),
-    ("queue", Gauge, "Requests waiting for a server.", |b| {
-        Some(Count(b.queue.now))
+    ("up", Gauge, "1 while one of its servers takes traffic.", |b| Some((b.status == ServerStatus::Up).into())),
+    ("queue", Gauge, "Requests waiting for a server.", |b| Some(Count(b.queue.now))),
+    ("queue_max", Gauge, "Most requests waiting at once.", |b| Some(Count(b.queue.max))),
+    ("queue_limit", Gauge, "Requests that may wait at once; absent without a limit.", |b| b.queue.limit.map(Count)),
+    ("queue_seconds_total", Counter, "Time in the queue of all requests together.", |b| Some(Micros(b.queued_us))),
+    ("in_flight", Gauge, "Requests at its servers; in TCP mode, connections.", |b| Some(Count(b.in_flight.now))),
+    ("in_flight_max", Gauge, "Most requests at its servers at once.", |b| Some(Count(b.in_flight.max))),
+    ("in_flight_limit", Gauge, "Requests allowed at its servers at once; absent without a limit.", |b| {
+        b.in_flight.limit.map(Count)
     }),
-    ("queue_max", Gauge, "Most requests waiting at once.", |b| {
-        Some(Count(b.queue.max))
+    ("servers", Gauge, "Servers configured.", |b| Some(Count(b.servers.len() as u64))),
+    ("servers_usable", Gauge, "Servers that may be given new requests.", |b| {
+        Some(Count(b.servers.iter().filter(|server| server.takes_traffic()).count() as u64))
     }),
-    (
-        "queue_limit",
-        Gauge,
-        "Requests that may wait at once; absent without a limit.",
-        |b| b.queue.limit.map(Count),
-    ),
-    (
-        "queue_seconds_total",
-        Counter,
-        "Time in the queue of all requests together.",
-        |b| Some(Micros(b.queued_us)),
-    ),
-    (
-        "in_flight",
-        Gauge,
-        "Requests at its servers; in TCP mode, connections.",
-        |b| Some(Count(b.in_flight.now)),
-    ),
-    (
-        "in_flight_max",
-        Gauge,
-        "Most requests at its servers at once.",
-        |b| Some(Count(b.in_flight.max)),
-    ),
-    (
-        "in_flight_limit",
-        Gauge,
-        "Requests allowed at its servers at once; absent without a limit.",
-        |b| b.in_flight.limit.map(Count),
-    ),
-    ("servers", Gauge, "Servers configured.", |b| {
-        Some(Count(b.servers.len() as u64))
-    }),
-    (
-        "servers_usable",
-        Gauge,
-        "Servers that may be given new requests.",
-        |b| {
-            Some(Count(
-                b.servers
-                    .iter()
-                    .filter(|server| server.takes_traffic())
-                    .count() as u64,
-            ))
-        },
-    ),
 ];
 
 const SERVER: &[Family<Server>] = &[
-    (
-        "up",
-        Gauge,
-        "1 while its checks pass, or it has none.",
-        |s| Some((s.status == ServerStatus::Up).into()),
-    ),
-    (
-        "weight",
-        Gauge,
-        "Its share as configured or as set since.",
-        |s| Some(Count(s.weight)),
-    ),
-    (
-        "effective_weight",
-        Gauge,
-        "Its share now; lower than its weight during a slow start.",
-        |s| Some(Count(s.effective_weight)),
-    ),
-    (
-        "tier",
-        Gauge,
-        "0: serves always; n: serves when no server of a lower tier can.",
-        |s| Some(Count(s.tier.into())),
-    ),
-    (
-        "in_flight",
-        Gauge,
-        "Requests at it; in TCP mode, connections.",
-        |s| Some(Count(s.in_flight.now)),
-    ),
-    (
-        "in_flight_max",
-        Gauge,
-        "Most requests at it at once.",
-        |s| Some(Count(s.in_flight.max)),
-    ),
-    (
-        "in_flight_limit",
-        Gauge,
-        "Requests allowed at it at once; absent without a limit.",
-        |s| s.in_flight.limit.map(Count),
-    ),
-    (
-        "idle_connections",
-        Gauge,
-        "Idle connections kept to it.",
-        |s| Some(Count(s.idle_connections)),
-    ),
-    (
-        "last_change_seconds",
-        Gauge,
-        "How long its status and administrative state have been what they are.",
-        |s| Some(Count(s.last_change_s)),
-    ),
-    (
-        "check_failures_total",
-        Counter,
-        "Checks that failed; absent without checks.",
-        |s| s.check.as_ref().map(|c| Count(c.failures)),
-    ),
-    (
-        "downs_total",
-        Counter,
-        "How often its checks took it down; absent without checks.",
-        |s| s.check.as_ref().map(|c| Count(c.downs)),
-    ),
-    (
-        "check_duration_seconds",
-        Gauge,
-        "How long its last check took; absent without checks.",
-        |s| s.check.as_ref().map(|c| Micros(c.duration_us)),
-    ),
+    ("up", Gauge, "1 while its checks pass, or it has none.", |s| Some((s.status == ServerStatus::Up).into())),
+    ("weight", Gauge, "Its share as configured or as set since.", |s| Some(Count(s.weight))),
+    ("effective_weight", Gauge, "Its share now; lower than its weight during a slow start.", |s| {
+        Some(Count(s.effective_weight))
+    }),
+    ("tier", Gauge, "0: serves always; n: serves when no server of a lower tier can.", |s| Some(Count(s.tier.into()))),
+    ("in_flight", Gauge, "Requests at it; in TCP mode, connections.", |s| Some(Count(s.in_flight.now))),
+    ("in_flight_max", Gauge, "Most requests at it at once.", |s| Some(Count(s.in_flight.max))),
+    ("in_flight_limit", Gauge, "Requests allowed at it at once; absent without a limit.", |s| {
+        s.in_flight.limit.map(Count)
+    }),
+    ("idle_connections", Gauge, "Idle connections kept to it.", |s| Some(Count(s.idle_connections))),
+    ("last_change_seconds", Gauge, "How long its status and administrative state have been what they are.", |s| {
+        Some(Count(s.last_change_s))
+    }),
+    ("check_failures_total", Counter, "Checks that failed; absent without checks.", |s| {
+        s.check.as_ref().map(|c| Count(c.failures))
+    }),
+    ("downs_total", Counter, "How often its checks took it down; absent without checks.", |s| {
+        s.check.as_ref().map(|c| Count(c.downs))
+    }),
+    ("check_duration_seconds", Gauge, "How long its last check took; absent without checks.", |s| {
+        s.check.as_ref().map(|c| Micros(c.duration_us))
+    }),
 ];
 
 const TRAFFIC: &[Family<Traffic>] = &[
-    (
-        "requests_total",
-        Counter,
-        "Requests given to it; in TCP mode, connections.",
-        |t| Some(Count(t.requests)),
-    ),
-    ("bytes_in_total", Counter, "Bytes to servers.", |t| {
-        Some(Count(t.bytes_in))
+    ("requests_total", Counter, "Requests given to it; in TCP mode, connections.", |t| Some(Count(t.requests))),
+    ("bytes_in_total", Counter, "Bytes to servers.", |t| Some(Count(t.bytes_in))),
+    ("bytes_out_total", Counter, "Bytes from servers.", |t| Some(Count(t.bytes_out))),
+    ("connection_errors_total", Counter, "Connections that could not be made.", |t| Some(Count(t.connection_errors))),
+    ("response_errors_total", Counter, "Answers that were malformed, late or cut off.", |t| {
+        Some(Count(t.response_errors))
     }),
-    ("bytes_out_total", Counter, "Bytes from servers.", |t| {
-        Some(Count(t.bytes_out))
+    ("retries_total", Counter, "Requests sent again.", |t| Some(Count(t.retries))),
+    ("redispatches_total", Counter, "Requests sent again to another server.", |t| Some(Count(t.redispatches))),
+    ("client_aborts_total", Counter, "Requests that the client gave up.", |t| Some(Count(t.client_aborts))),
+    ("connections_opened_total", Counter, "Connections made.", |t| Some(Count(t.connections_opened))),
+    ("connections_reused_total", Counter, "Requests sent on a connection that had served before.", |t| {
+        Some(Count(t.connections_reused))
     }),
-    (
-        "connection_errors_total",
-        Counter,
-        "Connections that could not be made.",
-        |t| Some(Count(t.connection_errors)),
-    ),
-    (
-        "response_errors_total",
-        Counter,
-        "Answers that were malformed, late or cut off.",
-        |t| Some(Count(t.response_errors)),
-    ),
-    ("retries_total", Counter, "Requests sent again.", |t| {
-        Some(Count(t.retries))
-    }),
-    (
-        "redispatches_total",
-        Counter,
-        "Requests sent again to another server.",
-        |t| Some(Count(t.redispatches)),
-    ),
-    (
-        "client_aborts_total",
-        Counter,
-        "Requests that the client gave up.",
-        |t| Some(Count(t.client_aborts)),
-    ),
-    (
-        "connections_opened_total",
-        Counter,
-        "Connections made.",
-        |t| Some(Count(t.connections_opened)),
-    ),
-    (
-        "connections_reused_total",
-        Counter,
-        "Requests sent on a connection that had served before.",
-        |t| Some(Count(t.connections_reused)),
-    ),
 ];
 
 const RESPONSES_HELP: &str = "Answers by the class of their status; `other` ended without one.";
 const TOTAL_TIME_HELP: &str = "From a request's first byte to its answer's last.";
 
 fn own_process(text: &mut Text, status: &Status) {
-    text.family(
-        "perron_build_info",
-        Gauge,
-        "Always 1; the version is a label.",
-    );
-    text.sample(
-        "perron_build_info",
-        &[("version", &status.version)],
-        Count(1),
-    );
+    text.family("perron_build_info", Gauge, "Always 1; the version is a label.");
+    text.sample("perron_build_info", &[("version", &status.version)], Count(1));
     text.families("", PROCESS, &[(Vec::new(), status)]);
     let name = "perron_ended_early_total";
     let help = "Requests and connections refused or ended early, by reason, over all frontends.";
-    text.family_by(
-        (name, Counter, help),
-        &[(Vec::new(), status)],
-        "reason",
-        |s| reasons(&s.reasons),
-    );
+    text.family_by((name, Counter, help), &[(Vec::new(), status)], "reason", |s| reasons(&s.reasons));
 }
 
 fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {
     text.families("perron_frontend_", FRONTEND, frontends);
     let responses = ("perron_frontend_responses_total", Counter, RESPONSES_HELP);
     text.family_by(responses, frontends, "code", |f| classes(&f.responses));
-    let refused = (
-        "perron_frontend_refused_requests_total",
-        Counter,
-        "Requests refused, by reason.",
-    );
+    let refused = ("perron_frontend_refused_requests_total", Counter, "Requests refused, by reason.");
     text.family_by(refused, frontends, "reason", |f| reasons(&f.refused));
-    text.histograms(
-        "perron_frontend_total_time_seconds",
-        TOTAL_TIME_HELP,
-        frontends,
-        |f| &f.total_time,
-    );
+    text.histograms("perron_frontend_total_time_seconds", TOTAL_TIME_HELP, frontends, |f| &f.total_time);
 }
 
 fn own_backends(text: &mut Text, backends: &Labelled<'_, Backend>) {
     text.families("perron_backend_", BACKEND, backends);
-    let traffic: Vec<_> = backends
-        .iter()
-        .map(|(labels, backend)| (labels.clone(), &backend.traffic))
-        .collect();
+    let traffic: Vec<_> = backends.iter().map(|(labels, backend)| (labels.clone(), &backend.traffic)).collect();
     own_traffic(text, "perron_backend_", &traffic);
 }
 
 fn own_servers(text: &mut Text, servers: &Labelled<'_, Server>) {
     text.families("perron_server_", SERVER, servers);
-    let status = (
-        "perron_server_status",
-        Gauge,
-        "1 for what its checks say, 0 for what they do not.",
-    );
+    let status = ("perron_server_status", Gauge, "1 for what its checks say, 0 for what they do not.");
     text.family_by(status, servers, "status", |s| {
         let all = [ServerStatus::Up, ServerStatus::Down, ServerStatus::Unknown];
-        all.map(|status| (status.as_str(), Number::from(s.status == status)))
-            .to_vec()
+        all.map(|status| (status.as_str(), Number::from(s.status == status))).to_vec()
     });
-    let admin = (
-        "perron_server_admin",
-        Gauge,
-        "1 for what an administrator wants of it, 0 for what not.",
-    );
+    let admin = ("perron_server_admin", Gauge, "1 for what an administrator wants of it, 0 for what not.");
     text.family_by(admin, servers, "admin", |s| {
-        let all = [
-            AdminState::Ready,
-            AdminState::Drain,
-            AdminState::Maintenance,
-        ];
-        all.map(|admin| (admin.as_str(), Number::from(s.admin == admin)))
-            .to_vec()
+        let all = [AdminState::Ready, AdminState::Drain, AdminState::Maintenance];
+        all.map(|admin| (admin.as_str(), Number::from(s.admin == admin))).to_vec()
     });
-    let check = (
-        "perron_server_check_info",
-        Gauge,
-        "Always 1; the last check's code is a label.",
-    );
-    text.family_by(check, servers, "code", |s| {
-        s.check
-            .iter()
-            .map(|c| (c.code.as_str(), Count(1)))
-            .collect()
-    });
-    let traffic: Vec<_> = servers
-        .iter()
-        .map(|(labels, server)| (labels.clone(), &server.traffic))
-        .collect();
+    let check = ("perron_server_check_info", Gauge, "Always 1; the last check's code is a label.");
+    text.family_by(check, servers, "code", |s| s.check.iter().map(|c| (c.code.as_str(), Count(1))).collect());
+    let traffic: Vec<_> = servers.iter().map(|(labels, server)| (labels.clone(), &server.traffic)).collect();
     own_traffic(text, "perron_server_", &traffic);
 }
 
 fn own_traffic(text: &mut Text, prefix: &str, things: &[(Vec<Label<'_>>, &Traffic)]) {
     text.families(prefix, TRAFFIC, things);
-    let responses = (
-        &*format!("{prefix}responses_total"),
-        Counter,
-        RESPONSES_HELP,
-    );
+    let responses = (&*format!("{prefix}responses_total"), Counter, RESPONSES_HELP);
     text.family_by(responses, things, "code", |t| classes(&t.responses));
     let first_byte = "From a request's last byte sent to its answer's head.";
-    text.histograms(
-        &format!("{prefix}first_byte_seconds"),
-        first_byte,
-        things,
-        |t| &t.first_byte,
-    );
-    text.histograms(
-        &format!("{prefix}total_time_seconds"),
-        TOTAL_TIME_HELP,
-        things,
-        |t| &t.total_time,
-    );
+    text.histograms(&format!("{prefix}first_byte_seconds"), first_byte, things, |t| &t.first_byte);
+    text.histograms(&format!("{prefix}total_time_seconds"), TOTAL_TIME_HELP, things, |t| &t.total_time);
 }
 
 fn classes(classes: &crate::model::Classes) -> Vec<(&'static str, Number)> {
-    classes
-        .named()
-        .map(|(class, count)| (class, Count(count)))
-        .to_vec()
+    classes.named().map(|(class, count)| (class, Count(count))).to_vec()
 }
 
 fn reasons(reasons: &std::collections::BTreeMap<String, u64>) -> Vec<(&str, Number)> {
-    reasons
-        .iter()
-        .map(|(reason, &count)| (reason.as_str(), Count(count)))
-        .collect()
+    reasons.iter().map(|(reason, &count)| (reason.as_str(), Count(count))).collect()
 }

@@ -165,9 +165,7 @@ pub struct Server {
 impl Server {
     /// Whether it may be given new requests.
     pub fn takes_traffic(&self) -> bool {
-        self.status == units::Status::Up
-            && self.admin == units::AdminState::Ready
-            && self.effective_weight > 0
+        self.status == units::Status::Up && self.admin == units::AdminState::Ready && self.effective_weight > 0
     }
 }
 
@@ -296,10 +294,7 @@ impl Histogram {
 impl Default for Histogram {
     /// One without any durations.
     fn default() -> Histogram {
-        Histogram {
-            counts: vec![0; BOUNDS_MICROS.len() + 1],
-            sum_us: 0,
-        }
+        Histogram { counts: vec![0; BOUNDS_MICROS.len() + 1], sum_us: 0 }
     }
 }
 

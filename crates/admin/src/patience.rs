@@ -29,11 +29,7 @@ pub(crate) struct Patient {
 
 impl Patient {
     pub(crate) fn new(listener: TcpListener, connections: usize, patience: Duration) -> Patient {
-        Patient {
-            listener,
-            places: Arc::new(Semaphore::new(connections)),
-            patience,
-        }
+        Patient { listener, places: Arc::new(Semaphore::new(connections)), patience }
     }
 }
 
@@ -42,21 +38,10 @@ impl Listener for Patient {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let until = Box::pin(sleep_until(Instant::now() + self.patience));
-        (
-            Connection {
-                stream,
-                until,
-                patience: self.patience,
-                _place: place,
-            },
-            address,
-        )
+        (Connection { stream, until, patience: self.patience, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -74,22 +59,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `poll`, unless it is pending and patience has ended.
-    fn in_time<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        poll: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn in_time<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_pending() && self.until.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         poll
     }
 
-    fn written(
-        &mut self,
-        context: &mut Context<'_>,
-        poll: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn written(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(_)) = poll {
             self.until.as_mut().reset(Instant::now() + self.patience);
         }
@@ -98,22 +75,14 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_read(context, buf);
         self.in_time(context, poll)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(context, poll)
     }

@@ -1,8 +1,5 @@
 //! What the service answers, over a real socket.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy exempts only functions marked as tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy exempts only functions marked as tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -39,10 +36,7 @@ fn service() -> SocketAddr {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(admin::serve(listener, Arc::new(Sample)))
     });
     address
@@ -50,22 +44,14 @@ fn service() -> SocketAddr {
 
 fn ask(method: &str, target: &str) -> Answer {
     let mut stream = TcpStream::connect(service()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-    let request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    );
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head[9..12].parse().unwrap();
-    Answer {
-        status,
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
 #[test]
@@ -82,38 +68,21 @@ fn every_path_answers() {
     for (path, status, content_type) in paths {
         let answer = ask("GET", path);
         assert_eq!(answer.status, status, "{path}");
-        assert!(
-            answer
-                .head
-                .contains(&format!("content-type: {content_type}\r\n")),
-            "{path}: {}",
-            answer.head
-        );
+        assert!(answer.head.contains(&format!("content-type: {content_type}\r\n")), "{path}: {}", answer.head);
         assert!(!answer.body.is_empty(), "{path}");
     }
 }
 
 #[test]
 fn every_answer_is_hardened() {
-    for (method, path) in [
-        ("GET", "/"),
-        ("GET", "/api/v1/status"),
-        ("GET", "/nothing"),
-        ("POST", "/"),
-    ] {
+    for (method, path) in [("GET", "/"), ("GET", "/api/v1/status"), ("GET", "/nothing"), ("POST", "/")] {
         let head = ask(method, path).head;
-        assert!(
-            head.contains("\r\nx-content-type-options: nosniff"),
-            "{method} {path}: {head}"
-        );
+        assert!(head.contains("\r\nx-content-type-options: nosniff"), "{method} {path}: {head}");
         assert!(
             head.contains("\r\ncontent-security-policy: default-src 'none'; script-src 'self';"),
             "{method} {path}"
         );
-        assert!(
-            !head.contains("access-control-allow-origin"),
-            "{method} {path}"
-        );
+        assert!(!head.contains("access-control-allow-origin"), "{method} {path}");
     }
 }
 
@@ -123,16 +92,8 @@ fn nothing_can_be_changed() {
         for path in ["/", "/api/v1/status", "/stats;csv", "/nothing"] {
             let answer = ask(method, path);
             assert_eq!(answer.status, 405, "{method} {path}");
-            assert!(
-                answer.head.contains("\r\nallow: get, head"),
-                "{method} {path}: {}",
-                answer.head
-            );
-            assert!(
-                answer.body.contains("control socket"),
-                "{method} {path}: {}",
-                answer.body
-            );
+            assert!(answer.head.contains("\r\nallow: get, head"), "{method} {path}: {}", answer.head);
+            assert!(answer.body.contains("control socket"), "{method} {path}: {}", answer.body);
         }
     }
 }
@@ -145,22 +106,12 @@ fn head_has_no_body() {
 
 #[test]
 fn the_csv_is_where_monitors_look_for_it() {
-    for target in [
-        "/stats;csv",
-        "/stats?;csv",
-        "/stats;csv;norefresh",
-        "/haproxy?stats;csv",
-        "/;csv",
-        "/haproxy_stats;csv",
-    ] {
+    for target in
+        ["/stats;csv", "/stats?;csv", "/stats;csv;norefresh", "/haproxy?stats;csv", "/;csv", "/haproxy_stats;csv"]
+    {
         let answer = ask("GET", target);
         assert_eq!(answer.status, 200, "{target}");
-        assert!(
-            answer
-                .body
-                .starts_with(include_str!("haproxy-2.6-csv-header.txt")),
-            "{target}"
-        );
+        assert!(answer.body.starts_with(include_str!("haproxy-2.6-csv-header.txt")), "{target}");
     }
     let answer = ask("GET", "/stats");
     assert_eq!(answer.status, 303);
@@ -171,25 +122,12 @@ fn the_csv_is_where_monitors_look_for_it() {
 fn the_csv_has_haproxys_values() {
     let body = ask("GET", "/stats;csv").body;
     let mut lines = body.lines();
-    let header: Vec<&str> = lines
-        .next()
-        .unwrap()
-        .trim_start_matches("# ")
-        .split(',')
-        .collect();
-    let rows: Vec<BTreeMap<&str, String>> = lines
-        .map(|line| header.iter().copied().zip(cells(line)).collect())
-        .collect();
-    assert!(
-        body.lines()
-            .skip(1)
-            .all(|line| cells(line).len() == header.len())
-    );
-    let row = |proxy: &str, server: &str| {
-        rows.iter()
-            .find(|row| row["pxname"] == proxy && row["svname"] == server)
-            .unwrap()
-    };
+    let header: Vec<&str> = lines.next().unwrap().trim_start_matches("# ").split(',').collect();
+    let rows: Vec<BTreeMap<&str, String>> =
+        lines.map(|line| header.iter().copied().zip(cells(line)).collect()).collect();
+    assert!(body.lines().skip(1).all(|line| cells(line).len() == header.len()));
+    let row =
+        |proxy: &str, server: &str| rows.iter().find(|row| row["pxname"] == proxy && row["svname"] == server).unwrap();
     let expected = [
         ("web", "FRONTEND", "type", "0"),
         ("web", "FRONTEND", "status", "OPEN"),
@@ -213,12 +151,7 @@ fn the_csv_has_haproxys_values() {
         ("api", "9lpo134", "-", "-"),
         ("api", "9lpo192", "status", "DOWN"),
         ("api", "9lpo192", "chkfail", "29"),
-        (
-            "api",
-            "9lpo192",
-            "last_chk",
-            "503 Service Unavailable, \"draining\"",
-        ),
+        ("api", "9lpo192", "last_chk", "503 Service Unavailable, \"draining\""),
         ("api", "9lpo192", "addr", "172.16.9.192:80"),
         ("api", "9lpo192", "h1_spliced_bytes_out", ""),
         ("api", "standby", "act", "0"),
@@ -230,11 +163,7 @@ fn the_csv_has_haproxys_values() {
         ("galera", "galera-3", "status", "no check"),
     ];
     for (proxy, server, column, value) in expected {
-        assert_eq!(
-            row(proxy, server)[column],
-            value,
-            "{proxy}/{server} {column}"
-        );
+        assert_eq!(row(proxy, server)[column], value, "{proxy}/{server} {column}");
     }
 }
 
@@ -257,10 +186,7 @@ fn cells(line: &str) -> Vec<String> {
 #[test]
 fn json_goes_there_and_back() {
     let body = ask("GET", "/api/v1/status").body;
-    assert_eq!(
-        serde_json::from_str::<Status>(&body).unwrap(),
-        sample::status(100.0)
-    );
+    assert_eq!(serde_json::from_str::<Status>(&body).unwrap(), sample::status(100.0));
 
     let json: serde_json::Value = serde_json::from_str(&body).unwrap();
     let server = &json["backends"][0]["servers"][2];
@@ -272,19 +198,13 @@ fn json_goes_there_and_back() {
     assert_eq!(server["in_flight"]["limit"], 64);
     assert_eq!(server["responses"]["5xx"], 0);
     assert_eq!(server["check"]["code"], "L7STS");
-    assert_eq!(
-        json["backends"][0]["in_flight"]["limit"],
-        serde_json::Value::Null
-    );
+    assert_eq!(json["backends"][0]["in_flight"]["limit"], serde_json::Value::Null);
 }
 
 #[test]
 fn a_command_is_readable() {
-    let command = Command::SetAdmin {
-        backend: "api".into(),
-        server: "9lpo134".into(),
-        admin: units::AdminState::Drain,
-    };
+    let command =
+        Command::SetAdmin { backend: "api".into(), server: "9lpo134".into(), admin: units::AdminState::Drain };
     let json = r#"{"command":"set_admin","backend":"api","server":"9lpo134","admin":"drain"}"#;
     assert_eq!(serde_json::to_string(&command).unwrap(), json);
     assert_eq!(serde_json::from_str::<Command>(json).unwrap(), command);
@@ -295,34 +215,16 @@ fn metrics_are_well_formed() {
     let families = exposition::parse(&ask("GET", "/metrics").body);
     assert!(families.len() > 100, "{}", families.len());
     let sample = |family: &str, sample: &str| families[family].samples[sample];
+    assert_eq!(sample("perron_server_weight", r#"perron_server_weight{backend="api",server="9lpo134"}"#), 10.0);
     assert_eq!(
-        sample(
-            "perron_server_weight",
-            r#"perron_server_weight{backend="api",server="9lpo134"}"#
-        ),
-        10.0
-    );
-    assert_eq!(
-        sample(
-            "perron_server_status",
-            r#"perron_server_status{backend="api",server="9lpo192",status="down"}"#
-        ),
+        sample("perron_server_status", r#"perron_server_status{backend="api",server="9lpo192",status="down"}"#),
         1.0
     );
     assert_eq!(
-        sample(
-            "haproxy_server_status",
-            r#"haproxy_server_status{proxy="files",server="store-c",state="DRAIN"}"#
-        ),
+        sample("haproxy_server_status", r#"haproxy_server_status{proxy="files",server="store-c",state="DRAIN"}"#),
         1.0
     );
-    assert_eq!(
-        sample(
-            "haproxy_backend_active_servers",
-            r#"haproxy_backend_active_servers{proxy="api"}"#
-        ),
-        2.0
-    );
+    assert_eq!(sample("haproxy_backend_active_servers", r#"haproxy_backend_active_servers{proxy="api"}"#), 2.0);
     assert_eq!(
         sample(
             "perron_frontend_refused_requests_total",
@@ -337,15 +239,8 @@ fn haproxys_names_are_haproxys() {
     let theirs = include_str!("haproxy-2.6-metrics.txt");
     let theirs: BTreeSet<&str> = theirs.lines().collect();
     let families = exposition::parse(&ask("GET", "/metrics").body);
-    for (name, family) in families
-        .iter()
-        .filter(|(name, _)| name.starts_with("haproxy_"))
-    {
-        assert!(
-            theirs.contains(&*format!("{name} {}", family.kind)),
-            "{name} {} is not HAProxy's",
-            family.kind
-        );
+    for (name, family) in families.iter().filter(|(name, _)| name.starts_with("haproxy_")) {
+        assert!(theirs.contains(&*format!("{name} {}", family.kind)), "{name} {} is not HAProxy's", family.kind);
     }
 }
 
@@ -355,11 +250,7 @@ fn every_metric_is_documented_and_no_other() {
     let named: BTreeSet<&str> = document
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .filter(|name| {
-            ["perron_", "haproxy_", "process_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-        })
+        .filter(|name| ["perron_", "haproxy_", "process_"].iter().any(|prefix| name.starts_with(prefix)))
         .collect();
     let families = exposition::parse(&ask("GET", "/metrics").body);
     let emitted: BTreeSet<&str> = families.keys().map(String::as_str).collect();

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// The last two are the default time-outs of a queue and of a server, so a request that met one of them shows.
 /// What took longer falls in one more bucket, which has no bound.
 pub const BOUNDS_MICROS: [u64; 18] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
 /// The bucket that `duration` counts in: the first whose bound it does not exceed, else `BOUNDS_MICROS.len()`.

@@ -87,12 +87,7 @@ impl Text {
     }
 
     /// Whole families, `prefix` before each name, a sample for each of `things`.
-    pub(crate) fn families<T>(
-        &mut self,
-        prefix: &str,
-        families: &[Family<T>],
-        things: &[(Vec<Label<'_>>, &T)],
-    ) {
+    pub(crate) fn families<T>(&mut self, prefix: &str, families: &[Family<T>], things: &[(Vec<Label<'_>>, &T)]) {
         for (suffix, kind, help, value) in families {
             let name = format!("{prefix}{suffix}");
             self.family(&name, *kind, help);
@@ -152,11 +147,7 @@ impl Text {
         }
         let count = Number::Count(histogram.count());
         self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), count);
-        self.sample(
-            &format!("{name}_sum"),
-            labels,
-            Number::Micros(histogram.sum_us),
-        );
+        self.sample(&format!("{name}_sum"), labels, Number::Micros(histogram.sum_us));
         self.sample(&format!("{name}_count"), labels, count);
     }
 
@@ -183,39 +174,26 @@ mod tests {
     #[test]
     fn a_label_can_hold_anything() {
         let mut text = Text::default();
-        text.sample(
-            "m",
-            &[("a", "C:\\x \"q\"\nz"), ("b", "é{}")],
-            Number::Count(7),
-        );
-        assert_eq!(
-            text.finish(),
-            "m{a=\"C:\\\\x \\\"q\\\"\\nz\",b=\"é{}\"} 7\n"
-        );
+        text.sample("m", &[("a", "C:\\x \"q\"\nz"), ("b", "é{}")], Number::Count(7));
+        assert_eq!(text.finish(), "m{a=\"C:\\\\x \\\"q\\\"\\nz\",b=\"é{}\"} 7\n");
     }
 
     #[test]
     fn microseconds_are_written_as_seconds() {
-        let written = [0, 1, 100, 2_500, 1_000_000, 12_340_000]
-            .map(|micros| Number::Micros(micros).to_string());
+        let written = [0, 1, 100, 2_500, 1_000_000, 12_340_000].map(|micros| Number::Micros(micros).to_string());
         assert_eq!(written, ["0", "0.000001", "0.0001", "0.0025", "1", "12.34"]);
     }
 
     #[test]
     fn buckets_add_up() {
         let mut text = Text::default();
-        let mut histogram = Histogram {
-            sum_us: 70_000_000,
-            ..Histogram::default()
-        };
+        let mut histogram = Histogram { sum_us: 70_000_000, ..Histogram::default() };
         histogram.counts[0] = 2;
         histogram.counts[1] = 3;
         histogram.counts[18] = 1;
         text.histogram("h", &[("b", "x")], &histogram);
         let text = text.finish();
-        assert!(text.starts_with(
-            "h_bucket{b=\"x\",le=\"0.0001\"} 2\nh_bucket{b=\"x\",le=\"0.00025\"} 5\n"
-        ));
+        assert!(text.starts_with("h_bucket{b=\"x\",le=\"0.0001\"} 2\nh_bucket{b=\"x\",le=\"0.00025\"} 5\n"));
         assert!(text.contains("h_bucket{b=\"x\",le=\"60\"} 5\nh_bucket{b=\"x\",le=\"+Inf\"} 6\n"));
         assert!(text.ends_with("h_sum{b=\"x\"} 70\nh_count{b=\"x\"} 6\n"));
     }
@@ -223,17 +201,7 @@ mod tests {
     #[test]
     fn a_histogram_of_another_version_is_still_whole() {
         let mut text = Text::default();
-        text.histogram(
-            "h",
-            &[],
-            &Histogram {
-                counts: vec![4],
-                sum_us: 1,
-            },
-        );
-        assert!(
-            text.finish()
-                .contains("h_bucket{le=\"60\"} 4\nh_bucket{le=\"+Inf\"} 4\n")
-        );
+        text.histogram("h", &[], &Histogram { counts: vec![4], sum_us: 1 });
+        assert!(text.finish().contains("h_bucket{le=\"60\"} 4\nh_bucket{le=\"+Inf\"} 4\n"));
     }
 }

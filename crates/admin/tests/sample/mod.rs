@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Classes, Frontend, Histogram, Level, Mode, ProcessStats, Rate, Server, Status,
-    Traffic,
+    Backend, Check, Classes, Frontend, Histogram, Level, Mode, ProcessStats, Rate, Server, Status, Traffic,
 };
 use units::latency::BOUNDS_MICROS;
 use units::{AdminState, Status as Health};
@@ -26,12 +25,7 @@ pub(crate) fn status(seconds: f64) -> Status {
         taken_unix_ms: STARTED * 1000 + (seconds * 1000.0) as u64,
         latency_bounds_us: BOUNDS_MICROS.to_vec(),
         frontends: vec![
-            frontend(
-                "web",
-                Mode::Http,
-                &["*:80", "[::]:80"],
-                &[&api, &files, &uploads],
-            ),
+            frontend("web", Mode::Http, &["*:80", "[::]:80"], &[&api, &files, &uploads]),
             frontend("galera", Mode::Tcp, &["172.16.9.200:3306"], &[&database]),
         ],
         backends: vec![api, files, uploads, database],
@@ -49,54 +43,26 @@ pub(crate) fn status(seconds: f64) -> Status {
 }
 
 fn frontend(name: &str, mode: Mode, binds: &[&str], backends: &[&Backend]) -> Frontend {
-    let sum = |number: fn(&Traffic) -> u64| {
-        backends
-            .iter()
-            .map(|backend| number(&backend.traffic))
-            .sum()
-    };
-    let classes =
-        |number: fn(&Classes) -> u64| backends.iter().map(|b| number(&b.traffic.responses)).sum();
+    let sum = |number: fn(&Traffic) -> u64| backends.iter().map(|backend| number(&backend.traffic)).sum();
+    let classes = |number: fn(&Classes) -> u64| backends.iter().map(|b| number(&b.traffic.responses)).sum();
     let requests = sum(|traffic| traffic.requests);
-    let rate = Rate {
-        now: sum(|traffic| traffic.request_rate.now),
-        max: sum(|traffic| traffic.request_rate.max),
-    };
+    let rate = Rate { now: sum(|traffic| traffic.request_rate.now), max: sum(|traffic| traffic.request_rate.max) };
     let http = mode == Mode::Http;
     let mut total_time = Histogram::default();
     for backend in backends {
         total_time.sum_us += backend.traffic.total_time.sum_us;
-        for (to, from) in total_time
-            .counts
-            .iter_mut()
-            .zip(&backend.traffic.total_time.counts)
-        {
+        for (to, from) in total_time.counts.iter_mut().zip(&backend.traffic.total_time.counts) {
             *to += from;
         }
     }
-    let refused: &[(&str, u64)] = if http {
-        &[("header_too_large", 7), ("malformed", 19)]
-    } else {
-        &[]
-    };
+    let refused: &[(&str, u64)] = if http { &[("header_too_large", 7), ("malformed", 19)] } else { &[] };
     Frontend {
         name: name.into(),
         mode,
         binds: binds.iter().map(|bind| bind.to_string()).collect(),
-        connections: Level {
-            now: 218,
-            max: 1_904,
-            limit: Some(10_000),
-        },
+        connections: Level { now: 218, max: 1_904, limit: Some(10_000) },
         connections_total: if http { requests / 12 } else { requests },
-        connection_rate: if http {
-            Rate {
-                now: rate.now / 12,
-                max: rate.max / 12,
-            }
-        } else {
-            rate
-        },
+        connection_rate: if http { Rate { now: rate.now / 12, max: rate.max / 12 } } else { rate },
         requests,
         request_rate: rate,
         responses: Classes {
@@ -109,26 +75,15 @@ fn frontend(name: &str, mode: Mode, binds: &[&str], backends: &[&Backend]) -> Fr
         },
         bytes_in: sum(|traffic| traffic.bytes_in),
         bytes_out: sum(|traffic| traffic.bytes_out),
-        refused: refused
-            .iter()
-            .map(|&(reason, count)| (reason.to_owned(), count))
-            .collect(),
+        refused: refused.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect(),
         total_time,
     }
 }
 
 fn api(seconds: f64) -> Backend {
     let servers = vec![
-        server(
-            "9lpo134",
-            "172.16.9.134:80",
-            traffic(seconds, 410.0, 0.0, 3_200.0, 1_800),
-        ),
-        server(
-            "9lpo135",
-            "172.16.9.135:80",
-            traffic(seconds, 395.0, 0.7, 3_200.0, 2_100),
-        ),
+        server("9lpo134", "172.16.9.134:80", traffic(seconds, 410.0, 0.0, 3_200.0, 1_800)),
+        server("9lpo135", "172.16.9.135:80", traffic(seconds, 395.0, 0.7, 3_200.0, 2_100)),
         Server {
             status: Health::Down,
             check: Some(Check {
@@ -140,83 +95,36 @@ fn api(seconds: f64) -> Backend {
                 text: "503 Service Unavailable, \"draining\"".into(),
             }),
             last_change_s: 154,
-            in_flight: Level {
-                now: 0,
-                max: 61,
-                limit: Some(64),
-            },
-            ..server(
-                "9lpo192",
-                "172.16.9.192:80",
-                traffic(0.0, 402.0, 1.1, 3_200.0, 1_900),
-            )
+            in_flight: Level { now: 0, max: 61, limit: Some(64) },
+            ..server("9lpo192", "172.16.9.192:80", traffic(0.0, 402.0, 1.1, 3_200.0, 1_900))
         },
-        Server {
-            tier: 1,
-            ..server("standby", "172.16.9.240:80", traffic(0.0, 0.0, 0.0, 0.0, 0))
-        },
+        Server { tier: 1, ..server("standby", "172.16.9.240:80", traffic(0.0, 0.0, 0.0, 0.0, 0)) },
     ];
-    backend(
-        "api",
-        Mode::Http,
-        "round-robin",
-        servers,
-        Level {
-            now: 3,
-            max: 88,
-            limit: Some(256),
-        },
-    )
+    backend("api", Mode::Http, "round-robin", servers, Level { now: 3, max: 88, limit: Some(256) })
 }
 
 fn files(seconds: f64) -> Backend {
     let servers = vec![
-        server(
-            "store-a",
-            "10.4.0.11:8080",
-            traffic(seconds, 64.0, 0.2, 2_600_000.0, 40_000),
-        ),
+        server("store-a", "10.4.0.11:8080", traffic(seconds, 64.0, 0.2, 2_600_000.0, 40_000)),
         Server {
             effective_weight: 3,
             weight: 10,
             last_change_s: 14,
-            ..server(
-                "store-b",
-                "10.4.0.12:8080",
-                traffic(seconds, 21.0, 0.9, 2_400_000.0, 52_000),
-            )
+            ..server("store-b", "10.4.0.12:8080", traffic(seconds, 21.0, 0.9, 2_400_000.0, 52_000))
         },
         Server {
             admin: AdminState::Drain,
-            in_flight: Level {
-                now: 2,
-                max: 40,
-                limit: Some(64),
-            },
+            in_flight: Level { now: 2, max: 40, limit: Some(64) },
             last_change_s: 3_900,
-            ..server(
-                "store-c",
-                "10.4.0.13:8080",
-                traffic(seconds, 1.5, 0.4, 2_600_000.0, 43_000),
-            )
+            ..server("store-c", "10.4.0.13:8080", traffic(seconds, 1.5, 0.4, 2_600_000.0, 43_000))
         },
         Server {
             admin: AdminState::Maintenance,
             last_change_s: 200_000,
-            ..server(
-                "store-d",
-                "unix:/run/store.sock",
-                traffic(0.0, 0.0, 0.0, 0.0, 0),
-            )
+            ..server("store-d", "unix:/run/store.sock", traffic(0.0, 0.0, 0.0, 0.0, 0))
         },
     ];
-    backend(
-        "files",
-        Mode::Http,
-        "least-connections",
-        servers,
-        Level::default(),
-    )
+    backend("files", Mode::Http, "least-connections", servers, Level::default())
 }
 
 fn uploads(_: f64) -> Backend {
@@ -231,78 +139,33 @@ fn uploads(_: f64) -> Backend {
             text: "connection refused".into(),
         }),
         last_change_s: 75,
-        in_flight: Level {
-            now: 0,
-            max: 9,
-            limit: None,
-        },
+        in_flight: Level { now: 0, max: 9, limit: None },
         ..server(name, address, traffic(0.0, 0.0, 0.0, 0.0, 0))
     };
-    let servers = vec![
-        down("in-1", "10.4.1.1:9000"),
-        down("<b>in-2</b>", "10.4.1.2:9000"),
-    ];
-    backend(
-        "uploads",
-        Mode::Http,
-        "source",
-        servers,
-        Level {
-            now: 12,
-            max: 12,
-            limit: Some(64),
-        },
-    )
+    let servers = vec![down("in-1", "10.4.1.1:9000"), down("<b>in-2</b>", "10.4.1.2:9000")];
+    backend("uploads", Mode::Http, "source", servers, Level { now: 12, max: 12, limit: Some(64) })
 }
 
 fn database(seconds: f64) -> Backend {
-    let tcp = Check {
-        code: "L4OK".into(),
-        duration_us: 220,
-        ..Check::default()
-    };
-    let unknown = Check {
-        code: "INI".into(),
-        ..Check::default()
-    };
+    let tcp = Check { code: "L4OK".into(), duration_us: 220, ..Check::default() };
+    let unknown = Check { code: "INI".into(), ..Check::default() };
     let servers = vec![
         Server {
             check: Some(tcp),
-            ..server(
-                "galera-1",
-                "172.16.9.11:3306",
-                traffic(seconds, 4.0, 0.0, 52_000.0, 900_000),
-            )
+            ..server("galera-1", "172.16.9.11:3306", traffic(seconds, 4.0, 0.0, 52_000.0, 900_000))
         },
         Server {
             status: Health::Unknown,
             check: Some(unknown),
             last_change_s: 1,
-            ..server(
-                "galera-2",
-                "172.16.9.12:3306",
-                traffic(0.0, 0.0, 0.0, 0.0, 0),
-            )
+            ..server("galera-2", "172.16.9.12:3306", traffic(0.0, 0.0, 0.0, 0.0, 0))
         },
-        Server {
-            check: None,
-            ..server(
-                "galera-3",
-                "172.16.9.13:3306",
-                traffic(seconds, 3.0, 0.5, 52_000.0, 950_000),
-            )
-        },
+        Server { check: None, ..server("galera-3", "172.16.9.13:3306", traffic(seconds, 3.0, 0.5, 52_000.0, 950_000)) },
     ];
     backend("galera", Mode::Tcp, "first", servers, Level::default())
 }
 
-fn backend(
-    name: &str,
-    mode: Mode,
-    algorithm: &str,
-    mut servers: Vec<Server>,
-    queue: Level,
-) -> Backend {
+fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, queue: Level) -> Backend {
     let mut traffic = Traffic::default();
     for server in &mut servers {
         if mode == Mode::Tcp {
@@ -319,11 +182,7 @@ fn backend(
         status: if up { Health::Up } else { Health::Down },
         queued_us: queue.max * 1_200_000,
         queue,
-        in_flight: Level {
-            now: in_flight,
-            max: in_flight + 40,
-            limit: None,
-        },
+        in_flight: Level { now: in_flight, max: in_flight + 40, limit: None },
         traffic,
         servers,
     }
@@ -338,11 +197,7 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
         weight: 10,
         effective_weight: 10,
         tier: 0,
-        in_flight: Level {
-            now: traffic.request_rate.now / 20,
-            max: 58,
-            limit: Some(64),
-        },
+        in_flight: Level { now: traffic.request_rate.now / 20, max: 58, limit: Some(64) },
         idle_connections: traffic.request_rate.now / 40,
         traffic,
         last_change_s: 86_400 * 3 + 7_000,
@@ -361,11 +216,7 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
 fn traffic(seconds: f64, rate: f64, phase: f64, bytes: f64, typical_us: u64) -> Traffic {
     let turns = seconds / 9.0 + phase;
     let requests = rate * (seconds + 9.0 * 0.35 * (phase.cos() - turns.cos())).max(0.0);
-    let now = if seconds > 0.0 {
-        (rate * (1.0 + 0.35 * turns.sin())) as u64
-    } else {
-        0
-    };
+    let now = if seconds > 0.0 { (rate * (1.0 + 0.35 * turns.sin())) as u64 } else { 0 };
     let count = |share: f64| (requests * share) as u64;
     Traffic {
         requests: requests as u64,
@@ -393,22 +244,10 @@ fn traffic(seconds: f64, rate: f64, phase: f64, bytes: f64, typical_us: u64) -> 
 }
 
 fn histogram(requests: f64, typical_us: u64) -> Histogram {
-    let mut histogram = Histogram {
-        sum_us: (requests * typical_us as f64) as u64,
-        ..Histogram::default()
-    };
+    let mut histogram = Histogram { sum_us: (requests * typical_us as f64) as u64, ..Histogram::default() };
     let middle = BOUNDS_MICROS.partition_point(|&bound| bound < typical_us);
-    for (bucket, share) in [
-        (-1, 0.2),
-        (0, 0.55),
-        (1, 0.19),
-        (2, 0.045),
-        (3, 0.012),
-        (4, 0.003),
-    ] {
-        let bucket = middle
-            .saturating_add_signed(bucket)
-            .min(BOUNDS_MICROS.len());
+    for (bucket, share) in [(-1, 0.2), (0, 0.55), (1, 0.19), (2, 0.045), (3, 0.012), (4, 0.003)] {
+        let bucket = middle.saturating_add_signed(bucket).min(BOUNDS_MICROS.len());
         histogram.counts[bucket] += (requests * share) as u64;
     }
     histogram
@@ -432,10 +271,7 @@ fn add(to: &mut Traffic, from: &Traffic) {
     to.client_aborts += from.client_aborts;
     to.connections_opened += from.connections_opened;
     to.connections_reused += from.connections_reused;
-    for (to, from) in [
-        (&mut to.first_byte, &from.first_byte),
-        (&mut to.total_time, &from.total_time),
-    ] {
+    for (to, from) in [(&mut to.first_byte, &from.first_byte), (&mut to.total_time, &from.total_time)] {
         to.sum_us += from.sum_us;
         for (to, from) in to.counts.iter_mut().zip(&from.counts) {
             *to += from;
