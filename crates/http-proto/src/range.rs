@@ -30,10 +30,7 @@ impl ByteRange {
 
     fn joined(self, other: ByteRange) -> ByteRange {
         let start = self.start.min(other.start);
-        ByteRange {
-            start,
-            length: self.end().max(other.end()) - start,
-        }
+        ByteRange { start, length: self.end().max(other.end()) - start }
     }
 }
 
@@ -93,32 +90,19 @@ fn strip_unit(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn resolve(spec: &[u8], length: u64) -> Result<Option<ByteRange>, Malformed> {
-    let dash = spec
-        .iter()
-        .position(|&byte| byte == b'-')
-        .ok_or(Malformed)?;
+    let dash = spec.iter().position(|&byte| byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
     if first.is_empty() {
         let suffix = number(last)?.min(length);
-        return Ok((suffix > 0).then(|| ByteRange {
-            start: length - suffix,
-            length: suffix,
-        }));
+        return Ok((suffix > 0).then(|| ByteRange { start: length - suffix, length: suffix }));
     }
     let start = number(first)?;
-    let last = if last.is_empty() {
-        u64::MAX
-    } else {
-        number(last)?
-    };
+    let last = if last.is_empty() { u64::MAX } else { number(last)? };
     if last < start {
         return Err(Malformed);
     }
     // Beyond the end is cut, not refused (RFC 9110 §14.1.2).
-    Ok((start < length).then(|| ByteRange {
-        start,
-        length: last.min(length - 1) - start + 1,
-    }))
+    Ok((start < length).then(|| ByteRange { start, length: last.min(length - 1) - start + 1 }))
 }
 
 /// Numbers beyond 64 bits mean "beyond the end" like any other large one.
@@ -126,10 +110,7 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
     }
-    Ok(digits.iter().fold(0u64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    }))
+    Ok(digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
 fn join(parts: &mut Vec<ByteRange>, range: ByteRange) {
@@ -139,9 +120,7 @@ fn join(parts: &mut Vec<ByteRange>, range: ByteRange) {
     };
     parts[at] = parts[at].joined(range);
     // What has grown may now meet others, before it or after it.
-    while let Some(other) =
-        (0..parts.len()).find(|&other| other != at && parts[other].meets(parts[at]))
-    {
+    while let Some(other) = (0..parts.len()).find(|&other| other != at && parts[other].meets(parts[at])) {
         let (keep, drop) = (at.min(other), at.max(other));
         parts[keep] = parts[keep].joined(parts[drop]);
         parts.remove(drop);
@@ -169,10 +148,7 @@ mod tests {
         assert_eq!(parts("bytes=-500", 10_000), [(9500, 9999)]);
         assert_eq!(parts("bytes=9500-", 10_000), [(9500, 9999)]);
         assert_eq!(parts("bytes=0-0,-1", 10_000), [(0, 0), (9999, 9999)]);
-        assert_eq!(
-            parts("bytes= 0-999, 4500-5499, -1000", 10_000),
-            [(0, 999), (4500, 5499), (9000, 9999)]
-        );
+        assert_eq!(parts("bytes= 0-999, 4500-5499, -1000", 10_000), [(0, 999), (4500, 5499), (9000, 9999)]);
         assert_eq!(parts("bytes=500-600,601-999", 10_000), [(500, 999)]);
         assert_eq!(parts("bytes=500-700,601-999", 10_000), [(500, 999)]);
     }
@@ -189,18 +165,9 @@ mod tests {
 
     #[test]
     fn nothing_that_exists_is_unsatisfiable() {
-        for value in [
-            "bytes=100-",
-            "bytes=100-200",
-            "bytes=-0",
-            "bytes=99999999999999999999999-",
-            "bytes=-0, 100-100",
-        ] {
-            assert_eq!(
-                resolve_ranges(value.as_bytes(), 100),
-                Ranges::Unsatisfiable,
-                "{value}"
-            );
+        for value in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-", "bytes=-0, 100-100"]
+        {
+            assert_eq!(resolve_ranges(value.as_bytes(), 100), Ranges::Unsatisfiable, "{value}");
         }
     }
 
@@ -225,11 +192,7 @@ mod tests {
             "bytes=0-1;2-3",
         ];
         for value in malformed {
-            assert_eq!(
-                resolve_ranges(value.as_bytes(), 100),
-                Ranges::Whole,
-                "{value}"
-            );
+            assert_eq!(resolve_ranges(value.as_bytes(), 100), Ranges::Whole, "{value}");
         }
         assert_eq!(resolve_ranges(b"bytes=0-0", 0), Ranges::Whole);
         assert_eq!(resolve_ranges(b"bytes=-1", 0), Ranges::Whole);
@@ -237,31 +200,17 @@ mod tests {
 
     #[test]
     fn joined_ranges_stand_where_the_earliest_stood() {
-        assert_eq!(
-            parts("bytes=50-59,0-9,20-29,5-25", 100),
-            [(50, 59), (0, 29)]
-        );
+        assert_eq!(parts("bytes=50-59,0-9,20-29,5-25", 100), [(50, 59), (0, 29)]);
         assert_eq!(parts("bytes=20-29,0-9,10-19", 100), [(0, 29)]);
         assert_eq!(parts("bytes=0-9,11-19", 100), [(0, 9), (11, 19)]);
     }
 
     #[test]
     fn too_many_ranges_are_ignored() {
-        let list = |count: usize| {
-            (0..count)
-                .map(|at| format!("{}-{}", 4 * at, 4 * at))
-                .collect::<Vec<_>>()
-                .join(",")
-        };
+        let list = |count: usize| (0..count).map(|at| format!("{}-{}", 4 * at, 4 * at)).collect::<Vec<_>>().join(",");
         assert_eq!(parts(&format!("bytes={}", list(64)), 1000).len(), 64);
-        assert_eq!(
-            resolve_ranges(format!("bytes={}", list(65)).as_bytes(), 1000),
-            Ranges::Whole
-        );
-        assert_eq!(
-            resolve_ranges(format!("bytes=0-0{}", ",".repeat(1000)).as_bytes(), 1000),
-            Ranges::Whole
-        );
+        assert_eq!(resolve_ranges(format!("bytes={}", list(65)).as_bytes(), 1000), Ranges::Whole);
+        assert_eq!(resolve_ranges(format!("bytes=0-0{}", ",".repeat(1000)).as_bytes(), 1000), Ranges::Whole);
     }
 
     fn check(value: &[u8], length: u64) {
@@ -269,17 +218,8 @@ mod tests {
             assert!(!parts.is_empty() && parts.len() <= RANGES_MAX);
             let mut sorted = parts.clone();
             sorted.sort_by_key(|part| part.start);
-            assert!(
-                sorted
-                    .iter()
-                    .all(|part| part.length > 0 && part.last() < length)
-            );
-            assert!(
-                sorted
-                    .windows(2)
-                    .all(|pair| pair[0].last() + 1 < pair[1].start),
-                "{sorted:?}"
-            );
+            assert!(sorted.iter().all(|part| part.length > 0 && part.last() < length));
+            assert!(sorted.windows(2).all(|pair| pair[0].last() + 1 < pair[1].start), "{sorted:?}");
         }
     }
 
