@@ -17,16 +17,8 @@ use crate::process::{Output, Process};
 use crate::{SOON, Wire};
 
 /// Variables that would send a client around the lab.
-const PROXY_VARIABLES: [&str; 8] = [
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-];
+const PROXY_VARIABLES: [&str; 8] =
+    ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// A host of a [`Lab`](crate::Lab). Clones are the same host.
 #[derive(Clone, Debug)]
@@ -45,24 +37,9 @@ struct Inner {
 }
 
 impl Host {
-    pub(crate) fn new(
-        name: &str,
-        namespace: &str,
-        file: File,
-        folder: PathBuf,
-        address: IpAddr,
-    ) -> Host {
+    pub(crate) fn new(name: &str, namespace: &str, file: File, folder: PathBuf, address: IpAddr) -> Host {
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
-        Host {
-            inner: Arc::new(Inner {
-                name,
-                namespace,
-                file,
-                folder,
-                address,
-                count: AtomicUsize::new(0),
-            }),
-        }
+        Host { inner: Arc::new(Inner { name, namespace, file, folder, address, count: AtomicUsize::new(0) }) }
     }
 
     /// Its name in the lab.
@@ -83,15 +60,7 @@ impl Host {
     /// Gives `eth0` a further address with its prefix length.
     #[track_caller]
     pub fn add_address(&self, address: &str) {
-        let mut arguments = vec![
-            "-n",
-            &self.inner.namespace,
-            "address",
-            "add",
-            address,
-            "dev",
-            "eth0",
-        ];
+        let mut arguments = vec!["-n", &self.inner.namespace, "address", "add", address, "dev", "eth0"];
         if address.contains(':') {
             arguments.push("nodad");
         }
@@ -101,15 +70,7 @@ impl Host {
     /// Takes an address of `eth0` away.
     #[track_caller]
     pub fn remove_address(&self, address: &str) {
-        ip(&[
-            "-n",
-            &self.inner.namespace,
-            "address",
-            "del",
-            address,
-            "dev",
-            "eth0",
-        ]);
+        ip(&["-n", &self.inner.namespace, "address", "del", address, "dev", "eth0"]);
     }
 
     /// Runs a program to its end, a minute at most.
@@ -141,27 +102,15 @@ impl Host {
     pub fn spawn_with(&self, command: &[&str], change: impl FnOnce(&mut Command)) -> Process {
         let (program, arguments) = command.split_first().expect("a command has a program");
         let mut prepared = Command::new(program);
-        prepared
-            .args(arguments)
-            .current_dir(&self.inner.folder)
-            .stdin(Stdio::null());
+        prepared.args(arguments).current_dir(&self.inner.folder).stdin(Stdio::null());
         for variable in PROXY_VARIABLES {
             prepared.env_remove(variable);
         }
         change(&mut prepared);
-        let label = Path::new(program)
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let log = self.inner.folder.join(format!(
-            "{}-{label}",
-            self.inner.count.fetch_add(1, Ordering::Relaxed)
-        ));
+        let label = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let log = self.inner.folder.join(format!("{}-{label}", self.inner.count.fetch_add(1, Ordering::Relaxed)));
         let started = self.in_namespace(|| Process::start(prepared, label, log));
-        started.unwrap_or_else(|error| {
-            panic!("{program} does not start on {}: {error}", self.inner.name)
-        })
+        started.unwrap_or_else(|error| panic!("{program} does not start on {}: {error}", self.inner.name))
     }
 
     /// Runs the closure on a thread in the host's namespace: sockets made there are the host's wherever they go.
@@ -177,10 +126,7 @@ impl Host {
     }
 
     /// Starts a thread of the host's.
-    pub fn thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
+    pub fn thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         let host = self.clone();
         std::thread::spawn(move || {
             host.enter();
@@ -194,8 +140,7 @@ impl Host {
     /// If that fails.
     #[track_caller]
     pub fn connect(&self, to: &str) -> Wire {
-        self.try_connect(to)
-            .unwrap_or_else(|error| panic!("{} cannot connect to {to}: {error}", self.inner.name))
+        self.try_connect(to).unwrap_or_else(|error| panic!("{} cannot connect to {to}: {error}", self.inner.name))
     }
 
     /// Connects to an address and port.
@@ -216,16 +161,12 @@ impl Host {
     #[track_caller]
     pub fn listen(&self, port: u16) -> TcpListener {
         let listener = self.in_namespace(|| TcpListener::bind(("::", port)));
-        listener
-            .unwrap_or_else(|error| panic!("{} cannot listen on {port}: {error}", self.inner.name))
+        listener.unwrap_or_else(|error| panic!("{} cannot listen on {port}: {error}", self.inner.name))
     }
 
     /// A new folder of the host's, readable by everybody.
     pub fn new_folder(&self, label: &str) -> PathBuf {
-        let folder = self.inner.folder.join(format!(
-            "{label}-{}",
-            self.inner.count.fetch_add(1, Ordering::Relaxed)
-        ));
+        let folder = self.inner.folder.join(format!("{label}-{}", self.inner.count.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&folder).expect("the number makes the folder new");
         make_readable(&folder);
         folder
@@ -270,13 +211,8 @@ impl Host {
     /// Drops arriving packets that match an nftables expression, such as `tcp dport 80` or `numgen random mod 100 < 5`.
     #[track_caller]
     pub fn drop_incoming(&self, matching: &str) {
-        let rules =
-            "add table inet lab; add chain inet lab input { type filter hook input priority 0; }";
-        self.run(&[
-            "nft",
-            &format!("{rules}; add rule inet lab input {matching} drop"),
-        ])
-        .success();
+        let rules = "add table inet lab; add chain inet lab input { type filter hook input priority 0; }";
+        self.run(&["nft", &format!("{rules}; add rule inet lab input {matching} drop")]).success();
     }
 
     /// Ends all dropping.

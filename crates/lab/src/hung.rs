@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -35,6 +36,9 @@ const HEADER_BYTES: usize = 40;
 /// Larger than the kernel's largest request at the write size that INIT answers.
 const REQUEST_BYTES: usize = 256 * 1024;
 
+/// Between two looks at whether it still hangs.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 const ROOT_NODE: u64 = 1;
 const FILE_NODE: u64 = 2;
 
@@ -45,8 +49,13 @@ const FILE_NAME: &str = "file.txt";
 #[derive(Debug)]
 pub struct HungMount {
     folder: PathBuf,
-    hangs: Arc<AtomicBool>,
-    device: Option<Arc<File>>,
+    told: Arc<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    hang: AtomicBool,
+    end: AtomicBool,
 }
 
 impl HungMount {
@@ -56,33 +65,16 @@ impl HungMount {
     /// Without `/dev/fuse`.
     pub fn mount(host: &Host, content: &str) -> Result<HungMount, Skip> {
         let device = File::options().read(true).write(true).open("/dev/fuse");
-        let device = Arc::new(device.map_err(|error| Skip::new(format!("/dev/fuse: {error}")))?);
+        let device = device.map_err(|error| Skip::new(format!("/dev/fuse: {error}")))?;
         let folder = host.new_folder("mount");
-        let data = format!(
-            "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",
-            device.as_raw_fd()
-        );
+        let data = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", device.as_raw_fd());
         let data = CString::new(data).expect("no zero byte is in it");
-        mount(
-            "lab",
-            &folder,
-            c"fuse.lab",
-            MountFlags::NOSUID | MountFlags::NODEV,
-            data.as_c_str(),
-        )
-        .map_err(|error| Skip::new(format!("a FUSE mount is refused: {error}")))?;
-        let hangs = Arc::new(AtomicBool::new(false));
-        let (served, told, content) = (
-            Arc::clone(&device),
-            Arc::clone(&hangs),
-            content.as_bytes().to_vec(),
-        );
-        std::thread::spawn(move || serve(&served, &told, &content));
-        Ok(HungMount {
-            folder,
-            hangs,
-            device: Some(device),
-        })
+        mount("lab", &folder, c"fuse.lab", MountFlags::NOSUID | MountFlags::NODEV, data.as_c_str())
+            .map_err(|error| Skip::new(format!("a FUSE mount is refused: {error}")))?;
+        let told = Arc::new(Told::default());
+        let (heard, content) = (Arc::clone(&told), content.as_bytes().to_vec());
+        std::thread::spawn(move || serve(&device, &heard, &content));
+        Ok(HungMount { folder, told })
     }
 
     /// Where it is mounted.
@@ -92,20 +84,20 @@ impl HungMount {
 
     /// From now on no request is answered.
     pub fn hang(&self) {
-        self.hangs.store(true, Ordering::SeqCst);
+        self.told.hang.store(true, Ordering::SeqCst);
     }
 
-    /// From now on requests are answered; those that came while it hung never are.
+    /// From now on requests are answered; those that came while it hung too.
     pub fn recover(&self) {
-        self.hangs.store(false, Ordering::SeqCst);
+        self.told.hang.store(false, Ordering::SeqCst);
     }
 }
 
 impl Drop for HungMount {
     fn drop(&mut self) {
+        self.told.end.store(true, Ordering::SeqCst);
         abort(&self.folder);
         let _ = unmount(&self.folder, UnmountFlags::DETACH);
-        self.device = None;
     }
 }
 
@@ -117,45 +109,38 @@ fn abort(folder: &Path) {
     let mut fields = list.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let Some(minor) = fields.find_map(|fields| {
         let is_it = Path::new(fields.get(4)?) == folder;
-        is_it
-            .then(|| fields[2].split(':').nth(1).map(str::to_owned))
-            .flatten()
+        is_it.then(|| fields[2].split(':').nth(1).map(str::to_owned)).flatten()
     }) else {
         return;
     };
     let connections = Path::new("/sys/fs/fuse/connections");
     if fs::metadata(connections).is_ok_and(|folder| folder.nlink() < 3) {
-        let _ = mount(
-            "fusectl",
-            connections,
-            c"fusectl",
-            MountFlags::empty(),
-            None,
-        );
+        let _ = mount("fusectl", connections, c"fusectl", MountFlags::empty(), None);
     }
     let _ = fs::write(connections.join(minor).join("abort"), "1");
 }
 
-fn serve(device: &File, hangs: &AtomicBool, content: &[u8]) {
+fn serve(device: &File, told: &Told, content: &[u8]) {
     let mut request = vec![0; REQUEST_BYTES];
     loop {
-        let count = match (&*device).read(&mut request) {
+        let count = match { device }.read(&mut request) {
             Ok(count) if count >= HEADER_BYTES => count,
             // A request that was interrupted before it was read.
-            Err(error)
-                if error.raw_os_error() == Some(2)
-                    || error.kind() == std::io::ErrorKind::Interrupted =>
-            {
+            Err(error) if error.raw_os_error() == Some(2) || error.kind() == std::io::ErrorKind::Interrupted => {
                 continue;
             }
             _ => return,
         };
         let request = &request[..count];
         let operation = number32(request, 4);
-        if matches!(operation, FORGET | BATCH_FORGET | INTERRUPT)
-            || (hangs.load(Ordering::SeqCst) && operation != INIT)
-        {
+        if matches!(operation, FORGET | BATCH_FORGET | INTERRUPT) {
             continue;
+        }
+        while told.hang.load(Ordering::SeqCst) {
+            if told.end.load(Ordering::SeqCst) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
         let (error, body) = match answer(operation, request, content) {
             Ok(body) => (0i32, body),
@@ -167,7 +152,7 @@ fn serve(device: &File, hangs: &AtomicBool, content: &[u8]) {
         message.extend(&request[8..16]);
         message.extend(body);
         // The asker may have been killed meanwhile.
-        let _ = (&*device).write(&message);
+        let _ = { device }.write(&message);
     }
 }
 
@@ -197,9 +182,7 @@ fn answer(operation: u32, request: &[u8], content: &[u8]) -> Result<Vec<u8>, i32
         OPEN | OPENDIR => Ok(vec![0; 16]),
         READ => {
             let (offset, size) = (number64(arguments, 8), number32(arguments, 16));
-            let rest = content
-                .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
-                .unwrap_or_default();
+            let rest = content.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
             Ok(rest[..rest.len().min(size as usize)].to_vec())
         }
         READDIR if number64(arguments, 8) == 0 => {
@@ -217,11 +200,7 @@ fn answer(operation: u32, request: &[u8], content: &[u8]) -> Result<Vec<u8>, i32
 }
 
 fn attributes(node: u64, content: &[u8]) -> Vec<u8> {
-    let (mode, size) = if node == ROOT_NODE {
-        (0o040_755, 0)
-    } else {
-        (0o100_644, content.len() as u64)
-    };
+    let (mode, size) = if node == ROOT_NODE { (0o040_755, 0) } else { (0o100_644, content.len() as u64) };
     let mut body = Vec::new();
     for number in [node, size, 0, 1, 1, 1] {
         body.extend(number.to_ne_bytes());
@@ -233,15 +212,9 @@ fn attributes(node: u64, content: &[u8]) -> Vec<u8> {
 }
 
 fn number32(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, u32::from_ne_bytes)
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes)
 }
 
 fn number64(bytes: &[u8], at: usize) -> u64 {
-    bytes
-        .get(at..at + 8)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, u64::from_ne_bytes)
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
 }

@@ -24,11 +24,7 @@ pub struct LoadShape {
 
 impl Default for LoadShape {
     fn default() -> LoadShape {
-        LoadShape {
-            clients: 8,
-            path: "/".to_owned(),
-            pause: Duration::from_millis(2),
-        }
+        LoadShape { clients: 8, path: "/".to_owned(), pause: Duration::from_millis(2) }
     }
 }
 
@@ -70,48 +66,31 @@ pub struct Tally {
 impl Tally {
     /// Requests that a client would have to report as failed.
     pub fn failed(&self) -> u64 {
-        self.statuses.values().sum::<u64>()
-            + self.refused
-            + self.cut
-            + self.dropped
-            + self.unanswered
+        self.statuses.values().sum::<u64>() + self.refused + self.cut + self.dropped + self.unanswered
     }
 }
 
 impl Load {
     /// Starts clients on a host that ask this address and port.
     pub fn start(host: &Host, to: &str, shape: &LoadShape) -> Load {
-        let (stop, shared) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(Mutex::new(Tally::default())),
-        );
+        let (stop, shared) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Tally::default())));
         let threads = (0..shape.clients).map(|_| {
             let client = Client {
                 host: host.clone(),
                 to: to.to_owned(),
-                request: format!(
-                    "GET {} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: lab-load\r\n\r\n",
-                    shape.path
-                ),
+                request: format!("GET {} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: lab-load\r\n\r\n", shape.path),
                 pause: shape.pause,
                 stop: Arc::clone(&stop),
                 shared: Arc::clone(&shared),
             };
             std::thread::spawn(move || client.run())
         });
-        Load {
-            threads: threads.collect(),
-            stop,
-            shared,
-        }
+        Load { threads: threads.collect(), stop, shared }
     }
 
     /// The account so far.
     pub fn tally(&self) -> Tally {
-        self.shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until so many further requests were answered well.
@@ -121,11 +100,7 @@ impl Load {
     #[track_caller]
     pub fn wait_for_more(&self, requests: u64) {
         let wanted = self.tally().ok + requests;
-        wait_for(
-            SOON,
-            &format!("{requests} more good answers to the load"),
-            || self.tally().ok >= wanted,
-        );
+        wait_for(SOON, &format!("{requests} more good answers to the load"), || self.tally().ok >= wanted);
     }
 
     /// Stops the clients after their current request: the final account.
@@ -193,10 +168,7 @@ impl Client {
     /// What came of a request, and whether any byte did.
     fn exchange(&self, wire: &mut Wire) -> (Result<Message, End>, bool) {
         let before = wire.received();
-        let answer = wire
-            .try_send(&self.request)
-            .map_err(|_| End::Reset)
-            .and_then(|()| wire.try_answer());
+        let answer = wire.try_send(&self.request).map_err(|_| End::Reset).and_then(|()| wire.try_answer());
         (answer, wire.received() > before)
     }
 

@@ -39,34 +39,13 @@ impl Lab {
         }
         program("ip")?;
         SWEEP.call_once(sweep);
-        let tag = format!(
-            "{PREFIX}{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let tag = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(&tag);
         fs::create_dir(&folder).expect("the lab's folder is its own");
         make_readable(&folder);
-        let lab = Lab {
-            name: name.to_owned(),
-            tag,
-            folder,
-            namespaces: Mutex::default(),
-        };
+        let lab = Lab { name: name.to_owned(), tag, folder, namespaces: Mutex::default() };
         let bridge = lab.add_namespace("bridge");
-        ip(&[
-            "-n",
-            &bridge,
-            "link",
-            "add",
-            "br0",
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-            "mcast_snooping",
-            "0",
-        ]);
+        ip(&["-n", &bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"]);
         ip(&["-n", &bridge, "link", "set", "br0", "up"]);
         Ok(lab)
     }
@@ -79,22 +58,16 @@ impl Lab {
     pub fn host(&self, name: &str, address: &str) -> Host {
         let namespace = self.add_namespace(name);
         let bridge = format!("{}-bridge", self.tag);
-        ip(&[
-            "-n", &bridge, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns",
-            &namespace,
-        ]);
+        ip(&["-n", &bridge, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", &namespace]);
         ip(&["-n", &bridge, "link", "set", name, "master", "br0", "up"]);
         ip(&["-n", &namespace, "link", "set", "lo", "up"]);
         ip(&["-n", &namespace, "link", "set", "eth0", "up"]);
         let folder = self.folder.join(name);
         fs::create_dir(&folder).expect("the host's folder is its own");
         make_readable(&folder);
-        let file = File::open(Path::new(NAMESPACES).join(&namespace))
-            .expect("the namespace was just made");
+        let file = File::open(Path::new(NAMESPACES).join(&namespace)).expect("the namespace was just made");
         let plain = address.split('/').next().unwrap_or_default();
-        let plain = plain
-            .parse()
-            .unwrap_or_else(|_| panic!("{address} is no address with its prefix length"));
+        let plain = plain.parse().unwrap_or_else(|_| panic!("{address} is no address with its prefix length"));
         let host = Host::new(name, &namespace, file, folder, plain);
         host.add_address(address);
         host
@@ -108,25 +81,18 @@ impl Lab {
     fn add_namespace(&self, host: &str) -> String {
         let namespace = format!("{}-{host}", self.tag);
         // ip(8) prepares its folder at the first namespace, and two that do so at once trip over each other.
-        let lock = File::create(std::env::temp_dir().join("perron-lab.lock"))
-            .expect("the temporary folder is writable");
+        let lock =
+            File::create(std::env::temp_dir().join("perron-lab.lock")).expect("the temporary folder is writable");
         lock.lock().expect("nobody holds the lock for long");
         ip(&["netns", "add", &namespace]);
-        self.namespaces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(namespace.clone());
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).push(namespace.clone());
         namespace
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for namespace in self
-            .namespaces
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        for namespace in self.namespaces.get_mut().unwrap_or_else(PoisonError::into_inner) {
             remove_namespace(namespace);
         }
         unmount_below(&self.folder);
@@ -134,11 +100,7 @@ impl Drop for Lab {
             let kept = std::env::temp_dir().join(format!("perron-lab-failed-{}", self.name));
             let _ = fs::remove_dir_all(&kept);
             if fs::rename(&self.folder, &kept).is_ok() {
-                eprintln!(
-                    "lab {}: what its programs wrote is in {}",
-                    self.name,
-                    kept.display()
-                );
+                eprintln!("lab {}: what its programs wrote is in {}", self.name, kept.display());
             }
         } else {
             let _ = fs::remove_dir_all(&self.folder);
@@ -160,17 +122,10 @@ pub(crate) fn ip(arguments: &[&str]) {
 /// Runs a tool that must succeed and is soon done.
 #[track_caller]
 pub(crate) fn tool(name: &str, arguments: &[&str]) {
-    let output = Command::new(name)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    let output =
+        Command::new(name).args(arguments).output().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{name} {}: {}",
-        arguments.join(" "),
-        complaint.trim()
-    );
+    assert!(output.status.success(), "{name} {}: {}", arguments.join(" "), complaint.trim());
 }
 
 fn remove_namespace(namespace: &str) {
@@ -182,9 +137,7 @@ fn remove_namespace(namespace: &str) {
         }
         inside.is_empty()
     });
-    let _ = Command::new("ip")
-        .args(["netns", "delete", namespace])
-        .output();
+    let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
 }
 
 /// The processes of a namespace, but for this one, whose threads enter and leave.
@@ -225,9 +178,7 @@ fn dead_labs(folder: &Path) -> Vec<String> {
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| {
-            let owner = name
-                .strip_prefix(PREFIX)
-                .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+            let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
             owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
         })
         .collect()

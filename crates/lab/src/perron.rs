@@ -21,23 +21,21 @@ pub struct Perron {
     process: Process,
 }
 
-/// The program, beside the running test.
+/// The environment variable that names another build of the program to try.
+const BINARY_VARIABLE: &str = "PERRON_BINARY";
+
+/// The program: the one that `PERRON_BINARY` names, or the one beside the running test.
 ///
 /// # Panics
-/// If it is not built.
+/// If it is not there.
 #[track_caller]
 pub fn perron_binary() -> PathBuf {
+    if let Some(named) = std::env::var_os(BINARY_VARIABLE) {
+        return named.into();
+    }
     let test = std::env::current_exe().expect("a running test has a path");
-    let binary = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are in target/PROFILE/deps")
-        .join("perron");
-    assert!(
-        binary.is_file(),
-        "{} is not there: build it with `cargo build --package perron`",
-        binary.display()
-    );
+    let binary = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").join("perron");
+    assert!(binary.is_file(), "{} is not there: build it with `cargo build --package perron`", binary.display());
     binary
 }
 
@@ -66,24 +64,8 @@ impl Perron {
         let (path, control) = (folder.join("perron.toml"), folder.join("control.sock"));
         fs::write(&path, config).expect("the folder is ours");
         let binary = perron_binary();
-        let run = [
-            &[
-                text(&binary),
-                "run",
-                "-c",
-                text(&path),
-                "--control",
-                text(&control),
-            ],
-            arguments,
-        ]
-        .concat();
-        let mut perron = Perron {
-            process: host.spawn(&run),
-            host: host.clone(),
-            config: path,
-            control,
-        };
+        let run = [&[text(&binary), "run", "-c", text(&path), "--control", text(&control)], arguments].concat();
+        let mut perron = Perron { process: host.spawn(&run), host: host.clone(), config: path, control };
         wait_for(SOON, "perron answers on its control socket", || {
             assert!(
                 perron.process.is_running(),
@@ -123,14 +105,7 @@ impl Perron {
     #[track_caller]
     pub fn ask(&self, command: &[&str]) -> Output {
         let binary = perron_binary();
-        self.host.run(
-            &[
-                &[text(&binary)],
-                command,
-                &["--control", text(&self.control)],
-            ]
-            .concat(),
-        )
+        self.host.run(&[&[text(&binary)], command, &["--control", text(&self.control)]].concat())
     }
 
     /// What `perron status --json` says.
@@ -149,9 +124,7 @@ impl Perron {
     #[track_caller]
     pub fn server(&self, name: &str) -> Value {
         let status = self.status();
-        let found = servers(&status)
-            .find(|(its, _)| its == name)
-            .map(|(_, server)| server.clone());
+        let found = servers(&status).find(|(its, _)| its == name).map(|(_, server)| server.clone());
         found.unwrap_or_else(|| panic!("{name} is not in {status}"))
     }
 
@@ -161,9 +134,7 @@ impl Perron {
     /// If it has not in time.
     #[track_caller]
     pub fn wait_for_status(&self, name: &str, wanted: &str, limit: Duration) {
-        wait_for(limit, &format!("{name} is {wanted}"), || {
-            self.server(name)["status"] == wanted
-        });
+        wait_for(limit, &format!("{name} is {wanted}"), || self.server(name)["status"] == wanted);
     }
 
     /// Replaces the configuration's text and has it loaded.
@@ -171,13 +142,14 @@ impl Perron {
     /// # Errors
     /// What the program says of a configuration that it refuses.
     pub fn reload(&self, config: &str) -> Result<(), String> {
-        fs::write(&self.config, config).expect("the folder is ours");
+        self.rewrite(config);
         let output = self.ask(&["reload"]);
-        if output.code == Some(0) {
-            Ok(())
-        } else {
-            Err(output.stderr)
-        }
+        if output.code == Some(0) { Ok(()) } else { Err(output.stderr) }
+    }
+
+    /// Replaces the configuration's text, and says nothing of it to the program.
+    pub fn rewrite(&self, config: &str) {
+        fs::write(&self.config, config).expect("the folder is ours");
     }
 
     /// Has it finish its requests and end.
@@ -189,6 +161,11 @@ impl Perron {
         self.ask(&["stop"]).success();
         let status = self.process.wait(STOP_LIMIT);
         assert!(status.success(), "perron ended with {status}");
+    }
+
+    /// The path of its control socket.
+    pub fn control(&self) -> &Path {
+        &self.control
     }
 
     /// The supervisor.
@@ -217,18 +194,13 @@ impl Perron {
 }
 
 fn servers(status: &Value) -> impl Iterator<Item = (String, &Value)> {
-    status["backends"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|backend| {
-            let servers = backend["servers"].as_array().into_iter().flatten();
-            servers.map(|server| {
-                let names = [&backend["name"], &server["name"]]
-                    .map(|name| name.as_str().unwrap_or_default());
-                (names.join("/"), server)
-            })
+    status["backends"].as_array().into_iter().flatten().flat_map(|backend| {
+        let servers = backend["servers"].as_array().into_iter().flatten();
+        servers.map(|server| {
+            let names = [&backend["name"], &server["name"]].map(|name| name.as_str().unwrap_or_default());
+            (names.join("/"), server)
         })
+    })
 }
 
 fn children_of(parent: u32) -> Vec<u32> {

@@ -42,16 +42,8 @@ impl Process {
     /// Starts the command from this thread, so in its namespace; `log` is the path of its output files without their extension.
     pub(crate) fn start(mut command: Command, label: String, log: PathBuf) -> io::Result<Process> {
         let (stdout, stderr) = (log.with_extension("out"), log.with_extension("err"));
-        command
-            .stdout(File::create(&stdout)?)
-            .stderr(File::create(&stderr)?)
-            .process_group(0);
-        Ok(Process {
-            child: command.spawn()?,
-            label,
-            stdout,
-            stderr,
-        })
+        command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?).process_group(0);
+        Ok(Process { child: command.spawn()?, label, stdout, stderr })
     }
 
     /// Its process id.
@@ -82,9 +74,7 @@ impl Process {
     /// If it does not come in time.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        wait_for(limit, &format!("{} ends", self.label), || {
-            !matches!(self.child.try_wait(), Ok(None))
-        });
+        wait_for(limit, &format!("{} ends", self.label), || !matches!(self.child.try_wait(), Ok(None)));
         self.child.wait().expect("it was just seen to have ended")
     }
 
@@ -122,15 +112,8 @@ impl Drop for Process {
         let _ = kill_process_group(self.pid(), Signal::KILL);
         eventually(RUN_LIMIT, || !matches!(self.child.try_wait(), Ok(None)));
         if std::thread::panicking() {
-            let end = ended.map_or("ran until now".to_owned(), |status| {
-                format!("ended before: {status}")
-            });
-            eprintln!(
-                "---- {} ({end})\n{}{}",
-                self.label,
-                tail(&self.stdout()),
-                tail(&self.stderr())
-            );
+            let end = ended.map_or("ran until now".to_owned(), |status| format!("ended before: {status}"));
+            eprintln!("---- {} ({end})\n{}{}", self.label, tail(&self.stdout()), tail(&self.stderr()));
         }
     }
 }
@@ -143,14 +126,7 @@ impl Output {
     #[track_caller]
     pub fn success(self) -> Output {
         let written = String::from_utf8_lossy(&self.stdout);
-        assert_eq!(
-            self.code,
-            Some(0),
-            "{} ended badly: {}{}",
-            self.label,
-            tail(&written),
-            tail(&self.stderr)
-        );
+        assert_eq!(self.code, Some(0), "{} ended badly: {}{}", self.label, tail(&written), tail(&self.stderr));
         self
     }
 

@@ -37,20 +37,13 @@ struct Shared {
 impl BadServer {
     /// Serves connections to a port of the host's.
     #[track_caller]
-    pub fn start(
-        host: &Host,
-        port: u16,
-        script: impl Fn(&mut Wire) + Send + Sync + 'static,
-    ) -> BadServer {
+    pub fn start(host: &Host, port: u16, script: impl Fn(&mut Wire) + Send + Sync + 'static) -> BadServer {
         let listener = host.listen(port);
         BadServer::accept_from(listener, TcpListener::accept, script)
     }
 
     /// Serves connections to a unix socket that everybody may use.
-    pub fn start_unix(
-        path: &Path,
-        script: impl Fn(&mut Wire) + Send + Sync + 'static,
-    ) -> BadServer {
+    pub fn start_unix(path: &Path, script: impl Fn(&mut Wire) + Send + Sync + 'static) -> BadServer {
         let listener = UnixListener::bind(path).expect("the path is free");
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("the socket is ours");
         BadServer::accept_from(listener, UnixListener::accept, script)
@@ -66,19 +59,12 @@ impl BadServer {
     #[track_caller]
     pub fn answering(host: &Host, port: u16, answer: impl Into<Vec<u8>>) -> BadServer {
         let answer = answer.into();
-        BadServer::start(host, port, move |wire| {
-            while wire.request().is_ok() && wire.try_send(&answer).is_ok() {}
-        })
+        BadServer::start(host, port, move |wire| while wire.request().is_ok() && wire.try_send(&answer).is_ok() {})
     }
 
     /// Answers the first request of a connection with these bytes, one at a time with a pause between, and closes.
     #[track_caller]
-    pub fn dripping(
-        host: &Host,
-        port: u16,
-        answer: impl Into<Vec<u8>>,
-        pause: Duration,
-    ) -> BadServer {
+    pub fn dripping(host: &Host, port: u16, answer: impl Into<Vec<u8>>, pause: Duration) -> BadServer {
         let answer = answer.into();
         BadServer::start(host, port, move |wire| {
             if wire.request().is_ok() {
@@ -108,13 +94,14 @@ impl BadServer {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
+    /// Connections whose script still runs.
+    pub fn open(&self) -> usize {
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The first lines of the requests that scripts have read so far.
     pub fn requests(&self) -> Vec<String> {
-        self.shared
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn accept_from<L, S, A>(
@@ -127,10 +114,7 @@ impl BadServer {
         S: Into<OwnedFd>,
     {
         let shared = Arc::new(Shared::default());
-        let kept = listener
-            .as_fd()
-            .try_clone_to_owned()
-            .expect("descriptors are left");
+        let kept = listener.as_fd().try_clone_to_owned().expect("descriptors are left");
         let (serving, script) = (Arc::clone(&shared), Arc::new(script));
         std::thread::spawn(move || {
             while let Ok((stream, _)) = accept(&listener) {
@@ -139,10 +123,7 @@ impl BadServer {
                 std::thread::spawn(move || serving.converse(socket, &*script));
             }
         });
-        BadServer {
-            listener: kept,
-            shared,
-        }
+        BadServer { listener: kept, shared }
     }
 }
 
@@ -150,19 +131,13 @@ impl Shared {
     fn converse(&self, socket: OwnedFd, script: &(impl Fn(&mut Wire) + Send + Sync)) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         let copy = socket.try_clone().expect("descriptors are left");
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, copy);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, copy);
         let mut wire = Wire::new(socket);
         wire.log_requests(Arc::clone(&self.requests));
         wire.set_limit(PATIENCE);
         script(&mut wire);
         // The copy goes first: the connection ends with the last descriptor.
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&number);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
     }
 }
 
@@ -170,13 +145,7 @@ impl Drop for BadServer {
     fn drop(&mut self) {
         // Wakes the accepting thread, which ends and closes the port.
         let _ = shutdown(&self.listener, Shutdown::Both);
-        for socket in self
-            .shared
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-        {
+        for socket in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).values() {
             let _ = shutdown(socket, Shutdown::Both);
         }
     }

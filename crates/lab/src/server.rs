@@ -7,16 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::{Host, Process, SOON, Skip, program, wait_for};
 
 /// Apache's modules that a static site with CGI needs, besides those built in.
-const APACHE_MODULES: [&str; 8] = [
-    "mpm_event",
-    "authz_core",
-    "authz_host",
-    "dir",
-    "mime",
-    "alias",
-    "env",
-    "cgid",
-];
+const APACHE_MODULES: [&str; 8] = ["mpm_event", "authz_core", "authz_host", "dir", "mime", "alias", "env", "cgid"];
 
 /// Where Debian keeps Apache's modules.
 const APACHE_MODULE_FOLDER: &str = "/usr/lib/apache2/modules";
@@ -70,15 +61,8 @@ impl Nginx {
             root.display()
         );
         fs::write(prefix.join("nginx.conf"), text).expect("the prefix is ours");
-        let process = host.spawn(&[
-            path(&nginx),
-            "-p",
-            path(&prefix),
-            "-c",
-            path(&prefix.join("nginx.conf")),
-            "-e",
-            "stderr",
-        ]);
+        let process =
+            host.spawn(&[path(&nginx), "-p", path(&prefix), "-c", path(&prefix.join("nginx.conf")), "-e", "stderr"]);
         await_port(host, "nginx");
         Ok(Nginx { root, process })
     }
@@ -110,8 +94,8 @@ impl ApacheHttpd {
     pub fn start_with(host: &Host, marker: &str, directives: &str) -> Result<ApacheHttpd, Skip> {
         let apache = program("apache2")?;
         let (prefix, root) = site(host, "apache", marker);
-        let modules = APACHE_MODULES
-            .map(|name| format!("LoadModule {name}_module {APACHE_MODULE_FOLDER}/mod_{name}.so\n"));
+        let modules =
+            APACHE_MODULES.map(|name| format!("LoadModule {name}_module {APACHE_MODULE_FOLDER}/mod_{name}.so\n"));
         let text = format!(
             "{modules}ServerRoot {prefix}\nServerName {name}\nListen 80\nPidFile {prefix}/pid\nScriptSock {prefix}/cgi.sock
              User www-data\nGroup www-data\nErrorLog {prefix}/error.log\nMaxKeepAliveRequests 0\nTypesConfig /etc/mime.types
@@ -123,12 +107,7 @@ impl ApacheHttpd {
             root = root.display(),
         );
         fs::write(prefix.join("apache.conf"), text).expect("the prefix is ours");
-        let process = host.spawn(&[
-            path(&apache),
-            "-f",
-            path(&prefix.join("apache.conf")),
-            "-DFOREGROUND",
-        ]);
+        let process = host.spawn(&[path(&apache), "-f", path(&prefix.join("apache.conf")), "-DFOREGROUND"]);
         await_port(host, "Apache httpd");
         Ok(ApacheHttpd { root, process })
     }
@@ -198,9 +177,7 @@ fn site(host: &Host, label: &str, marker: &str) -> (PathBuf, PathBuf) {
 #[track_caller]
 fn await_port(host: &Host, what: &str) {
     let to = host.at(80);
-    wait_for(SOON, &format!("{what} listens on {}", host.name()), || {
-        host.try_connect(&to).is_ok()
-    });
+    wait_for(SOON, &format!("{what} listens on {}", host.name()), || host.try_connect(&to).is_ok());
 }
 
 fn path(path: &Path) -> &str {

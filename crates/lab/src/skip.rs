@@ -9,14 +9,7 @@ use std::process::{Command, Stdio};
 const MODE_VARIABLE: &str = "PERRON_LAB";
 
 /// Where programs are looked for besides `PATH`: daemons often stand where a user's path does not reach.
-const SYSTEM_FOLDERS: [&str; 6] = [
-    "/usr/bin",
-    "/usr/sbin",
-    "/bin",
-    "/sbin",
-    "/usr/local/bin",
-    "/usr/local/sbin",
-];
+const SYSTEM_FOLDERS: [&str; 6] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
 /// Why a test cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +20,7 @@ pub struct Skip {
 impl Skip {
     /// A skip for this reason: what is missing, and how to have it.
     pub fn new(reason: impl Into<String>) -> Skip {
-        Skip {
-            reason: reason.into(),
-        }
+        Skip { reason: reason.into() }
     }
 
     /// Says on the real standard error, past the test harness's capture, that the test was skipped and why.
@@ -81,11 +72,5 @@ pub fn python_module(name: &str) -> Result<(), Skip> {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    if found {
-        Ok(())
-    } else {
-        Err(Skip::new(format!(
-            "Python has no module {name} (Debian: python3-{name})"
-        )))
-    }
+    if found { Ok(()) } else { Err(Skip::new(format!("Python has no module {name} (Debian: python3-{name})"))) }
 }

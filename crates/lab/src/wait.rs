@@ -14,10 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// If it does not hold in time.
 #[track_caller]
 pub fn wait_for(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
-    assert!(
-        eventually(limit, condition),
-        "waited {limit:?} in vain: {what}"
-    );
+    assert!(eventually(limit, condition), "waited {limit:?} in vain: {what}");
 }
 
 /// Whether the condition held within the time.

@@ -49,19 +49,12 @@ pub struct Message {
 impl Message {
     /// The status code of an answer; 0 if there is none.
     pub fn status(&self) -> u16 {
-        self.start
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(0)
+        self.start.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 
     /// The first value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(its, _)| its.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(its, _)| its.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -71,13 +64,11 @@ impl Message {
 
     /// Whether the sender said that it closes after this.
     pub fn closes(&self) -> bool {
-        self.field("connection")
-            .is_some_and(|value| value.to_ascii_lowercase().contains("close"))
+        self.field("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"))
     }
 
     fn is_chunked(&self) -> bool {
-        self.field("transfer-encoding")
-            .is_some_and(|value| value.to_ascii_lowercase().ends_with("chunked"))
+        self.field("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().ends_with("chunked"))
     }
 
     fn length(&self) -> Option<usize> {
@@ -88,13 +79,7 @@ impl Message {
 impl Wire {
     /// Speaks on a connected stream socket; it waits ten seconds for what it expects.
     pub fn new(socket: impl Into<OwnedFd>) -> Wire {
-        Wire {
-            socket: socket.into(),
-            buffer: Vec::new(),
-            limit: SOON,
-            received: 0,
-            log: None,
-        }
+        Wire { socket: socket.into(), buffer: Vec::new(), limit: SOON, received: 0, log: None }
     }
 
     /// Connects to a unix socket.
@@ -125,8 +110,7 @@ impl Wire {
     /// If the other side does not take them in time, or cut the connection.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes)
-            .unwrap_or_else(|error| panic!("cannot send: {error}"));
+        self.try_send(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
     }
 
     /// Sends all the bytes.
@@ -137,11 +121,7 @@ impl Wire {
         let deadline = Instant::now() + self.limit;
         let mut left = bytes.as_ref();
         while !left.is_empty() {
-            match send(
-                &self.socket,
-                left,
-                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ) {
+            match send(&self.socket, left, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(count) => left = &left[count..],
                 Err(Errno::AGAIN) if self.ready(PollFlags::OUT, deadline) => (),
                 Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
@@ -160,8 +140,7 @@ impl Wire {
 
     /// Makes the close at the end of this value a reset.
     pub fn reset_at_close(&mut self) {
-        sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO))
-            .expect("a stream socket may linger");
+        sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).expect("a stream socket may linger");
     }
 
     /// Makes the kernel take no more than about this many bytes that were not yet read here.
@@ -189,10 +168,7 @@ impl Wire {
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
         match self.take(count) {
             Ok(bytes) => bytes,
-            Err(end) => panic!(
-                "{count} bytes did not come: {end:?} after {:?}",
-                self.seen()
-            ),
+            Err(end) => panic!("{count} bytes did not come: {end:?} after {:?}", self.seen()),
         }
     }
 
@@ -258,9 +234,7 @@ impl Wire {
     pub fn request_head(&mut self) -> Result<Message, End> {
         let request = self.take_head()?;
         if let Some(log) = &self.log {
-            log.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(request.start.clone());
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(request.start.clone());
         }
         Ok(request)
     }
@@ -312,11 +286,7 @@ impl Wire {
         let head = String::from_utf8_lossy(&head);
         let mut lines = head.trim_end().split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
-        Ok(Message {
-            start,
-            fields: lines.filter_map(field).collect(),
-            ..Message::default()
-        })
+        Ok(Message { start, fields: lines.filter_map(field).collect(), ..Message::default() })
     }
 
     fn take_chunks(&mut self, message: &mut Message) -> Result<(), End> {
@@ -324,8 +294,7 @@ impl Wire {
             let line = self.take_until(b"\r\n")?;
             let line = String::from_utf8_lossy(&line);
             let digits = line.trim_end().split(';').next().unwrap_or_default();
-            let size = usize::from_str_radix(digits, 16)
-                .unwrap_or_else(|_| panic!("{line:?} is no chunk size"));
+            let size = usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{line:?} is no chunk size"));
             if size == 0 {
                 break;
             }
@@ -346,10 +315,7 @@ impl Wire {
         let deadline = Instant::now() + self.limit;
         let mut searched = 0;
         loop {
-            if let Some(at) = self.buffer[searched..]
-                .windows(needle.len())
-                .position(|window| window == needle)
-            {
+            if let Some(at) = self.buffer[searched..].windows(needle.len()).position(|window| window == needle) {
                 return self.take(searched + at + needle.len());
             }
             searched = self.buffer.len().saturating_sub(needle.len());

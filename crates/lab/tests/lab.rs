@@ -4,8 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use lab::{
-    ApacheHttpd, BadServer, End, Host, HungMount, Lab, Load, LoadShape, Nginx, Process, PythonHttp,
-    SOON, wait_for,
+    ApacheHttpd, BadServer, End, Host, HungMount, Lab, Load, LoadShape, Nginx, Process, PythonHttp, SOON, wait_for,
 };
 
 #[test]
@@ -18,20 +17,14 @@ fn a_proxy_balances_three_kinds_of_servers() {
     let _nginx = lab::require!(Nginx::start(&hosts[0], "nginx"));
     let _apache = lab::require!(ApacheHttpd::start(&hosts[1], "apache"));
     let mut python = lab::require!(PythonHttp::start(&hosts[2], "python"));
-    let _haproxy = lab::require!(haproxy(
-        &lab,
-        &front,
-        "server a 10.0.0.11:80\nserver b 10.0.0.12:80\nserver c 10.0.0.13:80"
-    ));
+    let _haproxy =
+        lab::require!(haproxy(&lab, &front, "server a 10.0.0.11:80\nserver b 10.0.0.12:80\nserver c 10.0.0.13:80"));
 
     let load = Load::start(&client, "10.0.0.2:8080", &LoadShape::default());
     load.wait_for_more(300);
     let tally = load.finish();
     assert_eq!(tally.failed(), 0, "{tally:?}");
-    assert_eq!(
-        tally.bodies.keys().collect::<Vec<_>>(),
-        ["apache", "nginx", "python"]
-    );
+    assert_eq!(tally.bodies.keys().collect::<Vec<_>>(), ["apache", "nginx", "python"]);
 
     for server in &hosts {
         let asked = client.curl(&[
@@ -43,11 +36,7 @@ fn a_proxy_balances_three_kinds_of_servers() {
             "OPTIONS",
             &format!("http://{}/", server.address()),
         ]);
-        assert!(
-            ["200", "204"].contains(&asked.text().as_str()),
-            "OPTIONS on {}",
-            server.name()
-        );
+        assert!(["200", "204"].contains(&asked.text().as_str()), "OPTIONS on {}", server.name());
     }
     python.kill();
     assert!(client.try_connect("10.0.0.13:80").is_err());
@@ -58,10 +47,7 @@ fn a_load_tells_failures_apart() {
     let lab = lab::require!(Lab::new("load-kinds"));
     let client = lab.host("client", "10.0.0.1/24");
     let server = lab.host("server", "10.0.0.2/24");
-    let shape = LoadShape {
-        clients: 1,
-        ..LoadShape::default()
-    };
+    let shape = LoadShape { clients: 1, ..LoadShape::default() };
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
     let asked_once = BadServer::closing_after(&server, 80, whole);
@@ -69,40 +55,23 @@ fn a_load_tells_failures_apart() {
     load.wait_for_more(20);
     let tally = load.finish();
     assert_eq!(tally.failed(), 0, "{tally:?}");
-    assert!(
-        tally.closed_idle + tally.closed_under_request >= 19,
-        "{tally:?}"
-    );
+    assert!(tally.closed_idle + tally.closed_under_request >= 19, "{tally:?}");
     assert!(tally.connections >= 20, "{tally:?}");
     drop(asked_once);
 
-    let half = BadServer::closing_after(
-        &server,
-        81,
-        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
-    );
+    let half = BadServer::closing_after(&server, 81, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
     let load = Load::start(&client, "10.0.0.2:81", &shape);
     wait_for(SOON, "an answer is cut", || load.tally().cut >= 3);
     assert_eq!(load.finish().ok, 0);
     drop(half);
 
     let load = Load::start(&client, "10.0.0.2:81", &shape);
-    wait_for(SOON, "a connection is refused", || {
-        load.tally().refused >= 3
-    });
+    wait_for(SOON, "a connection is refused", || load.tally().refused >= 3);
 
-    let _busy = BadServer::answering(
-        &server,
-        82,
-        "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-    );
+    let _busy =
+        BadServer::answering(&server, 82, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let load = Load::start(&client, "10.0.0.2:82", &shape);
-    wait_for(SOON, "a status is counted", || {
-        load.tally()
-            .statuses
-            .get(&503)
-            .is_some_and(|count| *count >= 3)
-    });
+    wait_for(SOON, "a status is counted", || load.tally().statuses.get(&503).is_some_and(|count| *count >= 3));
     assert!(load.finish().closed_announced >= 3);
 }
 
@@ -113,7 +82,9 @@ fn wires_carry_what_a_test_wants() {
     let server = BadServer::start(&here, 80, |wire| {
         let request = wire.request().expect("the test asks");
         assert_eq!(request.text(), "hello");
-        wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nSum: 5\r\n\r\n");
+        wire.send(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nSum: 5\r\n\r\n",
+        );
         wire.reset_at_close();
     });
     let mut wire = here.connect("127.0.0.1:80");
@@ -134,17 +105,9 @@ fn links_fail_as_told() {
     let server = lab.host("server", "10.0.0.2/24");
     client.add_address("fd00::1/64");
     server.add_address("fd00::2/64");
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
-        500_000,
-        "x".repeat(500_000)
-    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", 500_000, "x".repeat(500_000));
     let _answers = BadServer::answering(&server, 80, answer);
-    let download = |url: &str| {
-        client
-            .run(&["curl", "-sS", "-o", "/dev/null", "--max-time", "1", url])
-            .code
-    };
+    let download = |url: &str| client.run(&["curl", "-sS", "-o", "/dev/null", "--max-time", "1", url]).code;
     assert_eq!(download("http://[fd00::2]/"), Some(0));
 
     lab::require!(lab::program("tc"));
@@ -152,11 +115,7 @@ fn links_fail_as_told() {
     let start = Instant::now();
     assert_eq!(download("http://10.0.0.2/"), Some(0));
     // 4 Mbit at 10 Mbit/s, less the bucket.
-    assert!(
-        start.elapsed() > Duration::from_millis(250),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() > Duration::from_millis(250), "{:?}", start.elapsed());
 
     lab::require!(lab::program("nft"));
     server.drop_incoming("tcp dport 80");
@@ -175,26 +134,17 @@ fn a_mount_hangs_and_recovers() {
     let lab = lab::require!(Lab::new("mount"));
     let here = lab.host("here", "10.0.0.1/24");
     let mount = lab::require!(HungMount::mount(&here, "content\n"));
-    let file = mount
-        .folder()
-        .join("file.txt")
-        .to_string_lossy()
-        .into_owned();
+    let file = mount.folder().join("file.txt").to_string_lossy().into_owned();
     assert_eq!(here.run(&["cat", &file]).text(), "content\n");
-    assert_eq!(
-        here.run(&["ls", mount.folder().to_str().expect("plain")])
-            .text(),
-        "file.txt\n"
-    );
+    assert_eq!(here.run(&["ls", mount.folder().to_str().expect("plain")]).text(), "file.txt\n");
     mount.hang();
     let mut reader = here.spawn(&["cat", &file]);
-    assert!(
-        !lab::eventually(Duration::from_millis(100), || !reader.is_running()),
-        "{}",
-        reader.stderr()
-    );
+    assert!(!lab::eventually(Duration::from_millis(100), || !reader.is_running()), "{}", reader.stderr());
     mount.recover();
-    assert_eq!(here.run(&["cat", &file]).text(), "content\n");
+    assert_eq!(reader.output().text(), "content\n");
+    mount.hang();
+    let mut reader = here.spawn(&["cat", &file]);
+    assert!(!lab::eventually(Duration::from_millis(100), || !reader.is_running()), "{}", reader.stderr());
     drop(mount);
     assert!(!reader.wait(SOON).success());
 }
@@ -204,35 +154,18 @@ fn nothing_is_left_behind() {
     let lab = lab::require!(Lab::new("left-behind"));
     let here = lab.host("here", "10.0.0.1/24");
     let mut sleeper = here.spawn(&["sh", "-c", "setsid sleep 1000 & echo $!; wait"]);
-    wait_for(SOON, "the grandchild's number is written", || {
-        sleeper.stdout().ends_with('\n')
-    });
+    wait_for(SOON, "the grandchild's number is written", || sleeper.stdout().ends_with('\n'));
     let grandchild = format!("/proc/{}", sleeper.stdout().trim());
     let folder = lab.folder().to_owned();
     assert!(sleeper.is_running() && fs::exists(&grandchild).expect("proc is readable"));
     drop((sleeper, here, lab));
-    let is_gone = || {
-        fs::read_to_string(format!("{grandchild}/stat")).map_or(true, |stat| stat.contains(") Z "))
-    };
+    let is_gone = || fs::read_to_string(format!("{grandchild}/stat")).map_or(true, |stat| stat.contains(") Z "));
     wait_for(SOON, "the grandchild is gone", is_gone);
     assert!(!folder.exists());
-    let name = folder
-        .file_name()
-        .expect("it has one")
-        .to_string_lossy()
-        .into_owned();
-    let left = fs::read_dir("/run/netns")
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let left: Vec<_> = left
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(&format!("{name}-"))
-        })
-        .collect();
+    let name = folder.file_name().expect("it has one").to_string_lossy().into_owned();
+    let left = fs::read_dir("/run/netns").into_iter().flatten().filter_map(Result::ok);
+    let left: Vec<_> =
+        left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{name}-"))).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -244,14 +177,7 @@ fn haproxy(lab: &Lab, host: &Host, servers: &str) -> Result<Process, lab::Skip> 
          listen web\nbind :8080\nbalance roundrobin\n{servers}\n"
     );
     fs::write(&config, text).expect("the folder is ours");
-    let process = host.spawn(&[
-        &haproxy.to_string_lossy(),
-        "-db",
-        "-f",
-        &config.to_string_lossy(),
-    ]);
-    wait_for(SOON, "haproxy listens", || {
-        host.try_connect("127.0.0.1:8080").is_ok()
-    });
+    let process = host.spawn(&[&haproxy.to_string_lossy(), "-db", "-f", &config.to_string_lossy()]);
+    wait_for(SOON, "haproxy listens", || host.try_connect("127.0.0.1:8080").is_ok());
     Ok(process)
 }

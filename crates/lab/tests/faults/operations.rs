@@ -1,0 +1,180 @@
+//! Reloads, stops, crashes and commands, under load.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lab::{BadServer, Host, Load, LoadShape, Nginx, Perron, SOON, wait_for};
+use rustix::process::Signal;
+
+use crate::{FRONT, GET, OK, Relay, Rig, rig};
+
+/// Two servers, `one` and `two`, that answer with their names.
+const TWO: &str = "[[backend.web.server]]\nname = \"two\"\naddress = \"10.0.0.4:80\"\n";
+
+fn two_servers(rig: &Rig) -> (BadServer, BadServer) {
+    let second = rig.lab.host("second", "10.0.0.4/24");
+    (named(&rig.server, "one"), named(&second, "two"))
+}
+
+fn named(host: &Host, name: &str) -> BadServer {
+    BadServer::answering(host, 80, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
+}
+
+/// How often each server answers so many requests.
+fn shares(rig: &Rig, requests: usize) -> BTreeMap<String, usize> {
+    let mut client = rig.client.connect(FRONT);
+    let mut shares = BTreeMap::new();
+    for _ in 0..requests {
+        client.send(GET);
+        *shares.entry(client.answer().text()).or_default() += 1;
+    }
+    shares
+}
+
+#[test]
+fn a_killed_serve_is_back_within_a_second_and_only_requests_in_flight_fail() {
+    let rig = lab::require!(rig("kill-serve"));
+    let _nginx = lab::require!(Nginx::start(&rig.server, "nginx"));
+    let perron = Relay::default().start(&rig);
+    let shape = LoadShape { clients: 8, ..LoadShape::default() };
+    let load = Load::start(&rig.client, FRONT, &shape);
+    for _ in 0..3 {
+        load.wait_for_more(200);
+        let before = perron.serve_pids();
+        let killed = Instant::now();
+        perron.signal_serve(Signal::KILL);
+        assert_eq!(rig.client.curl(&[&format!("http://{FRONT}/")]).text(), "nginx\n");
+        assert!(killed.elapsed() < Duration::from_secs(1), "it took {:?}", killed.elapsed());
+        wait_for(SOON, "another process serves", || perron.serve_pids().iter().all(|pid| !before.contains(pid)));
+    }
+    load.wait_for_more(200);
+    let tally = load.finish();
+    assert_eq!((tally.refused, tally.unanswered, &tally.statuses), (0, 0, &BTreeMap::new()), "{tally:?}");
+    assert!(tally.failed() <= 3 * 8, "more failed than were in flight: {tally:?}");
+}
+
+#[test]
+fn a_stop_finishes_requests_in_flight() {
+    let rig = lab::require!(rig("stop"));
+    let go = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&go);
+    let server = BadServer::start(&rig.server, 80, move |wire| {
+        while wire.request().is_ok() {
+            wait_for(SOON, "the test opens the gate", || gate.load(Ordering::SeqCst));
+            wire.send(OK);
+        }
+    });
+    let mut perron = Relay::default().start(&rig);
+    let mut idle = rig.client.connect(FRONT);
+    let mut client = rig.client.connect(FRONT);
+    client.send(GET);
+    wait_for(SOON, "the server has the request", || server.requests().len() == 1);
+    perron.process().signal(Signal::TERM);
+    wait_for(SOON, "no connection is taken any more", || rig.client.try_connect(FRONT).is_err());
+    assert!(perron.process().is_running(), "a request is under way");
+    go.store(true, Ordering::SeqCst);
+    let answer = client.answer();
+    assert!(answer.status() == 200 && answer.closes(), "{answer:?}");
+    assert!(perron.process().wait(SOON).success());
+    assert!(idle.rest().0.is_empty());
+}
+
+#[test]
+fn the_stop_command_ends_an_idle_service_at_once() {
+    let rig = lab::require!(rig("stop-idle"));
+    let mut perron = Relay::default().start(&rig);
+    let start = Instant::now();
+    perron.stop();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(rig.client.try_connect(FRONT).is_err());
+}
+
+#[test]
+fn ten_reloads_under_load_lose_nothing() {
+    let rig = lab::require!(rig("reloads"));
+    let _nginx = lab::require!(Nginx::start(&rig.server, "nginx"));
+    let relay = Relay::default();
+    let perron = relay.start(&rig);
+    let shape = LoadShape { clients: 100, pause: Duration::from_millis(50), ..LoadShape::default() };
+    let load = Load::start(&rig.client, FRONT, &shape);
+    load.wait_for_more(300);
+    for round in 0..10 {
+        perron.reload(&format!("{}# {round}\n", relay.text())).expect("the text is right");
+        load.wait_for_more(400);
+    }
+    let tally = load.finish();
+    assert_eq!(tally.failed(), 0, "{tally:?}");
+    assert!(tally.closed_announced >= 500, "a reload ends kept connections by an answer that says so: {tally:?}");
+    // A hundred clients and ten reloads: one in a thousand is one.
+    assert!(tally.closed_idle + tally.closed_under_request <= 1, "closed without a word: {tally:?}");
+}
+
+#[test]
+fn a_reload_by_signal_takes_the_new_text() {
+    let rig = lab::require!(rig("hangup"));
+    let _servers = two_servers(&rig);
+    let mut perron = Relay::default().start(&rig);
+    assert_eq!(shares(&rig, 4).len(), 1);
+    let text = Relay { servers: TWO, ..Relay::default() }.text();
+    // The text is put in place by a reload that is refused, then by one that is not.
+    assert!(perron.reload(&format!("{text}nonsense = [")).is_err());
+    assert_eq!(shares(&rig, 4).len(), 1);
+    perron.rewrite(&text);
+    perron.process().signal(Signal::HUP);
+    wait_for(SOON, "both servers answer", || shares(&rig, 4).len() == 2);
+}
+
+#[test]
+fn a_bad_configuration_is_refused_whole_and_the_old_goes_on() {
+    let rig = lab::require!(rig("bad-reload"));
+    let _server = BadServer::answering(&rig.server, 80, OK);
+    let perron = Relay::default().start(&rig);
+    let before = perron.serve_pids();
+    for (bad, word) in [("backedn = \"web\"", "backedn"), ("max-connections = \"many\"", "max-connections")] {
+        let message = perron.reload(&Relay { frontend: bad, ..Relay::default() }.text()).expect_err(bad);
+        assert!(message.contains(word) && message.contains(":4:"), "{message}");
+        assert_eq!(rig.client.curl(&[&format!("http://{FRONT}/")]).text(), "ok");
+    }
+    assert_eq!(perron.serve_pids(), before);
+}
+
+#[test]
+fn servers_are_drained_maintained_weighted_and_readied() {
+    let rig = lab::require!(rig("commands"));
+    let _servers = two_servers(&rig);
+    let relay = Relay { servers: TWO, ..Relay::default() };
+    let perron = relay.start(&rig);
+    assert_eq!(shares(&rig, 10), BTreeMap::from([("one".to_owned(), 5), ("two".to_owned(), 5)]));
+    for command in ["drain", "maintenance"] {
+        perron.ask(&["server", command, "web/one"]).success();
+        wait_for(SOON, "the command shows", || perron.server("web/one")["admin"] == command);
+        assert_eq!(shares(&rig, 10), BTreeMap::from([("two".to_owned(), 10)]), "{command}");
+        perron.ask(&["server", "ready", "web/one"]).success();
+        wait_for(SOON, "both serve again", || shares(&rig, 10).len() == 2);
+    }
+    perron.ask(&["server", "weight", "web/one", "3"]).success();
+    wait_for(SOON, "the weight shows", || perron.server("web/one")["weight"] == 3);
+    assert_eq!(shares(&rig, 40), BTreeMap::from([("one".to_owned(), 30), ("two".to_owned(), 10)]));
+    perron.ask(&["server", "drain", "web/two"]).success();
+    perron.reload(&relay.text()).expect("the text is right");
+    assert_eq!(perron.server("web/two")["admin"], "drain", "what an operator set outlives a reload");
+    assert_eq!(shares(&rig, 10), BTreeMap::from([("one".to_owned(), 10)]));
+    assert_ne!(perron.ask(&["server", "drain", "web/three"]).code, Some(0));
+}
+
+#[test]
+fn check_states_outlive_a_reload() {
+    let rig = lab::require!(rig("state"));
+    let _servers = two_servers(&rig);
+    let backend = "check = { type = \"tcp\", interval = \"60s\", rise = 2, fall = 2 }";
+    let relay = Relay { backend, servers: TWO, ..Relay::default() };
+    let perron: Perron = relay.start(&rig);
+    perron.wait_until_up();
+    let load = Load::start(&rig.client, FRONT, &LoadShape::default());
+    perron.reload(&relay.text()).expect("the text is right");
+    load.wait_for_more(100);
+    assert_eq!(perron.server("web/one")["status"], "up", "with a minute between checks it is known from before");
+    assert_eq!(load.finish().failed(), 0);
+}

@@ -1,0 +1,89 @@
+//! Who may do what: the process that talks to the network holds no privilege.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+use lab::{Host, Lab, Perron};
+
+/// A port that only root may open.
+const TEXT: &str = "[frontend.web]\nbind = \"10.0.0.1:80\"\nrespond = { body = \"here\" }\n";
+
+/// The values of a line of a process's status.
+fn status(pid: u32, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap_or_default();
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn assert_powerless(host: &Host, perron: &Perron, user: &str) {
+    assert_eq!(host.curl(&["http://10.0.0.1/"]).text(), "here");
+    let pids = perron.serve_pids();
+    assert_eq!(pids.len(), 1, "one process serves");
+    let pid = pids[0];
+    assert_eq!(status(pid, "Uid"), [user; 4], "real, effective, saved and file-system user");
+    assert!(!status(pid, "Gid").contains(&"0".to_owned()), "{:?}", status(pid, "Gid"));
+    assert!(!status(pid, "Groups").contains(&"0".to_owned()), "{:?}", status(pid, "Groups"));
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(pid, set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(status(pid, "NoNewPrivs"), ["1"]);
+    let root_files = fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("root sees all")
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let folders: Vec<_> = root_files.filter(|target| target.starts_with("/") && target.is_dir()).collect();
+    assert!(folders.is_empty(), "no folder is left open: {folders:?}");
+}
+
+#[test]
+fn serve_is_nobody_and_holds_nothing() {
+    let lab = lab::require!(Lab::new("privileges"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let perron = Perron::start(&here, TEXT);
+    assert_powerless(&here, &perron, "65534");
+    perron.reload(&format!("{TEXT}# again\n")).expect("the text is right");
+    lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
+    assert_powerless(&here, &perron, "65534");
+}
+
+#[test]
+fn serve_is_the_user_that_the_configuration_names() {
+    let lab = lab::require!(Lab::new("privileges-user"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let user = here.run(&["id", "-u", "daemon"]).text();
+    let perron = Perron::start(&here, &format!("{TEXT}[process]\nuser = \"daemon\"\n"));
+    assert_powerless(&here, &perron, user.trim());
+}
+
+#[test]
+fn the_control_socket_is_not_everybodys() {
+    let lab = lab::require!(Lab::new("privileges-control"));
+    lab::require!(lab::program("setpriv"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let perron = Perron::start(&here, TEXT);
+    let metadata = fs::metadata(perron.control()).expect("it is there");
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    let binary = lab::perron_binary();
+    let control = perron.control().to_str().expect("plain");
+    let as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let stop = [binary.to_str().expect("plain"), "stop", "--control", control];
+    assert_ne!(here.run(&[&as_nobody[..], &stop].concat()).code, Some(0));
+    assert_eq!(here.curl(&["http://10.0.0.1/"]).text(), "here");
+}
+
+#[test]
+fn without_root_everything_that_needs_none_runs() {
+    let lab = lab::require!(Lab::new("privileges-unprivileged"));
+    lab::require!(lab::program("setpriv"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let folder = here.new_folder("home");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("the folder is ours");
+    let (config, control) = (folder.join("perron.toml"), folder.join("control.sock"));
+    fs::write(&config, TEXT.replace(":80", ":8080")).expect("the folder is ours");
+    let binary = lab::perron_binary();
+    let [binary, config, control] = [&binary, &config, &control].map(|path| path.to_str().expect("plain"));
+    let as_daemon = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups"];
+    let _perron = here.spawn(&[&as_daemon[..], &[binary, "run", "-c", config, "--control", control]].concat());
+    lab::wait_for(lab::SOON, "it answers", || here.run(&["curl", "-s", "http://10.0.0.1:8080/"]).stdout == b"here");
+    assert!(here.run(&[binary, "status", "--control", control]).code == Some(0), "root may ask");
+}
