@@ -126,11 +126,7 @@ impl Pool {
     pub fn new(mut config: PoolConfig, now: Instant) -> Pool {
         config.servers.truncate(SERVERS_MAX);
         let servers = config.servers.iter().map(|server| Server {
-            status: if server.checked {
-                Status::Unknown
-            } else {
-                Status::Up
-            },
+            status: if server.checked { Status::Unknown } else { Status::Up },
             admin: server.admin,
             weight: server.weight,
             was_away: server.admin == AdminState::Maintenance,
@@ -148,32 +144,17 @@ impl Pool {
     }
 
     /// A server's checks changed their mind.
-    pub fn handle_status(
-        &mut self,
-        server: ServerIndex,
-        status: Status,
-        now: Instant,
-    ) -> Option<Change> {
+    pub fn handle_status(&mut self, server: ServerIndex, status: Status, now: Instant) -> Option<Change> {
         self.change(server, now, |server| server.status = status)
     }
 
     /// An administrator wants something else of a server.
-    pub fn handle_admin(
-        &mut self,
-        server: ServerIndex,
-        admin: AdminState,
-        now: Instant,
-    ) -> Option<Change> {
+    pub fn handle_admin(&mut self, server: ServerIndex, admin: AdminState, now: Instant) -> Option<Change> {
         self.change(server, now, |server| server.admin = admin)
     }
 
     /// An administrator gives a server another weight.
-    pub fn handle_weight(
-        &mut self,
-        server: ServerIndex,
-        weight: Weight,
-        now: Instant,
-    ) -> Option<Change> {
+    pub fn handle_weight(&mut self, server: ServerIndex, weight: Weight, now: Instant) -> Option<Change> {
         self.change(server, now, |server| server.weight = weight)
     }
 
@@ -198,26 +179,18 @@ impl Pool {
     /// When the next step of a slow start is due.
     pub fn deadline(&self) -> Option<Instant> {
         let warming = self.servers.iter().filter_map(|server| server.warming);
-        warming
-            .map(|warming| warming.step_ends(self.config.slow_start))
-            .min()
+        warming.map(|warming| warming.step_ends(self.config.slow_start)).min()
     }
 
     /// What the workers choose by.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let shares: Vec<u32> = self
-            .servers
-            .iter()
-            .map(|server| server.share(now, self.config.slow_start))
-            .collect();
+        let shares: Vec<u32> = self.servers.iter().map(|server| server.share(now, self.config.slow_start)).collect();
         Snapshot::build(&self.config, &shares)
     }
 
     /// Every server, in the order of the configuration.
     pub fn states(&self, now: Instant) -> Vec<ServerState> {
-        (0..self.servers.len())
-            .map(|place| self.state(place, now))
-            .collect()
+        (0..self.servers.len()).map(|place| self.state(place, now)).collect()
     }
 
     /// Takes over, before the first snapshot, what was known of servers of the same names before a reload:
@@ -238,38 +211,24 @@ impl Pool {
                 server.weight = old.weight;
             }
             server.was_away = server.is_away();
-            let throttle = old
-                .throttle
-                .filter(|_| server.is_serving() && !slow_start.is_zero());
+            let throttle = old.throttle.filter(|_| server.is_serving() && !slow_start.is_zero());
             server.warming = throttle.map(|percent| {
                 let since = now - slow_start * u32::from(percent.saturating_sub(10)) / 90;
                 let warming = Warming { since, step: 0 };
-                Warming {
-                    since,
-                    step: warming.step_at(now, slow_start),
-                }
+                Warming { since, step: warming.step_at(now, slow_start) }
             });
         }
         self.settle(now);
     }
 
-    fn change(
-        &mut self,
-        index: ServerIndex,
-        now: Instant,
-        change: impl FnOnce(&mut Server),
-    ) -> Option<Change> {
+    fn change(&mut self, index: ServerIndex, now: Instant, change: impl FnOnce(&mut Server)) -> Option<Change> {
         let place = usize::from(index.0);
         self.servers.get(place)?;
         let from = self.state(place, now);
         change(&mut self.servers[place]);
         self.settle(now);
         let to = self.state(place, now);
-        (from != to).then_some(Change {
-            server: index,
-            from,
-            to,
-        })
+        (from != to).then_some(Change { server: index, from, to })
     }
 
     /// Begins and ends slow starts as the servers' states demand.
@@ -283,10 +242,7 @@ impl Pool {
             } else if server.was_away {
                 server.was_away = false;
                 let warms = !self.config.slow_start.is_zero();
-                server.warming = warms.then_some(Warming {
-                    since: now,
-                    step: 0,
-                });
+                server.warming = warms.then_some(Warming { since: now, step: 0 });
             }
         }
     }
@@ -319,9 +275,7 @@ impl Server {
 
     /// Of [`PARTS`], how many its weight counts.
     fn parts(&self, now: Instant, slow_start: Duration) -> u32 {
-        let step = self
-            .warming
-            .map_or(STEPS, |warming| warming.step_at(now, slow_start));
+        let step = self.warming.map_or(STEPS, |warming| warming.step_at(now, slow_start));
         PARTS / 10 + step * (PARTS - PARTS / 10) / STEPS
     }
 
@@ -337,9 +291,7 @@ impl Server {
 impl Warming {
     fn step_at(&self, now: Instant, slow_start: Duration) -> u32 {
         let elapsed = now.since(self.since).as_nanos() * u128::from(STEPS);
-        let steps = elapsed
-            .checked_div(slow_start.as_nanos())
-            .unwrap_or(u128::from(STEPS));
+        let steps = elapsed.checked_div(slow_start.as_nanos()).unwrap_or(u128::from(STEPS));
         u32::try_from(steps).map_or(STEPS, |steps| steps.min(STEPS))
     }
 

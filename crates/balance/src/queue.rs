@@ -36,38 +36,20 @@ struct Waiting {
 impl Queue {
     /// An empty queue in which at most `max` requests wait.
     pub fn new(max: usize) -> Queue {
-        Queue {
-            max,
-            next: 0,
-            waiting: BTreeMap::new(),
-            for_any: BTreeSet::new(),
-            for_one: BTreeMap::new(),
-        }
+        Queue { max, next: 0, waiting: BTreeMap::new(), for_any: BTreeSet::new(), for_one: BTreeMap::new() }
     }
 
     /// Puts a request at the end; from `deadline` on it is given no server. `wants`: the only server that it waits for.
     ///
     /// # Errors
     /// If as many wait as may.
-    pub fn push(
-        &mut self,
-        now: Instant,
-        deadline: Instant,
-        wants: Option<ServerIndex>,
-    ) -> Result<Ticket, QueueFull> {
+    pub fn push(&mut self, now: Instant, deadline: Instant, wants: Option<ServerIndex>) -> Result<Ticket, QueueFull> {
         if self.waiting.len() >= self.max {
             return Err(QueueFull);
         }
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.waiting.insert(
-            ticket,
-            Waiting {
-                since: now,
-                deadline,
-                wants,
-            },
-        );
+        self.waiting.insert(ticket, Waiting { since: now, deadline, wants });
         match wants {
             Some(server) => self.for_one.entry(server).or_default().insert(ticket),
             None => self.for_any.insert(ticket),
@@ -121,9 +103,7 @@ impl Queue {
 
     /// How long the first in line has waited.
     pub fn longest_wait(&self, now: Instant) -> Option<Duration> {
-        self.waiting
-            .first_key_value()
-            .map(|(_, waiting)| now.since(waiting.since))
+        self.waiting.first_key_value().map(|(_, waiting)| now.since(waiting.since))
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
@@ -173,9 +153,7 @@ mod tests {
     #[test]
     fn who_waited_too_long_gets_nothing() {
         let mut queue = Queue::new(10);
-        let late = queue
-            .push(NOW, NOW + Duration::from_millis(5), None)
-            .expect("room");
+        let late = queue.push(NOW, NOW + Duration::from_millis(5), None).expect("room");
         let fresh = queue.push(NOW, LATER, Some(A)).expect("room");
         let now = NOW + Duration::from_millis(5);
         assert_eq!(queue.longest_wait(now), Some(Duration::from_millis(5)));

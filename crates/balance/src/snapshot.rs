@@ -67,13 +67,7 @@ enum Order {
 impl Snapshot {
     /// Lays out the lowest tier that has any share. `shares` run in step with the servers; 0: not usable.
     pub(crate) fn build(config: &PoolConfig, shares: &[u32]) -> Snapshot {
-        let usable = || {
-            config
-                .servers
-                .iter()
-                .zip(shares)
-                .filter(|(_, share)| **share > 0)
-        };
+        let usable = || config.servers.iter().zip(shares).filter(|(_, share)| **share > 0);
         let tier = usable().map(|(server, _)| server.tier).min();
         let mut choices = Vec::new();
         let mut names = Vec::new();
@@ -83,11 +77,7 @@ impl Snapshot {
                 continue;
             }
             let limit = server.max_in_flight.unwrap_or(u32::MAX);
-            choices.push(Choice {
-                server: ServerIndex(index),
-                share: u64::from(*share),
-                limit,
-            });
+            choices.push(Choice { server: ServerIndex(index), share: u64::from(*share), limit });
             names.push(server.name.as_str());
             weights.push(*share);
         }
@@ -99,17 +89,10 @@ impl Snapshot {
             Algorithm::Source | Algorithm::Uri | Algorithm::Header(_) | Algorithm::Maglev => {
                 let size = maglev::size_for(config.servers.len());
                 let table = maglev::table(&names, &weights, size);
-                Order::Hashed {
-                    table,
-                    turns: turns::sequence(&weights),
-                }
+                Order::Hashed { table, turns: turns::sequence(&weights) }
             }
         };
-        Snapshot {
-            algorithm: config.algorithm.clone(),
-            choices,
-            order,
-        }
+        Snapshot { algorithm: config.algorithm.clone(), choices, order }
     }
 
     /// How it chooses: tells what to hash.
@@ -129,9 +112,7 @@ impl Snapshot {
         }
         let found = match (&self.order, ask.hash) {
             (Order::Hashed { table, .. }, Some(hash)) => return self.by_hash(table, hash, loads),
-            (Order::Turns(turns) | Order::Hashed { turns, .. }, _) => {
-                self.by_turn(turns, ask.turn, loads)
-            }
+            (Order::Turns(turns) | Order::Hashed { turns, .. }, _) => self.by_turn(turns, ask.turn, loads),
             (Order::LeastLoaded, _) => self.by_load(ask.turn, loads),
             (Order::Drawn(sums), _) => self.by_draw(sums, ask.chance, loads),
             (Order::Listed, _) => self.choices.iter().find(|choice| choice.is_free(loads)),
@@ -162,9 +143,8 @@ impl Snapshot {
         let mut equals = 0;
         for choice in self.choices.iter().filter(|choice| choice.is_free(loads)) {
             let load = choice.load_with_one_more(loads);
-            let order = best.map_or(std::cmp::Ordering::Less, |(best, least)| {
-                (load * best.share).cmp(&(least * choice.share))
-            });
+            let order =
+                best.map_or(std::cmp::Ordering::Less, |(best, least)| (load * best.share).cmp(&(least * choice.share)));
             if order.is_lt() {
                 (best, equals) = (Some((choice, load)), 0);
             }
@@ -176,8 +156,7 @@ impl Snapshot {
         }
         // Loads move meanwhile, so there may be fewer equals than were counted.
         let is_equal = |choice: &&Choice| {
-            choice.load_with_one_more(loads) * best.share <= least * choice.share
-                && choice.is_free(loads)
+            choice.load_with_one_more(loads) * best.share <= least * choice.share && choice.is_free(loads)
         };
         let nth = (turn % equals) as usize;
         self.choices.iter().filter(is_equal).nth(nth).or(Some(best))
@@ -189,9 +168,7 @@ impl Snapshot {
         let second = drawn(sums, (chance >> 32) as u32);
         let (one, other) = (&self.choices[first], &self.choices[second]);
         match (one.is_free(loads), other.is_free(loads)) {
-            (true, true) if other.load(loads) * one.share < one.load(loads) * other.share => {
-                Some(other)
-            }
+            (true, true) if other.load(loads) * one.share < one.load(loads) * other.share => Some(other),
             (true, _) => Some(one),
             (false, true) => Some(other),
             (false, false) => self.free_from(first, loads),
@@ -211,9 +188,7 @@ impl Snapshot {
             .find(may_take)
             .or_else(|| self.choices.iter().find(may_take));
         match found {
-            Some(choice) if loads.in_flight(choice.server) < choice.limit => {
-                Pick::Server(choice.server)
-            }
+            Some(choice) if loads.in_flight(choice.server) < choice.limit => Pick::Server(choice.server),
             Some(choice) => Pick::Full(Some(choice.server)),
             None => Pick::None,
         }
@@ -222,10 +197,7 @@ impl Snapshot {
     /// The first free choice from this place on, around the list.
     fn free_from(&self, place: usize, loads: &impl Loads) -> Option<&Choice> {
         let (before, after) = self.choices.split_at(place);
-        after
-            .iter()
-            .chain(before)
-            .find(|choice| choice.is_free(loads))
+        after.iter().chain(before).find(|choice| choice.is_free(loads))
     }
 }
 

@@ -13,9 +13,7 @@ pub(crate) fn sequence(shares: &[u32]) -> Vec<u16> {
     let mut groups = groups(&shares);
     let mut turns = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
     for turn in 1..=total {
-        let next = groups
-            .iter_mut()
-            .max_by_key(|group| (group.credit(turn, total), std::cmp::Reverse(group.next())));
+        let next = groups.iter_mut().max_by_key(|group| (group.credit(turn, total), std::cmp::Reverse(group.next())));
         let Some(group) = next else { break };
         turns.push(group.next());
         group.taken += 1;
@@ -57,21 +55,13 @@ fn groups(shares: &[u64]) -> Vec<Group> {
 
 /// The same proportions in the smallest numbers, scaled down if their sum is beyond the bound.
 fn bounded(shares: &[u32]) -> Vec<u64> {
-    let divisor = shares
-        .iter()
-        .fold(0, |divisor, share| gcd(divisor, *share))
-        .max(1);
-    let reduced: Vec<u64> = shares
-        .iter()
-        .map(|share| u64::from(share / divisor))
-        .collect();
+    let divisor = shares.iter().fold(0, |divisor, share| gcd(divisor, *share)).max(1);
+    let reduced: Vec<u64> = shares.iter().map(|share| u64::from(share / divisor)).collect();
     let total: u64 = reduced.iter().sum();
     if total <= TURNS_MAX {
         return reduced;
     }
-    let scaled = reduced
-        .iter()
-        .map(|share| (share * TURNS_MAX / total).max(1));
+    let scaled = reduced.iter().map(|share| (share * TURNS_MAX / total).max(1));
     scaled.collect()
 }
 
@@ -84,10 +74,7 @@ mod tests {
     use super::*;
 
     fn letters(shares: &[u32]) -> String {
-        sequence(shares)
-            .iter()
-            .map(|place| char::from(b'a' + *place as u8))
-            .collect()
+        sequence(shares).iter().map(|place| char::from(b'a' + *place as u8)).collect()
     }
 
     #[test]

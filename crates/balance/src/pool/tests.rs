@@ -22,10 +22,7 @@ fn config(servers: &[(&str, u16)]) -> PoolConfig {
     PoolConfig {
         algorithm: Algorithm::RoundRobin,
         slow_start: Duration::from_secs(20),
-        servers: servers
-            .iter()
-            .map(|(name, weight)| server(name, *weight))
-            .collect(),
+        servers: servers.iter().map(|(name, weight)| server(name, *weight)).collect(),
     }
 }
 
@@ -38,10 +35,7 @@ fn up(servers: &[(&str, u16)]) -> Pool {
 }
 
 fn usable(pool: &Pool) -> Vec<u16> {
-    pool.snapshot(at(0))
-        .servers()
-        .map(|server| server.0)
-        .collect()
+    pool.snapshot(at(0)).servers().map(|server| server.0).collect()
 }
 
 fn effective(pool: &Pool, place: usize, now: Instant) -> (u16, Option<u8>) {
@@ -50,11 +44,7 @@ fn effective(pool: &Pool, place: usize, now: Instant) -> (u16, Option<u8>) {
 }
 
 fn carried(pool: &Pool, now: Instant) -> Vec<(String, ServerState)> {
-    let names = pool
-        .config()
-        .servers
-        .iter()
-        .map(|server| server.name.clone());
+    let names = pool.config().servers.iter().map(|server| server.name.clone());
     names.zip(pool.states(now)).collect()
 }
 
@@ -70,16 +60,8 @@ fn only_who_is_up_ready_and_has_weight_is_usable() {
                 pool.handle_admin(A, admin, at(0));
                 pool.handle_weight(A, Weight::new(weight), at(0));
                 let expected = (status, admin, weight) == (Up, Ready, 1);
-                assert_eq!(
-                    pool.states(at(0))[0].usable,
-                    expected,
-                    "{status} {admin:?} {weight}"
-                );
-                assert_eq!(
-                    !usable(&pool).is_empty(),
-                    expected,
-                    "{status} {admin:?} {weight}"
-                );
+                assert_eq!(pool.states(at(0))[0].usable, expected, "{status} {admin:?} {weight}");
+                assert_eq!(!usable(&pool).is_empty(), expected, "{status} {admin:?} {weight}");
             }
         }
     }
@@ -113,22 +95,11 @@ fn the_lowest_tier_that_can_serves() {
 #[test]
 fn changes_say_what_became_of_whom() {
     let mut pool = up(&[("a", 1)]);
-    let change = pool
-        .handle_admin(A, AdminState::Drain, at(1))
-        .expect("a change");
-    assert_eq!(
-        (change.from.admin, change.from.usable),
-        (AdminState::Ready, true)
-    );
-    assert_eq!(
-        (change.to.admin, change.to.usable),
-        (AdminState::Drain, false)
-    );
+    let change = pool.handle_admin(A, AdminState::Drain, at(1)).expect("a change");
+    assert_eq!((change.from.admin, change.from.usable), (AdminState::Ready, true));
+    assert_eq!((change.to.admin, change.to.usable), (AdminState::Drain, false));
     assert_eq!(pool.handle_admin(A, AdminState::Drain, at(2)), None);
-    assert_eq!(
-        pool.handle_status(ServerIndex(7), Status::Down, at(2)),
-        None
-    );
+    assert_eq!(pool.handle_status(ServerIndex(7), Status::Down, at(2)), None);
 }
 
 #[test]
@@ -198,27 +169,17 @@ fn a_reload_keeps_what_was_learnt_and_what_was_changed_by_hand() {
     old.handle_weight(ServerIndex(2), Weight::new(9), at(0));
     old.handle_status(ServerIndex(3), Status::Down, at(0));
 
-    let mut new = Pool::new(
-        config(&[("new", 1), ("d", 1), ("c", 2), ("b", 1), ("a", 1)]),
-        at(0),
-    );
+    let mut new = Pool::new(config(&[("new", 1), ("d", 1), ("c", 2), ("b", 1), ("a", 1)]), at(0));
     new.carry_from(&carried(&old, at(0)), at(0));
     let states = new.states(at(0));
     assert_eq!(states[0].status, Status::Unknown);
     assert_eq!(states[1].status, Status::Down);
     assert_eq!(states[2].weight, Weight::new(2), "the text was changed");
     assert_eq!(states[3].weight, Weight::new(7));
-    assert_eq!(
-        (states[4].admin, states[4].status),
-        (AdminState::Maintenance, Status::Up)
-    );
+    assert_eq!((states[4].admin, states[4].status), (AdminState::Maintenance, Status::Up));
     assert_eq!(new.deadline(), None, "nobody comes back by a reload");
     new.handle_status(B, Status::Up, at(0));
-    assert_eq!(
-        new.deadline(),
-        Some(at(1_000)),
-        "a server that was down before it does"
-    );
+    assert_eq!(new.deadline(), Some(at(1_000)), "a server that was down before it does");
 }
 
 #[test]

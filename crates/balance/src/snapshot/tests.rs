@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use units::{AdminState, Weight};
 
 use super::*;
@@ -15,10 +17,7 @@ struct Table {
 
 impl Loads for Table {
     fn in_flight(&self, server: ServerIndex) -> u32 {
-        self.in_flight
-            .get(usize::from(server.0))
-            .copied()
-            .unwrap_or(0)
+        self.in_flight.get(usize::from(server.0)).copied().unwrap_or(0)
     }
 
     fn may_take(&self, server: ServerIndex) -> bool {
@@ -27,41 +26,25 @@ impl Loads for Table {
 }
 
 fn loads(in_flight: &[u32]) -> Table {
-    Table {
-        in_flight: in_flight.to_vec(),
-        tried: BTreeSet::new(),
-    }
+    Table { in_flight: in_flight.to_vec(), tried: BTreeSet::new() }
 }
 
 fn tried(servers: &[u16]) -> Table {
-    Table {
-        in_flight: Vec::new(),
-        tried: servers.iter().map(|server| ServerIndex(*server)).collect(),
-    }
+    Table { in_flight: Vec::new(), tried: servers.iter().map(|server| ServerIndex(*server)).collect() }
 }
 
 /// Servers s0, s1 … of these weights, each with this limit.
 fn snapshot(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> Snapshot {
-    let servers = weights
-        .iter()
-        .enumerate()
-        .map(|(place, weight)| ServerConfig {
-            name: format!("s{place}"),
-            weight: Weight::new(*weight),
-            max_in_flight: limit,
-            tier: 0,
-            checked: false,
-            admin: AdminState::Ready,
-        });
-    let config = PoolConfig {
-        algorithm,
-        slow_start: Duration::ZERO,
-        servers: servers.collect(),
-    };
-    let shares: Vec<u32> = weights
-        .iter()
-        .map(|weight| u32::from(*weight) * 200)
-        .collect();
+    let servers = weights.iter().enumerate().map(|(place, weight)| ServerConfig {
+        name: format!("s{place}"),
+        weight: Weight::new(*weight),
+        max_in_flight: limit,
+        tier: 0,
+        checked: false,
+        admin: AdminState::Ready,
+    });
+    let config = PoolConfig { algorithm, slow_start: Duration::ZERO, servers: servers.collect() };
+    let shares: Vec<u32> = weights.iter().map(|weight| u32::from(*weight) * 200).collect();
     Snapshot::build(&config, &shares)
 }
 
@@ -70,29 +53,17 @@ fn server(index: u16) -> Pick {
 }
 
 fn turn(turn: u64) -> Ask {
-    Ask {
-        hash: None,
-        turn,
-        chance: 0,
-    }
+    Ask { hash: None, turn, chance: 0 }
 }
 
 fn hash(hash: u64) -> Ask {
-    Ask {
-        hash: Some(hash),
-        turn: 0,
-        chance: 0,
-    }
+    Ask { hash: Some(hash), turn: 0, chance: 0 }
 }
 
 /// A draw's part of the range, in 1/1000, for each of the two draws.
 fn chance(first: u64, second: u64) -> Ask {
     let part = |thousandths: u64| (thousandths << 32) / 1000;
-    Ask {
-        hash: None,
-        turn: 0,
-        chance: part(first) | part(second) << 32,
-    }
+    Ask { hash: None, turn: 0, chance: part(first) | part(second) << 32 }
 }
 
 const ALGORITHMS: [Algorithm; 7] = [
@@ -112,9 +83,7 @@ fn round_robin_takes_turns() {
     assert_eq!(picks, [0, 1, 2, 0, 1, 2].map(server));
 
     let weighted = snapshot(Algorithm::RoundRobin, &[5, 1, 1], None);
-    let picks: Vec<Pick> = (0..7)
-        .map(|n| weighted.pick(&turn(n), &loads(&[])))
-        .collect();
+    let picks: Vec<Pick> = (0..7).map(|n| weighted.pick(&turn(n), &loads(&[]))).collect();
     assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0].map(server));
 }
 
@@ -130,11 +99,7 @@ fn who_is_full_or_tried_loses_his_turn_to_the_next() {
     assert_eq!(pool.pick(&turn(0), &loads(&[2, 0, 0])), server(0));
     assert_eq!(pool.pick(&turn(0), &loads(&[3, 0, 0])), server(1));
     assert_eq!(pool.pick(&turn(3), &loads(&[3, 0, 0])), server(2));
-    assert_eq!(
-        pool.pick(&turn(5), &loads(&[3, 3, 0])),
-        server(2),
-        "found beyond the tries"
-    );
+    assert_eq!(pool.pick(&turn(5), &loads(&[3, 3, 0])), server(2), "found beyond the tries");
     assert_eq!(pool.pick(&turn(0), &tried(&[0])), server(1));
     assert_eq!(pool.pick(&turn(0), &tried(&[0, 1])), server(2));
 }
@@ -143,47 +108,17 @@ fn who_is_full_or_tried_loses_his_turn_to_the_next() {
 fn every_algorithm_says_full_and_none() {
     for algorithm in ALGORITHMS {
         let pool = snapshot(algorithm.clone(), &[1, 2], Some(2));
-        let full = Table {
-            in_flight: vec![2, 0],
-            tried: [ServerIndex(1)].into(),
-        };
-        assert_eq!(
-            pool.pick(&turn(9), &loads(&[2, 2])),
-            Pick::Full(None),
-            "{algorithm:?}"
-        );
-        assert_eq!(
-            pool.pick(&turn(9), &full),
-            Pick::Full(None),
-            "{algorithm:?}"
-        );
-        assert_eq!(
-            pool.pick(&turn(9), &tried(&[0, 1])),
-            Pick::None,
-            "{algorithm:?}"
-        );
-        assert_eq!(
-            pool.pick(&hash(9), &tried(&[0, 1])),
-            Pick::None,
-            "{algorithm:?}"
-        );
-        let last = Table {
-            in_flight: vec![1, 0],
-            tried: [ServerIndex(1)].into(),
-        };
+        let full = Table { in_flight: vec![2, 0], tried: [ServerIndex(1)].into() };
+        assert_eq!(pool.pick(&turn(9), &loads(&[2, 2])), Pick::Full(None), "{algorithm:?}");
+        assert_eq!(pool.pick(&turn(9), &full), Pick::Full(None), "{algorithm:?}");
+        assert_eq!(pool.pick(&turn(9), &tried(&[0, 1])), Pick::None, "{algorithm:?}");
+        assert_eq!(pool.pick(&hash(9), &tried(&[0, 1])), Pick::None, "{algorithm:?}");
+        let last = Table { in_flight: vec![1, 0], tried: [ServerIndex(1)].into() };
         assert_eq!(pool.pick(&turn(9), &last), server(0), "{algorithm:?}");
         assert_eq!(pool.pick(&hash(9), &last), server(0), "{algorithm:?}");
         let nobody = snapshot(algorithm.clone(), &[0, 0], None);
-        assert_eq!(
-            nobody.pick(&turn(9), &loads(&[])),
-            Pick::None,
-            "{algorithm:?}"
-        );
-        assert_eq!(
-            nobody.pick(&hash(9), &loads(&[])),
-            Pick::None,
-            "{algorithm:?}"
-        );
+        assert_eq!(nobody.pick(&turn(9), &loads(&[])), Pick::None, "{algorithm:?}");
+        assert_eq!(nobody.pick(&hash(9), &loads(&[])), Pick::None, "{algorithm:?}");
         assert_eq!(nobody.servers().count(), 0, "{algorithm:?}");
     }
 }
@@ -194,66 +129,34 @@ fn least_connections_goes_by_load_and_weight_and_turns() {
     assert_eq!(equal.pick(&turn(0), &loads(&[4, 2, 3])), server(1));
     let idle: Vec<Pick> = (0..4).map(|n| equal.pick(&turn(n), &loads(&[]))).collect();
     assert_eq!(idle, [0, 1, 2, 0].map(server));
-    let ties: Vec<Pick> = (0..4)
-        .map(|n| equal.pick(&turn(n), &loads(&[1, 2, 1])))
-        .collect();
+    let ties: Vec<Pick> = (0..4).map(|n| equal.pick(&turn(n), &loads(&[1, 2, 1]))).collect();
     assert_eq!(ties, [0, 2, 0, 2].map(server));
 
     let weighted = snapshot(Algorithm::LeastConnections, &[3, 1], None);
     assert_eq!(weighted.pick(&turn(0), &loads(&[0, 0])), server(0));
     assert_eq!(weighted.pick(&turn(0), &loads(&[1, 0])), server(0));
     assert_eq!(weighted.pick(&turn(0), &loads(&[3, 0])), server(1));
-    assert_eq!(
-        weighted.pick(&turn(0), &loads(&[2, 0])),
-        server(0),
-        "a tie, first turn"
-    );
-    assert_eq!(
-        weighted.pick(&turn(1), &loads(&[2, 0])),
-        server(1),
-        "a tie, second turn"
-    );
+    assert_eq!(weighted.pick(&turn(0), &loads(&[2, 0])), server(0), "a tie, first turn");
+    assert_eq!(weighted.pick(&turn(1), &loads(&[2, 0])), server(1), "a tie, second turn");
     let huge = snapshot(Algorithm::LeastConnections, &[65_535, 65_534], None);
-    assert_eq!(
-        huge.pick(&turn(0), &loads(&[u32::MAX - 1, u32::MAX - 1])),
-        server(0)
-    );
+    assert_eq!(huge.pick(&turn(0), &loads(&[u32::MAX - 1, u32::MAX - 1])), server(0));
 }
 
 #[test]
 fn random_takes_the_less_loaded_of_two() {
     let pool = snapshot(Algorithm::Random, &[3, 1], None);
-    assert_eq!(
-        pool.pick(&chance(0, 999), &loads(&[0, 0])),
-        server(0),
-        "of equals the first"
-    );
+    assert_eq!(pool.pick(&chance(0, 999), &loads(&[0, 0])), server(0), "of equals the first");
     assert_eq!(pool.pick(&chance(749, 0), &loads(&[0, 0])), server(0));
     assert_eq!(pool.pick(&chance(751, 0), &loads(&[0, 0])), server(1));
     assert_eq!(pool.pick(&chance(999, 0), &loads(&[0, 1])), server(0));
-    assert_eq!(
-        pool.pick(&chance(0, 999), &loads(&[3, 1])),
-        server(0),
-        "as loaded for its weight"
-    );
+    assert_eq!(pool.pick(&chance(0, 999), &loads(&[3, 1])), server(0), "as loaded for its weight");
     assert_eq!(pool.pick(&chance(0, 999), &loads(&[4, 1])), server(1));
     assert_eq!(pool.pick(&chance(999, 0), &loads(&[2, 1])), server(0));
-    assert_eq!(
-        pool.pick(&chance(999, 999), &tried(&[1])),
-        server(0),
-        "drawn in vain"
-    );
-    let busy = Table {
-        in_flight: vec![4, 0],
-        tried: [ServerIndex(1)].into(),
-    };
+    assert_eq!(pool.pick(&chance(999, 999), &tried(&[1])), server(0), "drawn in vain");
+    let busy = Table { in_flight: vec![4, 0], tried: [ServerIndex(1)].into() };
     let idle_was_tried = pool.pick(&chance(0, 999), &busy);
     assert_eq!(idle_was_tried, server(0));
-    let top = Ask {
-        hash: None,
-        turn: 0,
-        chance: u64::MAX,
-    };
+    let top = Ask { hash: None, turn: 0, chance: u64::MAX };
     assert_eq!(pool.pick(&top, &loads(&[])), server(1));
 }
 
@@ -270,15 +173,11 @@ fn a_hash_keeps_its_server_and_waits_for_it() {
     let pool = snapshot(Algorithm::Source, &[1, 1, 1], Some(1));
     let mut seen = BTreeSet::new();
     for key in 0..100 {
-        let Pick::Server(chosen) = pool.pick(&hash(key), &loads(&[])) else {
-            panic!("no server")
-        };
+        let Pick::Server(chosen) = pool.pick(&hash(key), &loads(&[])) else { panic!("no server") };
         seen.insert(chosen);
         let full = pool.pick(&hash(key), &loads(&[1, 1, 1]));
         assert_eq!(full, Pick::Full(Some(chosen)));
-        let Pick::Server(second) = pool.pick(&hash(key), &tried(&[chosen.0])) else {
-            panic!("no second server")
-        };
+        let Pick::Server(second) = pool.pick(&hash(key), &tried(&[chosen.0])) else { panic!("no second server") };
         assert_ne!(second, chosen);
         let Pick::Server(third) = pool.pick(&hash(key), &tried(&[chosen.0, second.0])) else {
             panic!("no third server")
@@ -294,4 +193,55 @@ fn without_a_hash_turns_are_taken() {
     let picks: Vec<Pick> = (0..3).map(|n| pool.pick(&turn(n), &loads(&[]))).collect();
     assert_eq!(picks, [0, 1, 2].map(server));
     assert_eq!(pool.algorithm(), &Algorithm::Header("x-user".to_owned()));
+}
+
+proptest! {
+    /// Whatever the weights, the loads and who was tried: nobody gets a request who may not, and nobody waits in vain.
+    #[test]
+    fn a_pick_is_never_wrong(
+        servers in vec((0u16..4, 0u32..4, any::<bool>()), 0..6),
+        numbers in any::<(u64, u64, u64)>(),
+        hashed in any::<bool>(),
+    ) {
+        let weights: Vec<u16> = servers.iter().map(|server| server.0).collect();
+        let may_take = |place: usize| weights[place] > 0 && !servers[place].2;
+        let has_room = |place: usize| servers[place].1 < 3;
+        let tried = (0..servers.len()).filter(|place| servers[*place].2);
+        let table = Table {
+            in_flight: servers.iter().map(|server| server.1).collect(),
+            tried: tried.map(|place| ServerIndex(place as u16)).collect(),
+        };
+        let (hash, turn, chance) = numbers;
+        let ask = Ask { hash: hashed.then_some(hash), turn, chance };
+        for algorithm in ALGORITHMS {
+            match snapshot(algorithm, &weights, Some(3)).pick(&ask, &table) {
+                Pick::Server(server) => {
+                    let place = usize::from(server.0);
+                    prop_assert!(may_take(place) && has_room(place));
+                }
+                Pick::Full(None) => {
+                    prop_assert!((0..servers.len()).any(may_take));
+                    prop_assert!(!(0..servers.len()).any(|place| may_take(place) && has_room(place)));
+                }
+                Pick::Full(Some(server)) => {
+                    let place = usize::from(server.0);
+                    prop_assert!(hashed && may_take(place) && !has_room(place));
+                }
+                Pick::None => prop_assert!(!(0..servers.len()).any(may_take)),
+            }
+        }
+    }
+
+    /// In one round every server has exactly as many turns as its weight.
+    #[test]
+    fn turns_are_exactly_proportional(weights in vec(1u16..20, 1..8), begin in 0u64..1_000_000) {
+        let pool = snapshot(Algorithm::RoundRobin, &weights, None);
+        let round = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>();
+        let mut turns = vec![0; weights.len()];
+        for n in begin..begin + round {
+            let Pick::Server(server) = pool.pick(&turn(n), &loads(&[])) else { panic!("no server") };
+            turns[usize::from(server.0)] += 1;
+        }
+        prop_assert_eq!(turns, weights);
+    }
 }
