@@ -118,16 +118,8 @@ impl Case {
 
     fn expected(self) -> Expected {
         match self {
-            Case::Redirect => Expected {
-                path: "/file",
-                status: 302,
-                bytes: None,
-            },
-            _ => Expected {
-                path: "/file",
-                status: 200,
-                bytes: Some(self.bytes()),
-            },
+            Case::Redirect => Expected { path: "/file", status: 302, bytes: None },
+            _ => Expected { path: "/file", status: 200, bytes: Some(self.bytes()) },
         }
     }
 
@@ -147,29 +139,18 @@ impl Case {
             let mut add = |suffix: &str, service: Service| {
                 if config::can(program, &service) {
                     let name = format!("{}{suffix}", program.name);
-                    contestants.push(Contestant {
-                        name,
-                        program: program.clone(),
-                        service,
-                    });
+                    contestants.push(Contestant { name, program: program.clone(), service });
                 }
             };
             match self {
-                Case::Proxy200 | Case::Proxy10k | Case::IdleMemory => {
-                    add("", Service::Proxy { upstream })
-                }
+                Case::Proxy200 | Case::Proxy10k | Case::IdleMemory => add("", Service::Proxy { upstream }),
                 Case::Tcp200 => add("", Service::Tcp { upstream }),
                 Case::Bulk10m if program.kind == Kind::Haproxy => {
                     add(", spliced through 1 MiB", Service::BulkProxy { upstream });
                     add(", as it comes", Service::Proxy { upstream });
                 }
                 Case::Bulk10m => add("", Service::BulkProxy { upstream }),
-                Case::Files200 | Case::Files64k | Case::Files100m => add(
-                    "",
-                    Service::Files {
-                        root: files.to_owned(),
-                    },
-                ),
+                Case::Files200 | Case::Files64k | Case::Files100m => add("", Service::Files { root: files.to_owned() }),
                 Case::Redirect => add("", Service::Redirect),
             }
         }
@@ -181,12 +162,7 @@ impl Case {
 ///
 /// # Errors
 /// If the servers behind do not start, or fewer than two programs do the work rightly.
-pub(crate) fn run(
-    case: Case,
-    programs: &[Program],
-    plan: &Plan,
-    folder: &Path,
-) -> anyhow::Result<Outcome> {
+pub(crate) fn run(case: Case, programs: &[Program], plan: &Plan, folder: &Path) -> anyhow::Result<Outcome> {
     let folder = folder.join(case.name());
     let files = folder.join("files");
     fs::create_dir_all(&files).with_context(|| files.display().to_string())?;
@@ -196,21 +172,9 @@ pub(crate) fn run(
     let outcome = if case == Case::IdleMemory {
         idle::measure(case, &contestants, plan, &case.expected(), &folder)
     } else {
-        let unit = if case.is_large() {
-            Unit::Gibibyte
-        } else {
-            Unit::Request
-        };
+        let unit = if case.is_large() { Unit::Gibibyte } else { Unit::Request };
         let load = |port, round| case.load(port, round);
-        measure::take_turns(
-            case,
-            unit,
-            &contestants,
-            plan,
-            &case.expected(),
-            &folder,
-            &load,
-        )
+        measure::take_turns(case, unit, &contestants, plan, &case.expected(), &folder, &load)
     };
     // Files of 100 MiB would pile up.
     fs::remove_dir_all(&files).with_context(|| files.display().to_string())?;
@@ -218,12 +182,7 @@ pub(crate) fn run(
 }
 
 /// Starts what stands behind the proxies of a case, or lays out the files that it serves.
-fn start_server(
-    case: Case,
-    programs: &[Program],
-    port: u16,
-    folder: &Path,
-) -> anyhow::Result<Option<Running>> {
+fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> anyhow::Result<Option<Running>> {
     if case == Case::Redirect {
         return Ok(None);
     }
@@ -238,14 +197,7 @@ fn start_server(
     let command = if case == Case::Bulk10m {
         let nginx = programs.iter().find(|program| program.kind == Kind::Nginx);
         let nginx = nginx.context("nginx, which serves the large bodies, is not installed")?;
-        config::command(
-            nginx,
-            &Service::Files {
-                root: folder.join("files"),
-            },
-            port,
-            folder,
-        )?
+        config::command(nginx, &Service::Files { root: folder.join("files") }, port, folder)?
     } else {
         let mut own = Command::new(std::env::current_exe().context("this program's path")?);
         own.args(["upstream", &port.to_string(), &case.bytes().to_string()]);
@@ -260,11 +212,7 @@ fn start_server(
 }
 
 /// Starts a contestant on core 0 and sees that it works.
-pub(crate) fn start(
-    contestant: &Contestant,
-    expected: &Expected,
-    folder: &Path,
-) -> anyhow::Result<(Running, u16)> {
+pub(crate) fn start(contestant: &Contestant, expected: &Expected, folder: &Path) -> anyhow::Result<(Running, u16)> {
     let port = free_port()?;
     let log = folder.join(format!("{port}.log"));
     let command = config::command(&contestant.program, &contestant.service, port, folder)?;
@@ -273,11 +221,7 @@ pub(crate) fn start(
     running.check(&log)?;
     answer.with_context(|| {
         let said = fs::read_to_string(&log).unwrap_or_default();
-        format!(
-            "{} does not do it rightly; it said: {}",
-            contestant.name,
-            said.trim()
-        )
+        format!("{} does not do it rightly; it said: {}", contestant.name, said.trim())
     })?;
     Ok((running, port))
 }

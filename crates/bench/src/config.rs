@@ -40,12 +40,7 @@ pub(crate) fn can(program: &Program, service: &Service) -> bool {
 }
 
 /// Writes the configuration into `folder` and returns the command that runs it in the foreground.
-pub(crate) fn command(
-    program: &Program,
-    service: &Service,
-    port: u16,
-    folder: &Path,
-) -> anyhow::Result<Command> {
+pub(crate) fn command(program: &Program, service: &Service, port: u16, folder: &Path) -> anyhow::Result<Command> {
     let file = folder.join(format!("{port}.conf"));
     let (text, arguments) = match program.kind {
         Kind::Perron => (perron(service, port), vec!["run", "-c"]),
@@ -56,11 +51,7 @@ pub(crate) fn command(
     let mut command = Command::new(&program.path);
     command.args(arguments).arg(&file).current_dir(folder);
     if program.kind == Kind::Nginx {
-        command
-            .arg("-p")
-            .arg(folder)
-            .arg("-e")
-            .arg(folder.join(format!("{port}.error")));
+        command.arg("-p").arg(folder).arg("-e").arg(folder.join(format!("{port}.error")));
     }
     Ok(command)
 }
@@ -71,28 +62,20 @@ fn perron(service: &Service, port: u16) -> String {
         // The folder of the files is ours alone.
         text += "user = \"root\"\n";
     }
-    let _ = write!(
-        text,
-        "\n[frontend.f]\nbind = \"127.0.0.1:{port}\"\nlog = \"off\"\n"
-    );
+    let _ = write!(text, "\n[frontend.f]\nbind = \"127.0.0.1:{port}\"\nlog = \"off\"\n");
     match service {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } => {
             let _ = write!(text, "backend = \"b\"\n{}", perron_backend(*upstream));
         }
         Service::Tcp { upstream } => {
-            let _ = write!(
-                text,
-                "mode = \"tcp\"\nbackend = \"b\"\n{}",
-                perron_backend(*upstream)
-            );
+            let _ = write!(text, "mode = \"tcp\"\nbackend = \"b\"\n{}", perron_backend(*upstream));
         }
         Service::Files { root } => {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nfiles = { root = ";
             let _ = writeln!(text, "{route}\"{}\" }}", root.display());
         }
         Service::Redirect => {
-            let route =
-                "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
+            let route = "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
             let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
         }
     }
@@ -100,17 +83,11 @@ fn perron(service: &Service, port: u16) -> String {
 }
 
 fn perron_backend(upstream: u16) -> String {
-    format!(
-        "\n[backend.b]\n\n[[backend.b.server]]\nname = \"s\"\naddress = \"127.0.0.1:{upstream}\"\n"
-    )
+    format!("\n[backend.b]\n\n[[backend.b.server]]\nname = \"s\"\naddress = \"127.0.0.1:{upstream}\"\n")
 }
 
 fn haproxy(service: &Service, port: u16) -> String {
-    let mode = if matches!(service, Service::Tcp { .. }) {
-        "tcp"
-    } else {
-        "http"
-    };
+    let mode = if matches!(service, Service::Tcp { .. }) { "tcp" } else { "http" };
     let mut text = String::from("global\n    nbthread 1\n    maxconn 4000\n");
     if matches!(service, Service::BulkProxy { .. }) {
         text += "    tune.pipesize 1048576\n";
@@ -124,30 +101,19 @@ fn haproxy(service: &Service, port: u16) -> String {
     }
     let _ = write!(text, "frontend f\n    bind 127.0.0.1:{port}\n");
     match service {
-        Service::Proxy { upstream }
-        | Service::BulkProxy { upstream }
-        | Service::Tcp { upstream } => {
-            let _ = write!(
-                text,
-                "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n"
-            );
+        Service::Proxy { upstream } | Service::BulkProxy { upstream } | Service::Tcp { upstream } => {
+            let _ = write!(text, "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n");
         }
         Service::Files { .. } => {}
         Service::Redirect => {
-            let _ = writeln!(
-                text,
-                "    http-request redirect location {REDIRECT_TO} code 302"
-            );
+            let _ = writeln!(text, "    http-request redirect location {REDIRECT_TO} code 302");
         }
     }
     text
 }
 
 fn nginx(service: &Service, port: u16, folder: &Path) -> String {
-    let mut text = format!(
-        "daemon off;\nworker_processes 1;\npid {}/{port}.pid;\n",
-        folder.display()
-    );
+    let mut text = format!("daemon off;\nworker_processes 1;\npid {}/{port}.pid;\n", folder.display());
     if rustix::process::geteuid().is_root() {
         text += "user root;\n";
     }
@@ -165,15 +131,10 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
          sendfile on;\n  tcp_nopush on;\n  open_file_cache max=1000 inactive=60s;\n"
     );
     for temporary in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        let _ = writeln!(
-            text,
-            "  {temporary}_temp_path {}/{port}.{temporary};",
-            folder.display()
-        );
+        let _ = writeln!(text, "  {temporary}_temp_path {}/{port}.{temporary};", folder.display());
     }
     if matches!(service, Service::BulkProxy { .. }) {
-        text +=
-            "  proxy_buffer_size 256k;\n  proxy_buffers 8 256k;\n  proxy_busy_buffers_size 512k;\n";
+        text += "  proxy_buffer_size 256k;\n  proxy_buffers 8 256k;\n  proxy_busy_buffers_size 512k;\n";
     }
     match service {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } => {
@@ -186,17 +147,10 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
             );
         }
         Service::Files { root } => {
-            let _ = writeln!(
-                text,
-                "  server {{ listen 127.0.0.1:{port}; root {}; }}",
-                root.display()
-            );
+            let _ = writeln!(text, "  server {{ listen 127.0.0.1:{port}; root {}; }}", root.display());
         }
         Service::Redirect => {
-            let _ = writeln!(
-                text,
-                "  server {{ listen 127.0.0.1:{port}; return 302 {REDIRECT_TO}; }}"
-            );
+            let _ = writeln!(text, "  server {{ listen 127.0.0.1:{port}; return 302 {REDIRECT_TO}; }}");
         }
         Service::Tcp { .. } => {}
     }

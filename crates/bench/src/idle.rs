@@ -34,17 +34,10 @@ pub(crate) fn measure(
     expected: &Expected,
     folder: &Path,
 ) -> anyhow::Result<Outcome> {
-    let mut rows: Vec<Row> = contestants
-        .iter()
-        .map(|c| Row {
-            name: c.name.clone(),
-            samples: Vec::new(),
-        })
-        .collect();
+    let mut rows: Vec<Row> = contestants.iter().map(|c| Row { name: c.name.clone(), samples: Vec::new() }).collect();
     for _ in 0..plan.rounds.min(ROUNDS_MAX) {
         for (contestant, row) in contestants.iter().zip(&mut rows) {
-            match case::start(contestant, expected, folder)
-                .and_then(|(process, port)| sample(&process, port, expected))
+            match case::start(contestant, expected, folder).and_then(|(process, port)| sample(&process, port, expected))
             {
                 Ok(sample) => row.samples.push(sample),
                 Err(error) if machine::is_stopped() => return Err(error),
@@ -56,11 +49,7 @@ pub(crate) fn measure(
     if rows.len() < 2 {
         bail!("there is nothing to compare");
     }
-    Ok(Outcome {
-        case,
-        unit: Unit::IdleConnection,
-        rows,
-    })
+    Ok(Outcome { case, unit: Unit::IdleConnection, rows })
 }
 
 fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<Sample> {
@@ -78,9 +67,7 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     let single = process.resident();
     // Stopped, it finds them all waiting at once.
     process.signal(Signal::STOP);
-    let sent: Result<(), _> = clients
-        .iter_mut()
-        .try_for_each(|client| client.write_all(&asked));
+    let sent: Result<(), _> = clients.iter_mut().try_for_each(|client| client.write_all(&asked));
     process.signal(Signal::CONT);
     sent?;
     for client in &mut clients {
@@ -89,11 +76,7 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     machine::pause(SETTLING)?;
     let burst = process.resident();
     let each = |after: u64| after.saturating_sub(before) as f64 / 1024.0 / CONNECTIONS as f64;
-    Ok(Sample {
-        cost: each(single),
-        own: each(burst),
-        rate: 0.0,
-    })
+    Ok(Sample { cost: each(single), own: each(burst), rate: 0.0 })
 }
 
 fn take_answer(client: &mut TcpStream, expected: &Expected) -> anyhow::Result<()> {

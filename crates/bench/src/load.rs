@@ -43,10 +43,7 @@ pub(crate) fn await_right_answer(port: u16, expected: &Expected) -> anyhow::Resu
     let deadline = Instant::now() + START_LIMIT;
     loop {
         match ask(port, expected.path) {
-            Ok((status, bytes))
-                if status == expected.status
-                    && expected.bytes.is_none_or(|right| right == bytes) =>
-            {
+            Ok((status, bytes)) if status == expected.status && expected.bytes.is_none_or(|right| right == bytes) => {
                 return Ok(());
             }
             Ok((status, bytes)) if status != 503 || Instant::now() > deadline => {
@@ -70,9 +67,7 @@ fn ask(port: u16, path: &str) -> anyhow::Result<(u16, u64)> {
     let mut left = head.length;
     let mut buffer = vec![0; 1 << 20];
     while left > 0 {
-        let want = buffer
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = stream.read(&mut buffer[..want])?;
         if read == 0 {
             bail!("the body ends {left} bytes early");
@@ -83,8 +78,7 @@ fn ask(port: u16, path: &str) -> anyhow::Result<(u16, u64)> {
 }
 
 pub(crate) fn connect(port: u16) -> anyhow::Result<TcpStream> {
-    let stream =
-        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
@@ -112,55 +106,30 @@ pub(crate) fn read_head(stream: &mut impl Read) -> anyhow::Result<Head> {
         head.push(byte[0]);
     }
     let text = String::from_utf8_lossy(&head);
-    let status = text
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .context("no status")?;
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status")?;
     let length = text
         .lines()
         .filter_map(|line| line.split_once(':'))
-        .find_map(|(name, value)| {
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse().ok())?
-        });
-    Ok(Head {
-        status,
-        length: length.context("no length")?,
-    })
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?);
+    Ok(Head { status, length: length.context("no length")? })
 }
 
 /// Many small requests on kept connections, by wrk.
 ///
 /// # Errors
 /// If wrk cannot run, or one answer in a thousand was an error.
-pub(crate) fn small(
-    port: u16,
-    path: &str,
-    connections: u32,
-    round: Duration,
-) -> anyhow::Result<Moved> {
+pub(crate) fn small(port: u16, path: &str, connections: u32, round: Duration) -> anyhow::Result<Moved> {
     let mut command = Command::new("wrk");
     let seconds = round.as_secs();
-    command.args([
-        "-t1",
-        &format!("-c{connections}"),
-        &format!("-d{seconds}s"),
-        "--timeout",
-        "20s",
-    ]);
+    command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--timeout", "20s"]);
     command.arg(format!("http://127.0.0.1:{port}{path}"));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
-    let mut child = on_core(OTHER_CORE, || command.spawn())?
-        .context("wrk does not start: scripts/setup test")?;
+    let mut child = on_core(OTHER_CORE, || command.spawn())?.context("wrk does not start: scripts/setup test")?;
     while child.try_wait()?.is_none() {
         let late = started.elapsed() > round + PATIENCE;
-        if let Err(error) = pause(Duration::from_millis(5))
-            .and_then(|()| if late { bail!("wrk hangs") } else { Ok(()) })
+        if let Err(error) =
+            pause(Duration::from_millis(5)).and_then(|()| if late { bail!("wrk hangs") } else { Ok(()) })
         {
             let _ = child.kill();
             let _ = child.wait();
@@ -174,16 +143,8 @@ pub(crate) fn small(
 
 /// Reads wrk's `123 requests in 2.00s, 45.6MB read` and its complaints.
 fn moved(said: &str, elapsed: Duration) -> anyhow::Result<Moved> {
-    let line = said
-        .lines()
-        .find(|line| line.contains(" requests in "))
-        .with_context(|| format!("wrk said: {said}"))?;
-    let requests: u64 = line
-        .trim()
-        .split(' ')
-        .next()
-        .and_then(|word| word.parse().ok())
-        .context("wrk's number")?;
+    let line = said.lines().find(|line| line.contains(" requests in ")).with_context(|| format!("wrk said: {said}"))?;
+    let requests: u64 = line.trim().split(' ').next().and_then(|word| word.parse().ok()).context("wrk's number")?;
     let complaints: u64 = said
         .lines()
         .filter(|line| line.contains("Socket errors") || line.contains("Non-2xx"))
@@ -193,36 +154,24 @@ fn moved(said: &str, elapsed: Duration) -> anyhow::Result<Moved> {
     if requests == 0 || complaints * 1000 > requests {
         bail!("wrong answers under load: {}", said.trim());
     }
-    Ok(Moved {
-        requests,
-        bytes: 0,
-        elapsed,
-    })
+    Ok(Moved { requests, bytes: 0, elapsed })
 }
 
 /// Large answers, one after the other on each of a few connections; the kernel throws the bytes away, so that this costs little.
 ///
 /// # Errors
 /// If a connection fails or an answer is wrong.
-pub(crate) fn large(
-    port: u16,
-    expected: &Expected,
-    connections: usize,
-    round: Duration,
-) -> anyhow::Result<Moved> {
+pub(crate) fn large(port: u16, expected: &Expected, connections: usize, round: Duration) -> anyhow::Result<Moved> {
     let ended = AtomicBool::new(false);
     let requests = AtomicU64::new(0);
     let bytes = AtomicU64::new(0);
     let started = Instant::now();
     let outcome = on_core(OTHER_CORE, || {
         thread::scope(|scope| {
-            let readers: Vec<_> = (0..connections)
-                .map(|_| scope.spawn(|| read_on(port, expected, &ended, &requests, &bytes)))
-                .collect();
+            let readers: Vec<_> =
+                (0..connections).map(|_| scope.spawn(|| read_on(port, expected, &ended, &requests, &bytes))).collect();
             let waited = loop {
-                if started.elapsed() >= round
-                    || readers.iter().any(thread::ScopedJoinHandle::is_finished)
-                {
+                if started.elapsed() >= round || readers.iter().any(thread::ScopedJoinHandle::is_finished) {
                     break Ok(());
                 }
                 if let Err(error) = pause(Duration::from_millis(5)) {
@@ -230,13 +179,9 @@ pub(crate) fn large(
                 }
             };
             ended.store(true, Ordering::Relaxed);
-            let results: Vec<_> = readers
-                .into_iter()
-                .map(|reader| reader.join().expect("readers do not panic"))
-                .collect();
-            results
-                .into_iter()
-                .fold(waited, |first, next| first.and(next))
+            let results: Vec<_> =
+                readers.into_iter().map(|reader| reader.join().expect("readers do not panic")).collect();
+            results.into_iter().fold(waited, |first, next| first.and(next))
         })
     })?;
     outcome?;
@@ -260,20 +205,12 @@ fn read_on(
     while !ended.load(Ordering::Relaxed) {
         stream.write_all(&asked)?;
         let head = read_head(&mut stream)?;
-        if head.status != expected.status
-            || expected.bytes.is_some_and(|right| right != head.length)
-        {
-            bail!(
-                "answers {} with {} bytes under load",
-                head.status,
-                head.length
-            );
+        if head.status != expected.status || expected.bytes.is_some_and(|right| right != head.length) {
+            bail!("answers {} with {} bytes under load", head.status, head.length);
         }
         let mut left = head.length;
         while left > 0 {
-            let want = nothing
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            let want = nothing.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             // With TRUNC, TCP drops what it would have copied.
             let (_, dropped) = recv(&stream, &mut nothing[..want], RecvFlags::TRUNC)?;
             if dropped == 0 {
@@ -293,14 +230,8 @@ mod tests {
 
     #[test]
     fn wrk_is_understood() {
-        let said =
-            "Running 2s test\n  61234 requests in 2.00s, 12.34MB read\nRequests/sec:  30617.00\n";
-        assert_eq!(
-            moved(said, Duration::from_secs(2))
-                .expect("a number")
-                .requests,
-            61234
-        );
+        let said = "Running 2s test\n  61234 requests in 2.00s, 12.34MB read\nRequests/sec:  30617.00\n";
+        assert_eq!(moved(said, Duration::from_secs(2)).expect("a number").requests, 61234);
         let errors = "  1000 requests in 2.00s, 1MB read\n  Non-2xx or 3xx responses: 2\n";
         assert!(moved(errors, Duration::from_secs(2)).is_err());
         let sockets = "  1000 requests in 2.00s, 1MB read\n  Socket errors: connect 0, read 5, write 0, timeout 0\n";

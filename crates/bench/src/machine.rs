@@ -34,29 +34,18 @@ pub(crate) fn run_apart() -> anyhow::Result<Option<ExitCode>> {
     if std::env::var_os(APART).is_none() && rustix::process::geteuid().is_root() {
         let own = std::env::current_exe().context("this program's path")?;
         let mut command = Command::new("unshare");
-        command
-            .arg("--net")
-            .arg(own)
-            .args(std::env::args_os().skip(1))
-            .env(APART, "yes");
-        eprintln!(
-            "no network namespace ({}): measuring in the machine's own",
-            command.exec()
-        );
+        command.arg("--net").arg(own).args(std::env::args_os().skip(1)).env(APART, "yes");
+        eprintln!("no network namespace ({}): measuring in the machine's own", command.exec());
         return Ok(None);
     }
     if std::env::var_os(APART).is_some() {
-        let up = Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status()
-            .context("ip")?;
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("ip")?;
         if !up.success() {
             bail!("the loopback of the namespace does not come up");
         }
         // Some kernels let a namespace have reno only; without loss, as on loopback, the two are alike.
         if fs::write(CONGESTION, "cubic").is_err() {
-            fs::write(CONGESTION, "reno")
-                .unwrap_or_else(|error| eprintln!("{CONGESTION}: {error}"));
+            fs::write(CONGESTION, "reno").unwrap_or_else(|error| eprintln!("{CONGESTION}: {error}"));
         }
     }
     Ok(None)
@@ -65,16 +54,13 @@ pub(crate) fn run_apart() -> anyhow::Result<Option<ExitCode>> {
 /// From now on SIGINT and SIGTERM end the run by an error, so that everything started is ended too.
 pub(crate) fn stop_on_signals() {
     thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::terminate()),
-            ) else {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
                 return;
             };
             tokio::select! {
@@ -117,19 +103,10 @@ pub(crate) fn on_core<T>(core: usize, action: impl FnOnce() -> T) -> anyhow::Res
 pub(crate) fn core_busy() -> anyhow::Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
     let name = format!("cpu{CORE} ");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(&name))
-        .context("/proc/stat lacks the core")?;
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let line = text.lines().find_map(|line| line.strip_prefix(&name)).context("/proc/stat lacks the core")?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     // user nice system idle iowait irq softirq: what waits is not busy, what the hypervisor stole is not ours.
-    let busy = [0, 1, 2, 5, 6]
-        .iter()
-        .filter_map(|&column| ticks.get(column))
-        .sum();
+    let busy = [0, 1, 2, 5, 6].iter().filter_map(|&column| ticks.get(column)).sum();
     Ok(from_ticks(busy))
 }
 
@@ -148,18 +125,12 @@ pub(crate) fn conditions() -> anyhow::Result<String> {
     pause(Duration::from_secs(1))?;
     let busy = (core_busy()? - before).as_secs_f64();
     if busy > QUIET {
-        eprintln!(
-            "warning: core {CORE} is {:.0} % busy with something else; the figures will show it",
-            busy * 100.0
-        );
+        eprintln!("warning: core {CORE} is {:.0} % busy with something else; the figures will show it", busy * 100.0);
     }
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let congestion = fs::read_to_string(CONGESTION).unwrap_or_default();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or(": unknown processor");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
     Ok(format!(
         "{cores} cores ({}), Linux {}, TCP {}, core {CORE} {:.0} % busy before",
         model.trim_start_matches([' ', '\t', ':']),

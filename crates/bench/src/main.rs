@@ -74,22 +74,10 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     machine::stop_on_signals();
     let plan = Plan {
-        rounds: arguments
-            .rounds
-            .unwrap_or(if arguments.quick { 3 } else { 7 })
-            .clamp(1, 99),
-        round: Duration::from_secs(
-            arguments
-                .seconds
-                .unwrap_or(if arguments.quick { 1 } else { 2 })
-                .clamp(1, 60),
-        ),
+        rounds: arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 }).clamp(1, 99),
+        round: Duration::from_secs(arguments.seconds.unwrap_or(if arguments.quick { 1 } else { 2 }).clamp(1, 60)),
     };
-    let cases = if arguments.cases.is_empty() {
-        Case::ALL.to_vec()
-    } else {
-        arguments.cases
-    };
+    let cases = if arguments.cases.is_empty() { Case::ALL.to_vec() } else { arguments.cases };
     let programs = program::find(arguments.perron.as_deref())?;
     let conditions = machine::conditions()?;
     eprintln!("{conditions}");

@@ -75,8 +75,7 @@ pub(crate) fn take_turns(
     let mut running = Vec::new();
     for contestant in contestants {
         let started = case::start(contestant, expected, folder);
-        let warmed = started
-            .and_then(|(process, port)| Ok((load(port, Duration::from_secs(1))?, process, port)));
+        let warmed = started.and_then(|(process, port)| Ok((load(port, Duration::from_secs(1))?, process, port)));
         match warmed {
             Ok((_, process, port)) => running.push((contestant.name.clone(), process, port)),
             Err(error) if machine::is_stopped() => return Err(error),
@@ -86,40 +85,24 @@ pub(crate) fn take_turns(
     if running.len() < 2 {
         bail!("there is nothing to compare");
     }
-    let mut rows: Vec<Row> = running
-        .iter()
-        .map(|(name, _, _)| Row {
-            name: name.clone(),
-            samples: Vec::new(),
-        })
-        .collect();
+    let mut rows: Vec<Row> =
+        running.iter().map(|(name, _, _)| Row { name: name.clone(), samples: Vec::new() }).collect();
     for round in 0..plan.rounds {
         for turn in 0..running.len() {
             // Each goes first in some round: what the one before left in the caches meets all.
             let place = (round + turn) % running.len();
             let (_, process, port) = &running[place];
-            rows[place]
-                .samples
-                .push(sample(process, unit, || load(*port, plan.round))?);
+            rows[place].samples.push(sample(process, unit, || load(*port, plan.round))?);
         }
     }
     Ok(Outcome { case, unit, rows })
 }
 
-fn sample(
-    process: &Running,
-    unit: Unit,
-    load: impl FnOnce() -> anyhow::Result<Moved>,
-) -> anyhow::Result<Sample> {
+fn sample(process: &Running, unit: Unit, load: impl FnOnce() -> anyhow::Result<Moved>) -> anyhow::Result<Sample> {
     let (core_before, own_before) = (machine::core_busy()?, process.processor_time());
     let moved = load()?;
-    let core = machine::core_busy()?
-        .saturating_sub(core_before)
-        .as_secs_f64();
-    let own = process
-        .processor_time()
-        .saturating_sub(own_before)
-        .as_secs_f64();
+    let core = machine::core_busy()?.saturating_sub(core_before).as_secs_f64();
+    let own = process.processor_time().saturating_sub(own_before).as_secs_f64();
     let (units, scale) = match unit {
         Unit::Gibibyte => (moved.bytes as f64 / f64::from(1 << 30), 1e3),
         Unit::Request | Unit::IdleConnection => (moved.requests as f64, 1e6),
@@ -128,11 +111,7 @@ fn sample(
         bail!("nothing was moved");
     }
     let rate = units / moved.elapsed.as_secs_f64();
-    Ok(Sample {
-        cost: core * scale / units,
-        own: own * scale / units,
-        rate,
-    })
+    Ok(Sample { cost: core * scale / units, own: own * scale / units, rate })
 }
 
 /// The middle of some numbers; of an even count the mean of the two; zero of none.
@@ -153,10 +132,7 @@ mod tests {
     #[test]
     fn the_median_is_the_middle() {
         assert_eq!(median(vec![9.0, 1.0, 5.0]).to_bits(), 5.0_f64.to_bits());
-        assert_eq!(
-            median(vec![4.0, 1.0, 2.0, 9.0]).to_bits(),
-            3.0_f64.to_bits()
-        );
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]).to_bits(), 3.0_f64.to_bits());
         assert_eq!(median(Vec::new()).to_bits(), 0.0_f64.to_bits());
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::machine;
 
@@ -23,24 +23,11 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts the command as the leader of a group of its own on a core; what it says goes to `log`.
-    pub(crate) fn start(
-        name: &str,
-        mut command: Command,
-        core: usize,
-        log: &Path,
-    ) -> anyhow::Result<Running> {
+    pub(crate) fn start(name: &str, mut command: Command, core: usize, log: &Path) -> anyhow::Result<Running> {
         let file = File::create(log).with_context(|| log.display().to_string())?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0);
-        let child = machine::on_core(core, || command.spawn())?
-            .with_context(|| format!("{name} does not start"))?;
-        Ok(Running {
-            name: name.to_owned(),
-            child,
-        })
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = machine::on_core(core, || command.spawn())?.with_context(|| format!("{name} does not start"))?;
+        Ok(Running { name: name.to_owned(), child })
     }
 
     /// Complains if it has ended.
@@ -54,28 +41,36 @@ impl Running {
 
     /// User and system time that its processes have taken.
     pub(crate) fn processor_time(&self) -> Duration {
-        let group = self.child.id();
-        machine::from_ticks(
-            statuses()
-                .filter(|status| status.group == group)
-                .map(|status| status.ticks)
-                .sum(),
-        )
+        machine::from_ticks(self.family().iter().map(|status| status.ticks).sum())
     }
 
     /// Resident memory of its processes together, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let group = self.child.id();
         let page = rustix::param::page_size() as u64;
-        statuses()
-            .filter(|status| status.group == group)
-            .map(|status| status.pages * page)
-            .sum()
+        self.family().iter().map(|status| status.pages * page).sum()
     }
 
-    /// Sends all its processes a signal.
+    /// Its group and all that descend from it, in whatever group.
+    fn family(&self) -> Vec<Status> {
+        let group = self.child.id();
+        let (mut family, mut others): (Vec<_>, Vec<_>) = statuses().partition(|status| status.group == group);
+        loop {
+            let is_child = |status: &Status| family.iter().any(|known| known.id == status.parent);
+            let (children, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_child);
+            if children.is_empty() {
+                return family;
+            }
+            family.extend(children);
+            others = rest;
+        }
+    }
+
+    /// Sends each of its processes a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(Pid::from_child(&self.child), signal);
+        for id in self.family().iter().filter_map(|status| Pid::from_raw(status.id)) {
+            // One that has ended needs no signal.
+            let _ = kill_process(id, signal);
+        }
     }
 }
 
@@ -95,6 +90,8 @@ impl Drop for Running {
 /// A line of /proc/PID/stat, as far as it matters here.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
+    id: i32,
+    parent: i32,
     group: u32,
     ticks: u64,
     pages: u64,
@@ -102,12 +99,8 @@ struct Status {
 
 fn statuses() -> impl Iterator<Item = Status> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = entries.filter(|entry| {
-        entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(|c: char| c.is_ascii_digit())
-    });
+    let processes =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(|c: char| c.is_ascii_digit()));
     processes.filter_map(|entry| status(&fs::read_to_string(entry.path().join("stat")).ok()?))
 }
 
@@ -116,6 +109,8 @@ fn status(line: &str) -> Option<Status> {
     let fields: Vec<&str> = line[line.rfind(')')? + 1..].split_whitespace().collect();
     let number = |field: usize| fields.get(field).and_then(|word| word.parse::<u64>().ok());
     Some(Status {
+        id: line.split(' ').next()?.parse().ok()?,
+        parent: i32::try_from(number(1)?).ok()?,
         group: u32::try_from(number(2)?).ok()?,
         ticks: number(11)? + number(12)?,
         pages: number(21)?,
@@ -128,14 +123,8 @@ mod tests {
 
     #[test]
     fn a_status_line_is_read_behind_its_name() {
-        let line = "77 (a) b) S 1 76 75 0 -1 4194560 100 0 0 0 250 50 3 4 20 0 1 0 1234 50000000 1217 18446744073709551615";
-        assert_eq!(
-            status(line),
-            Some(Status {
-                group: 76,
-                ticks: 300,
-                pages: 1217
-            })
-        );
+        let line =
+            "77 (a) b) S 1 76 75 0 -1 4194560 100 0 0 0 250 50 3 4 20 0 1 0 1234 50000000 1217 18446744073709551615";
+        assert_eq!(status(line), Some(Status { id: 77, parent: 1, group: 76, ticks: 300, pages: 1217 }));
     }
 }

@@ -33,16 +33,9 @@ pub(crate) fn find(perron: Option<&Path>) -> anyhow::Result<Vec<Program>> {
     let mut programs = Vec::new();
     let own = perron.map_or_else(|| beside_this_program("perron"), Path::to_path_buf);
     if own.is_file() {
-        programs.push(Program {
-            kind: Kind::Perron,
-            name: "perron".to_owned(),
-            path: own,
-        });
+        programs.push(Program { kind: Kind::Perron, name: "perron".to_owned(), path: own });
     } else {
-        eprintln!(
-            "{} is not there: cargo build --release -p perron",
-            own.display()
-        );
+        eprintln!("{} is not there: cargo build --release -p perron", own.display());
     }
     let named = std::env::var_os("HAPROXY").map(PathBuf::from);
     for path in named.into_iter().chain(every("haproxy")) {
@@ -74,24 +67,15 @@ fn add(programs: &mut Vec<Program>, kind: Kind, label: &str, path: PathBuf, argu
 /// The first word of numbers and dots: `2.6.12` of `HAProxy version 2.6.12-1 …`.
 fn version(said: &str) -> Option<String> {
     let numbers = said.split(|c: char| !c.is_ascii_digit() && c != '.');
-    numbers
-        .map(|word| word.trim_matches('.'))
-        .find(|word| word.contains('.'))
-        .map(str::to_owned)
+    numbers.map(|word| word.trim_matches('.')).find(|word| word.contains('.')).map(str::to_owned)
 }
 
 /// Every file of this name in the system's folders and in PATH, each once.
 fn every(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = SYSTEM_FOLDERS
-        .iter()
-        .map(PathBuf::from)
-        .chain(std::env::split_paths(&path));
+    let folders = SYSTEM_FOLDERS.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
     let mut found: Vec<PathBuf> = Vec::new();
-    for candidate in folders
-        .map(|folder| folder.join(name))
-        .filter(|path| path.is_file())
-    {
+    for candidate in folders.map(|folder| folder.join(name)).filter(|path| path.is_file()) {
         let real = candidate.canonicalize().unwrap_or(candidate);
         if !found.contains(&real) {
             found.push(real);
@@ -113,10 +97,7 @@ mod tests {
     fn versions_are_found_in_what_programs_say_of_themselves() {
         let debian = "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/";
         assert_eq!(version(debian).as_deref(), Some("2.6.12"));
-        assert_eq!(
-            version("nginx version: nginx/1.22.1\n").as_deref(),
-            Some("1.22.1")
-        );
+        assert_eq!(version("nginx version: nginx/1.22.1\n").as_deref(), Some("1.22.1"));
         assert_eq!(version("no number here."), None);
     }
 }

@@ -21,11 +21,7 @@ pub(crate) fn markdown(conditions: &str, plan: &Plan, outcomes: &[Outcome]) -> S
             let case = if place == 0 { outcome.case.title() } else { "" };
             let (cost, own, rate) = figures(outcome.unit, row);
             let ratio = ratio_text(outcome, place);
-            let _ = writeln!(
-                text,
-                "| {case} | {} | {cost} | {own} | {rate} | {ratio} |",
-                row.name
-            );
+            let _ = writeln!(text, "| {case} | {} | {cost} | {own} | {rate} | {ratio} |", row.name);
         }
     }
     text
@@ -62,21 +58,9 @@ fn figures(unit: Unit, row: &Row) -> (String, String, String) {
     let own = middle(row, |sample| sample.own);
     let rate = middle(row, |sample| sample.rate);
     match unit {
-        Unit::Request => (
-            format!("{cost:.2} µs"),
-            format!("{own:.2} µs"),
-            format!("{rate:.0}/s"),
-        ),
-        Unit::Gibibyte => (
-            format!("{cost:.0} ms/GiB"),
-            format!("{own:.0} ms/GiB"),
-            format!("{rate:.2} GiB/s"),
-        ),
-        Unit::IdleConnection => (
-            format!("{cost:.2} KiB"),
-            format!("{own:.2} KiB after a burst"),
-            String::new(),
-        ),
+        Unit::Request => (format!("{cost:.2} µs"), format!("{own:.2} µs"), format!("{rate:.0}/s")),
+        Unit::Gibibyte => (format!("{cost:.0} ms/GiB"), format!("{own:.0} ms/GiB"), format!("{rate:.2} GiB/s")),
+        Unit::IdleConnection => (format!("{cost:.2} KiB"), format!("{own:.2} KiB after a burst"), String::new()),
     }
 }
 
@@ -97,14 +81,8 @@ fn ratio_text(outcome: &Outcome, place: usize) -> String {
 }
 
 fn ratios(outcome: &Outcome, place: usize, figure: fn(&Sample) -> f64) -> Vec<f64> {
-    let pairs = outcome.rows[0]
-        .samples
-        .iter()
-        .zip(&outcome.rows[place].samples);
-    pairs
-        .filter(|(_, other)| figure(other) > 0.0)
-        .map(|(first, other)| figure(first) / figure(other))
-        .collect()
+    let pairs = outcome.rows[0].samples.iter().zip(&outcome.rows[place].samples);
+    pairs.filter(|(_, other)| figure(other) > 0.0).map(|(first, other)| figure(first) / figure(other)).collect()
 }
 
 fn middle(row: &Row, figure: fn(&Sample) -> f64) -> f64 {

@@ -14,20 +14,14 @@ const LISTENER: u64 = 0;
 
 /// Answers every request (it ends with a blank line; bodies are not awaited) with the same answer, until killed.
 pub(crate) fn serve(port: u16, bytes: usize) -> io::Result<()> {
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {bytes}\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {bytes}\r\n\r\n");
     let answer = [head.into_bytes(), vec![b'x'; bytes]].concat();
     let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
     rustix::net::bind(&listener, &SocketAddrV4::new([127, 0, 0, 1].into(), port))?;
     rustix::net::listen(&listener, 4096)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(
-        &poll,
-        &listener,
-        EventData::new_u64(LISTENER),
-        EventFlags::IN,
-    )?;
+    epoll::add(&poll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut connections: Vec<Option<OwnedFd>> = Vec::new();
     let mut events = Vec::with_capacity(256);
     let mut buffer = vec![0; REQUEST_BYTES_MAX];
@@ -53,46 +47,29 @@ pub(crate) fn serve(port: u16, bytes: usize) -> io::Result<()> {
     }
 }
 
-fn accept(
-    poll: &OwnedFd,
-    listener: &OwnedFd,
-    connections: &mut Vec<Option<OwnedFd>>,
-) -> io::Result<()> {
+fn accept(poll: &OwnedFd, listener: &OwnedFd, connections: &mut Vec<Option<OwnedFd>>) -> io::Result<()> {
     let connection = rustix::net::accept(listener)?;
     sockopt::set_tcp_nodelay(&connection, true)?;
-    let slot = connections
-        .iter()
-        .position(Option::is_none)
-        .unwrap_or_else(|| {
-            connections.push(None);
-            connections.len() - 1
-        });
-    epoll::add(
-        poll,
-        &connection,
-        EventData::new_u64(slot as u64 + 1),
-        EventFlags::IN,
-    )?;
+    let slot = connections.iter().position(Option::is_none).unwrap_or_else(|| {
+        connections.push(None);
+        connections.len() - 1
+    });
+    epoll::add(poll, &connection, EventData::new_u64(slot as u64 + 1), EventFlags::IN)?;
     connections[slot] = Some(connection);
     Ok(())
 }
 
 /// Reads once, which does not block after the event, and answers each request in it; `None`: the connection is done.
 fn answer_what_came(connection: &OwnedFd, buffer: &mut [u8], answer: &[u8]) -> Option<()> {
-    let (_, read) =
-        rustix::net::recv(connection, &mut *buffer, rustix::net::RecvFlags::empty()).ok()?;
+    let (_, read) = rustix::net::recv(connection, &mut *buffer, rustix::net::RecvFlags::empty()).ok()?;
     if read == 0 {
         return None;
     }
-    let requests = buffer[..read]
-        .windows(4)
-        .filter(|window| window == b"\r\n\r\n")
-        .count();
+    let requests = buffer[..read].windows(4).filter(|window| window == b"\r\n\r\n").count();
     for _ in 0..requests {
         let mut rest = answer;
         while !rest.is_empty() {
-            let sent =
-                rustix::net::send(connection, rest, rustix::net::SendFlags::NOSIGNAL).ok()?;
+            let sent = rustix::net::send(connection, rest, rustix::net::SendFlags::NOSIGNAL).ok()?;
             rest = &rest[sent..];
         }
     }
