@@ -20,14 +20,8 @@ pub(crate) fn parse_authority(bytes: &[u8]) -> Option<Authority<'_>> {
         inner.parse::<Ipv6Addr>().ok()?;
         inner.len() + 2
     } else {
-        let end = bytes
-            .iter()
-            .position(|&byte| byte == b':')
-            .unwrap_or(bytes.len());
-        bytes[..end]
-            .iter()
-            .all(|&byte| is_name_byte(byte))
-            .then_some(end)?
+        let end = bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len());
+        bytes[..end].iter().all(|&byte| is_name_byte(byte)).then_some(end)?
     };
     let (host, rest) = text.split_at(host_end);
     let port = match rest.strip_prefix(':') {
@@ -42,24 +36,10 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
         )
 }
 
 fn is_port(port: &str) -> bool {
-    port.is_empty()
-        || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+    port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }

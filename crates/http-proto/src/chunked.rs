@@ -91,7 +91,7 @@ pub struct Step {
     pub ended: bool,
 }
 
-/// Why a chunked body is refused.
+/// Why a chunked body is refused: a request's with 400 and a close, an answer's with 502 or by cutting the client off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChunkError {
     /// A chunk size that is not hexadecimal digits up to the line's end or an extension's semicolon.
@@ -171,11 +171,7 @@ impl Chunked {
     pub fn advance(&mut self, input: &[u8]) -> Result<Step, ChunkError> {
         let start = self.follow_frame(input)?;
         let data = start..start + self.skip_data(input.len() - start);
-        Ok(Step {
-            taken: data.end,
-            data,
-            ended: self.ended(),
-        })
+        Ok(Step { taken: data.end, data, ended: self.ended() })
     }
 
     /// Goes on through all of `input` up to the message's end: the bytes taken, and whether it ended with them.
@@ -192,11 +188,7 @@ impl Chunked {
 
     /// Payload bytes of the current chunk that are still to come; 0 outside a chunk's data.
     pub fn data_left(&self) -> u64 {
-        if self.state == State::Data {
-            self.data_left
-        } else {
-            0
-        }
+        if self.state == State::Data { self.data_left } else { 0 }
     }
 
     /// Takes note of `bytes` payload bytes that were moved without being shown here.
@@ -204,10 +196,7 @@ impl Chunked {
     /// # Panics
     /// If that is more than [`Chunked::data_left`].
     pub fn pass(&mut self, bytes: u64) {
-        assert!(
-            bytes <= self.data_left(),
-            "what was moved is payload of the current chunk"
-        );
+        assert!(bytes <= self.data_left(), "what was moved is payload of the current chunk");
         self.take_data(bytes);
     }
 
@@ -228,9 +217,7 @@ impl Chunked {
     }
 
     fn skip_data(&mut self, available: usize) -> usize {
-        let data = usize::try_from(self.data_left())
-            .unwrap_or(usize::MAX)
-            .min(available);
+        let data = usize::try_from(self.data_left()).unwrap_or(usize::MAX).min(available);
         self.take_data(data as u64);
         data
     }
@@ -260,9 +247,7 @@ impl Chunked {
             }
             (State::DataCr | State::DataLf, _) => Err(ChunkError::DataEnd),
             (State::TrailerStart, b'\r') => Ok(State::EndLf),
-            (State::TrailerStart | State::TrailerName | State::TrailerValue, _) => {
-                self.follow_trailer(byte)
-            }
+            (State::TrailerStart | State::TrailerName | State::TrailerValue, _) => self.follow_trailer(byte),
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
             (State::EndLf, b'\n') => Ok(State::Ended),
             (State::SizeLf | State::TrailerLf | State::EndLf, _) => Err(ChunkError::LineEnd),
@@ -308,9 +293,7 @@ impl Chunked {
         match (self.state, byte) {
             (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
             (State::TrailerValue, _) if is_value_byte(byte) => Ok(State::TrailerValue),
-            (State::TrailerName, b':')
-                if NOT_IN_TRAILERS.contains(&&self.name[..self.name_bytes]) =>
-            {
+            (State::TrailerName, b':') if NOT_IN_TRAILERS.contains(&&self.name[..self.name_bytes]) => {
                 Err(ChunkError::TrailerForbidden)
             }
             (State::TrailerName, b':') => Ok(State::TrailerValue),

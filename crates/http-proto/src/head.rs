@@ -20,11 +20,7 @@ pub const FIELDS_MAX: usize = 128;
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            head_bytes: 32 * 1024,
-            target_bytes: 16 * 1024,
-            fields: FIELDS_MAX,
-        }
+        Limits { head_bytes: 32 * 1024, target_bytes: 16 * 1024, fields: FIELDS_MAX }
     }
 }
 
@@ -159,14 +155,10 @@ impl<'b> Fields<'b> {
 
     /// Whether a line of this name lists `token`; neither's case matters.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name)
-            .flat_map(list_items)
-            .any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+        self.values(name).flat_map(list_items).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .map(|field| field.value)
+        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 }

@@ -1,6 +1,18 @@
 //! HTTP/1.0 and 1.1 as bytes (RFC 9110, RFC 9112): heads, framing, chunks, ranges, conditions, routing.
 //!
 //! Pure: no socket, no clock, no file. What RFC 9112 calls ambiguous is refused, never repaired and passed on.
+//!
+//! ```
+//! use http_proto::{Framing, Limits, Parsed, field_slots, parse_request};
+//!
+//! let received = b"POST /jobs HTTP/1.1\r\nHost: example.org\r\nContent-Length: 2\r\n\r\n{}";
+//! let mut slots = field_slots();
+//! let Ok(Parsed::Whole(head, taken)) = parse_request(received, &mut slots, &Limits::default()) else {
+//!     panic!("this is a whole request");
+//! };
+//! assert_eq!((head.host, head.framing), ("example.org", Framing::Length(2)));
+//! assert_eq!(&received[taken..], b"{}");
+//! ```
 
 mod authority;
 mod chunked;
@@ -19,17 +31,11 @@ mod survey;
 mod token;
 
 pub use chunked::{ChunkError, Chunked, LAST_CHUNK, Step, write_chunk_head};
-pub use conditional::{
-    Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date,
-};
+pub use conditional::{Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date};
 pub use date::write_date;
-pub use forward::{
-    Connection, Forwarded, HeaderEdits, RequestForward, ResponseForward, write_request,
-    write_response,
-};
+pub use forward::{Connection, Forwarded, HeaderEdits, RequestForward, ResponseForward, write_request, write_response};
 pub use head::{
-    FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead,
-    Version, field_slots,
+    FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead, Version, field_slots,
 };
 pub use head_error::HeadError;
 pub use path::{PathError, ResolvedPath, resolve_path};

@@ -31,10 +31,7 @@ pub fn parse_request<'b>(
     let room = limits.fields.min(slots.len());
     match request.parse_with_uninit_headers(bytes, &mut slots[..room]) {
         Ok(httparse::Status::Complete(taken)) => {
-            if request
-                .path
-                .is_some_and(|target| target.len() > limits.target_bytes)
-            {
+            if request.path.is_some_and(|target| target.len() > limits.target_bytes) {
                 return Err(HeadError::TargetTooLong);
             }
             if taken > limits.head_bytes {
@@ -72,21 +69,17 @@ fn leading_lines(bytes: &[u8]) -> Result<usize, HeadError> {
     }
 }
 
-fn check<'b>(
-    bytes: &'b [u8],
-    request: httparse::Request<'b, 'b>,
-) -> Result<RequestHead<'b>, HeadError> {
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
+fn check<'b>(bytes: &'b [u8], request: httparse::Request<'b, 'b>) -> Result<RequestHead<'b>, HeadError> {
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(HeadError::RequestLine);
     };
     let fields: &'b [httparse::Header<'b>] = request.headers;
-    let version = if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let mut survey = Survey::of(bytes, fields)?;
+    if version == Version::Http10 {
+        // Such a client awaits nothing, but a server that we send HTTP/1.1 would answer it (RFC 9110 §10.1.1).
+        survey.marks.dropped |= survey.expect;
+    }
     let form = parse_target(method, target)?;
     let host = check_host(&survey, version)?;
     let framing = survey.framing(version)?.unwrap_or(Framing::None);
@@ -105,16 +98,8 @@ fn check<'b>(
         framing,
         keep_alive: survey.persists(version),
         expects_continue: survey.expects_continue && has_body && version == Version::Http11,
-        upgrade: survey
-            .upgrade
-            .take()
-            .filter(|_| survey.upgrades && version == Version::Http11)
-            .and_then(tunnel),
-        raw: Raw {
-            bytes,
-            marks: survey.marks,
-            nominates: survey.nominates,
-        },
+        upgrade: survey.upgrade.take().filter(|_| survey.upgrades && version == Version::Http11).and_then(tunnel),
+        raw: Raw { bytes, marks: survey.marks, nominates: survey.nominates },
     })
 }
 
@@ -135,13 +120,8 @@ fn check_host<'b>(survey: &Survey<'b>, version: Version) -> Result<&'b str, Head
 /// The protocols of an Upgrade field that we tunnel.
 fn tunnel(value: &[u8]) -> Option<&str> {
     let mut protocols = crate::token::list_items(value);
-    let hidden =
-        protocols.any(|protocol| protocol.is_empty() || protocol.eq_ignore_ascii_case(b"h2c"));
-    if hidden || !value.is_ascii() {
-        None
-    } else {
-        std::str::from_utf8(value).ok()
-    }
+    let hidden = protocols.any(|protocol| protocol.is_empty() || protocol.eq_ignore_ascii_case(b"h2c"));
+    if hidden || !value.is_ascii() { None } else { std::str::from_utf8(value).ok() }
 }
 
 struct Target<'b> {
@@ -156,21 +136,14 @@ fn parse_target<'b>(method: &str, target: &'b str) -> Result<Target<'b>, HeadErr
     }
     if method == "CONNECT" {
         let authority = parse_authority(target.as_bytes()).ok_or(HeadError::Target)?;
-        let whole =
-            !authority.host.is_empty() && authority.port.is_some_and(|port| !port.is_empty());
+        let whole = !authority.host.is_empty() && authority.port.is_some_and(|port| !port.is_empty());
         return match whole {
-            true => Ok(Target {
-                authority: Some(target),
-                path_and_query: "",
-            }),
+            true => Ok(Target { authority: Some(target), path_and_query: "" }),
             false => Err(HeadError::Target),
         };
     }
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
-        return Ok(Target {
-            authority: None,
-            path_and_query: target,
-        });
+        return Ok(Target { authority: None, path_and_query: target });
     }
     parse_absolute(method, target).ok_or(HeadError::Target)
 }
@@ -191,10 +164,7 @@ fn parse_absolute<'b>(method: &str, target: &'b str) -> Option<Target<'b>> {
         "" => "/",
         given => given,
     };
-    Some(Target {
-        authority: Some(authority),
-        path_and_query,
-    })
+    Some(Target { authority: Some(authority), path_and_query })
 }
 
 /// How much of the target is there, in a head that goes on.
@@ -208,18 +178,9 @@ fn target_so_far(bytes: &[u8], request: &httparse::Request<'_, '_>) -> usize {
 
 /// What was wrong where `httparse` stopped.
 #[cold]
-fn fault(
-    bytes: &[u8],
-    request: &httparse::Request<'_, '_>,
-    limits: &Limits,
-    error: httparse::Error,
-) -> HeadError {
+fn fault(bytes: &[u8], request: &httparse::Request<'_, '_>, limits: &Limits, error: httparse::Error) -> HeadError {
     let Some(target) = request.path else {
-        return if request.method.is_some() {
-            HeadError::Target
-        } else {
-            HeadError::Method
-        };
+        return if request.method.is_some() { HeadError::Target } else { HeadError::Method };
     };
     if target.len() > limits.target_bytes {
         return HeadError::TargetTooLong;

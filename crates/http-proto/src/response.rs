@@ -23,16 +23,12 @@ pub fn parse_response<'b>(
     let room = limits.fields.min(slots.len());
     let config = httparse::ParserConfig::default();
     match config.parse_response_with_uninit_headers(&mut response, bytes, &mut slots[..room]) {
-        Ok(httparse::Status::Complete(taken)) if taken > limits.head_bytes => {
-            Err(HeadError::HeadTooLarge)
-        }
+        Ok(httparse::Status::Complete(taken)) if taken > limits.head_bytes => Err(HeadError::HeadTooLarge),
         Ok(httparse::Status::Complete(taken)) => {
             let head = check(&bytes[..taken], response, request_method)?;
             Ok(Parsed::Whole(head, taken))
         }
-        Ok(httparse::Status::Partial) if bytes.len() >= limits.head_bytes => {
-            Err(HeadError::HeadTooLarge)
-        }
+        Ok(httparse::Status::Partial) if bytes.len() >= limits.head_bytes => Err(HeadError::HeadTooLarge),
         Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
         Err(error) => Err(fault(bytes, error)),
     }
@@ -50,11 +46,7 @@ fn check<'b>(
         return Err(HeadError::StatusLine);
     }
     let fields: &'b [httparse::Header<'b>] = response.headers;
-    let version = if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let survey = Survey::of(bytes, fields)?;
     // The fields must be sound even where they frame nothing: a HEAD's answer is compared with a GET's.
     let framed = survey.framing(version)?.unwrap_or(Framing::UntilClose);
@@ -71,11 +63,7 @@ fn check<'b>(
         fields: Fields(fields),
         framing,
         keep_alive: survey.persists(version) && framing != Framing::UntilClose,
-        raw: Raw {
-            bytes,
-            marks: survey.marks,
-            nominates: survey.nominates,
-        },
+        raw: Raw { bytes, marks: survey.marks, nominates: survey.nominates },
     })
 }
 

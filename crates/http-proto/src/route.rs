@@ -49,19 +49,15 @@ impl Condition {
                 let host = host.strip_suffix('.').unwrap_or(host);
                 hosts.iter().any(|wanted| host_matches(wanted, host))
             }
-            Condition::PathPrefix(prefixes) => prefixes
-                .iter()
-                .any(|prefix| is_below(query.path, prefix.as_bytes())),
+            Condition::PathPrefix(prefixes) => prefixes.iter().any(|prefix| is_below(query.path, prefix.as_bytes())),
             Condition::PathExact(paths) => paths.iter().any(|path| path.as_bytes() == query.path),
             Condition::Method(methods) => methods.iter().any(|method| method == query.head.method),
-            Condition::Header { name, value } => query
-                .head
-                .fields
-                .values(name)
-                .any(|line| value.as_ref().is_none_or(|value| value.as_bytes() == line)),
-            Condition::Client(networks) => query
-                .client
-                .is_some_and(|client| networks.iter().any(|network| network.contains(client))),
+            Condition::Header { name, value } => {
+                query.head.fields.values(name).any(|line| value.as_ref().is_none_or(|value| value.as_bytes() == line))
+            }
+            Condition::Client(networks) => {
+                query.client.is_some_and(|client| networks.iter().any(|network| network.contains(client)))
+            }
         }
     }
 }
@@ -69,11 +65,7 @@ impl Condition {
 /// The host of `host:port`, `host` or `[address]:port`, brackets included.
 pub fn host_without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) =>
-        {
-            name
-        }
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_inside_brackets(name) => name,
         _ => host,
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Survey<'b> {
     /// Connection names fields of which no mark tells.
     pub(crate) nominates: bool,
     pub(crate) expects_continue: bool,
+    /// Expect lines.
+    pub(crate) expect: u128,
     /// The Upgrade line, if there is one only.
     pub(crate) upgrade: Option<&'b [u8]>,
     length: Option<u64>,
@@ -84,6 +86,7 @@ impl<'b> Survey<'b> {
                 self.host = self.host.or(Some(field.value));
             }
             6 if is("expect") => {
+                self.expect |= bit;
                 self.expects_continue = field.value.eq_ignore_ascii_case(b"100-continue");
             }
             7 if is("upgrade") => {
@@ -119,9 +122,8 @@ impl<'b> Survey<'b> {
 
     /// Names that differ in `_` only become one variable in CGI and its heirs: such a line is a forgery.
     fn mark_forwarding(&mut self, bit: u128, name: &[u8], wanted: &[u8]) {
-        let alike = |(&byte, &wanted): (&u8, &u8)| {
-            byte.eq_ignore_ascii_case(&wanted) || (byte == b'_' && wanted == b'-')
-        };
+        let alike =
+            |(&byte, &wanted): (&u8, &u8)| byte.eq_ignore_ascii_case(&wanted) || (byte == b'_' && wanted == b'-');
         if name.eq_ignore_ascii_case(wanted) {
             self.marks.forwarding |= bit;
         } else if name.iter().zip(wanted).all(alike) {
@@ -177,10 +179,7 @@ impl Codings {
 /// What is wrong with the first bad line after the first one, where `httparse` found something wrong.
 #[cold]
 pub(crate) fn field_fault(head: &[u8]) -> HeadError {
-    head.split(|&byte| byte == b'\n')
-        .skip(1)
-        .find_map(line_fault)
-        .unwrap_or(HeadError::FieldValue)
+    head.split(|&byte| byte == b'\n').skip(1).find_map(line_fault).unwrap_or(HeadError::FieldValue)
 }
 
 fn line_fault(line: &[u8]) -> Option<HeadError> {
@@ -195,9 +194,7 @@ fn line_fault(line: &[u8]) -> Option<HeadError> {
             let sound = line.iter().all(|&byte| is_value_byte(byte));
             (!sound).then_some(HeadError::FieldValue)
         }
-        _ if is_token(name.trim_ascii_end()) && colon.is_some() => {
-            Some(HeadError::SpaceBeforeColon)
-        }
+        _ if is_token(name.trim_ascii_end()) && colon.is_some() => Some(HeadError::SpaceBeforeColon),
         _ => Some(HeadError::FieldName),
     }
 }

@@ -7,20 +7,7 @@ const TCHAR: [bool; 256] = {
     while byte < 128 {
         let punctuation = matches!(
             byte as u8,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         );
         table[byte] = (byte as u8).is_ascii_alphanumeric() || punctuation;
         byte += 1;

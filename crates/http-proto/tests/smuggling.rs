@@ -6,14 +6,10 @@ use http_proto::{Chunked, Framing, HeadError, Limits, Parsed, field_slots, parse
 type Case = (String, Vec<u8>);
 
 fn cases(table: &str) -> Vec<Case> {
-    let lines = table
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
-            let (verdict, message) = line
-                .split_once("  ")
-                .expect("a verdict, two spaces, a message");
+            let (verdict, message) = line.split_once("  ").expect("a verdict, two spaces, a message");
             (verdict.to_owned(), unescape(message.trim_start()))
         })
         .collect()
@@ -76,19 +72,12 @@ fn judge_body(bytes: &[u8]) -> String {
 }
 
 fn check(cases: &[Case], least: usize, judge: impl Fn(&[u8]) -> String) {
-    assert!(
-        cases.len() >= least,
-        "the corpus has only {} cases",
-        cases.len()
-    );
+    assert!(cases.len() >= least, "the corpus has only {} cases", cases.len());
     let mut wrong = Vec::new();
     for (expected, bytes) in cases {
         let found = judge(bytes);
         if found != *expected {
-            wrong.push(format!(
-                "{found} instead of {expected}: {}",
-                bytes.escape_ascii()
-            ));
+            wrong.push(format!("{found} instead of {expected}: {}", bytes.escape_ascii()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -96,11 +85,7 @@ fn check(cases: &[Case], least: usize, judge: impl Fn(&[u8]) -> String) {
 
 #[test]
 fn requests_that_are_read_in_two_ways_are_refused() {
-    check(
-        &cases(include_str!("smuggling/requests.txt")),
-        100,
-        judge_request,
-    );
+    check(&cases(include_str!("smuggling/requests.txt")), 100, judge_request);
 }
 
 #[test]
@@ -111,9 +96,6 @@ fn bodies_that_are_read_in_two_ways_are_refused() {
 #[test]
 fn refusals_answer_with_an_error_status() {
     for error in HeadError::ALL {
-        assert!(
-            matches!(error.status(), 400 | 414 | 431 | 501 | 505),
-            "{error:?}"
-        );
+        assert!(matches!(error.status(), 400 | 414 | 431 | 501 | 505), "{error:?}");
     }
 }

@@ -4,19 +4,14 @@ use super::ChunkError as E;
 use super::{ChunkError, Chunked, LAST_CHUNK, Step, write_chunk_head};
 
 /// The payload and how many bytes the body took, fed in these pieces; `None` if it goes on.
-fn decode<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Option<(Vec<u8>, usize)>, ChunkError> {
+fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<(Vec<u8>, usize)>, ChunkError> {
     let mut chunked = Chunked::new();
     let (mut payload, mut total) = (Vec::new(), 0);
     for piece in pieces {
         let mut at = 0;
         while at < piece.len() && !chunked.ended() {
             let step = chunked.advance(&piece[at..])?;
-            assert!(
-                step.taken > 0 || step.ended,
-                "no progress at {at} of {piece:?}"
-            );
+            assert!(step.taken > 0 || step.ended, "no progress at {at} of {piece:?}");
             payload.extend_from_slice(&piece[at..][step.data]);
             at += step.taken;
         }
@@ -37,38 +32,10 @@ fn refused(body: &str) -> Option<ChunkError> {
 fn gives_the_payload_one_run_at_a_time() {
     let body = b"4\r\nWiki\r\n6;name=\"v; x\";y\r\npedia \r\n0\r\nA: b\r\n\r\nGET /";
     let mut chunked = Chunked::new();
-    assert_eq!(
-        chunked.advance(body),
-        Ok(Step {
-            taken: 7,
-            data: 3..7,
-            ended: false
-        })
-    );
-    assert_eq!(
-        chunked.advance(&body[7..]),
-        Ok(Step {
-            taken: 25,
-            data: 19..25,
-            ended: false
-        })
-    );
-    assert_eq!(
-        chunked.advance(&body[32..]),
-        Ok(Step {
-            taken: 13,
-            data: 13..13,
-            ended: true
-        })
-    );
-    assert_eq!(
-        chunked.advance(b"GET /"),
-        Ok(Step {
-            taken: 0,
-            data: 0..0,
-            ended: true
-        })
-    );
+    assert_eq!(chunked.advance(body), Ok(Step { taken: 7, data: 3..7, ended: false }));
+    assert_eq!(chunked.advance(&body[7..]), Ok(Step { taken: 25, data: 19..25, ended: false }));
+    assert_eq!(chunked.advance(&body[32..]), Ok(Step { taken: 13, data: 13..13, ended: true }));
+    assert_eq!(chunked.advance(b"GET /"), Ok(Step { taken: 0, data: 0..0, ended: true }));
     assert_eq!(Chunked::new().scan(body), Ok((45, true)));
     assert_eq!(whole(body), Ok(Some((b"Wikipedia ".to_vec(), 45))));
 }
@@ -92,6 +59,12 @@ fn no_more_passes_than_there_is() {
     let mut chunked = Chunked::new();
     chunked.scan(b"3\r\n").unwrap();
     chunked.pass(4);
+}
+
+#[test]
+fn each_chunk_has_a_size_of_its_own() {
+    let body = format!("{}{}", "00000001\r\nx\r\n".repeat(20), "0\r\n\r\n");
+    assert_eq!(whole(body.as_bytes()), Ok(Some((vec![b'x'; 20], 265))));
 }
 
 #[test]
@@ -123,15 +96,8 @@ fn every_beginning_goes_on() {
 
 #[test]
 fn sizes_are_hexadecimal_digits_and_nothing_else() {
-    for size in [
-        "", "x", "+5", "-5", "0x5", " 5", "5 ", "5\t", "5 ;a", "5,", "\u{665}", "5h", "'5'", "\r",
-        "5_0",
-    ] {
-        assert_eq!(
-            refused(&format!("{size}\r\nhello")),
-            Some(E::Size),
-            "{size:?}"
-        );
+    for size in ["", "x", "+5", "-5", "0x5", " 5", "5 ", "5\t", "5 ;a", "5,", "\u{665}", "5h", "'5'", "\r", "5_0"] {
+        assert_eq!(refused(&format!("{size}\r\nhello")), Some(E::Size), "{size:?}");
     }
     assert_eq!(refused("fffffffffffffffff\r\n"), Some(E::SizeTooLarge));
     assert_eq!(refused("00000000000000005\r\n"), Some(E::SizeTooLarge));
@@ -173,14 +139,7 @@ fn extensions_have_names_and_no_controls() {
     for body in ["5;a\r\n", "5;a=\"b\\\"c\"\r\n", "5;a;b=c ;\td=\u{e9}\r\n"] {
         assert_eq!(refused(body), None, "{body:?}");
     }
-    for body in [
-        "5;\r\n",
-        "5;;a\r\n",
-        "5; a\r\n",
-        "5;a\0\r\n",
-        "5;a\u{7f}\r\n",
-        "5;=a\r\n",
-    ] {
+    for body in ["5;\r\n", "5;;a\r\n", "5; a\r\n", "5;a\0\r\n", "5;a\u{7f}\r\n", "5;=a\r\n"] {
         assert_eq!(refused(body), Some(E::Extension), "{body:?}");
     }
 }
@@ -189,39 +148,16 @@ fn extensions_have_names_and_no_controls() {
 fn extensions_are_limited_over_the_whole_body() {
     let chunk = format!("1;{}\r\nx\r\n", "a".repeat(1024));
     assert_eq!(refused(&chunk.repeat(4)), None);
-    assert_eq!(
-        refused(&format!("{}1;a\r\n", chunk.repeat(4))),
-        Some(E::ExtensionsTooLarge)
-    );
+    assert_eq!(refused(&format!("{}1;a\r\n", chunk.repeat(4))), Some(E::ExtensionsTooLarge));
 }
 
 #[test]
 fn trailers_are_field_lines_within_limits() {
-    for line in [
-        "A: b",
-        "A:",
-        "a!~: \t\u{e9}\u{1f600}",
-        "Content-Length-Hint: 1",
-        "Hosts: x",
-        "X-Content-Length: 3",
-    ] {
+    for line in ["A: b", "A:", "a!~: \t\u{e9}\u{1f600}", "Content-Length-Hint: 1", "Hosts: x", "X-Content-Length: 3"] {
         assert_eq!(refused(&format!("0\r\n{line}\r\n\r\n")), None, "{line:?}");
     }
-    for line in [
-        " A: b",
-        "A : b",
-        ": b",
-        "A",
-        "A: b\r\n c",
-        "A\0: b",
-        "A: \0",
-        "é: b",
-    ] {
-        assert_eq!(
-            refused(&format!("0\r\n{line}\r\n\r\n")),
-            Some(E::Trailer),
-            "{line:?}"
-        );
+    for line in [" A: b", "A : b", ": b", "A", "A: b\r\n c", "A\0: b", "A: \0", "é: b"] {
+        assert_eq!(refused(&format!("0\r\n{line}\r\n\r\n")), Some(E::Trailer), "{line:?}");
     }
     let forbidden = [
         "Content-Length",
@@ -248,18 +184,11 @@ fn trailers_are_field_lines_within_limits() {
         "Max-Forwards",
     ];
     for name in forbidden {
-        assert_eq!(
-            refused(&format!("0\r\nA: b\r\n{name}: 1\r\n\r\n")),
-            Some(E::TrailerForbidden),
-            "{name}"
-        );
+        assert_eq!(refused(&format!("0\r\nA: b\r\n{name}: 1\r\n\r\n")), Some(E::TrailerForbidden), "{name}");
     }
     let line = format!("A: {}\r\n", "a".repeat(1020));
     assert_eq!(refused(&format!("0\r\n{}\r\n", line.repeat(7))), None);
-    assert_eq!(
-        refused(&format!("0\r\n{}\r\n", line.repeat(9))),
-        Some(E::TrailersTooLarge)
-    );
+    assert_eq!(refused(&format!("0\r\n{}\r\n", line.repeat(9))), Some(E::TrailersTooLarge));
 }
 
 #[test]

@@ -68,9 +68,7 @@ pub(super) fn write_joined(out: &mut Vec<u8>, fields: Fields<'_>, name: &str) {
 /// The lines that Connection's lines name (RFC 9110 §7.6.1).
 #[cold]
 pub(super) fn nominated(fields: Fields<'_>) -> u128 {
-    select(fields, |name| {
-        !contains(&NOT_NOMINATED, name) && fields.has_token("connection", name)
-    })
+    select(fields, |name| !contains(&NOT_NOMINATED, name) && fields.has_token("connection", name))
 }
 
 /// The lines that edits remove or replace.
@@ -78,9 +76,7 @@ pub(super) fn edited(fields: Fields<'_>, edits: [&HeaderEdits; 2]) -> u128 {
     if edits.iter().all(|edits| edits.is_empty()) {
         return 0;
     }
-    select(fields, |name| {
-        edits.iter().any(|edits| replaces(edits, name))
-    })
+    select(fields, |name| edits.iter().any(|edits| replaces(edits, name)))
 }
 
 /// Appends the lines that edits set and add.
@@ -100,14 +96,8 @@ pub(super) fn write_edits(out: &mut Vec<u8>, edits: [&HeaderEdits; 2]) {
 
 /// Whether `edits` take away the lines of `name` that are there before them.
 pub(super) fn replaces(edits: &HeaderEdits, name: &str) -> bool {
-    let removes = edits
-        .remove
-        .iter()
-        .any(|other| other.eq_ignore_ascii_case(name));
-    let sets = edits
-        .set
-        .iter()
-        .any(|(other, _)| other.eq_ignore_ascii_case(name));
+    let removes = edits.remove.iter().any(|other| other.eq_ignore_ascii_case(name));
+    let sets = edits.set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     (removes || sets) && is_editable(name)
 }
 

@@ -1,9 +1,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use crate::forward::fields::{
-    copy_lines, edited, nominated, replaces, write_edits, write_joined, write_line,
-};
+use crate::forward::fields::{copy_lines, edited, nominated, replaces, write_edits, write_joined, write_line};
 use crate::forward::{Forwarded, HeaderEdits};
 use crate::head::RequestHead;
 use crate::token::is_tchar;
@@ -29,8 +27,8 @@ pub struct RequestForward<'a> {
 /// The request line is in origin form (CONNECT: authority form) and always HTTP/1.1; Host comes first, then the
 /// client's other lines in their order and to the letter, then Upgrade, the fields about the client, the edits.
 ///
-/// Dropped are Connection and what it names, Keep-Alive, Proxy-Connection, TE, and Upgrade unless
-/// [`RequestHead::upgrade`] is there (RFC 9110 §7.6.1). Proxy-Authorization stays: it is for whoever asked for it
+/// Dropped are Connection and what it names, Keep-Alive, Proxy-Connection, TE, Upgrade unless
+/// [`RequestHead::upgrade`] is there (RFC 9110 §7.6.1), and an HTTP/1.0 client's Expect. Proxy-Authorization stays: it is for whoever asked for it
 /// (§11.7.2), and we never do. A Connection field that names Host, Content-Length, Transfer-Encoding, Forwarded or
 /// X-Forwarded-For, -Proto or -Host is not heeded for these.
 ///
@@ -76,28 +74,19 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_>) {
     if head.path_and_query.starts_with('?') {
         out.push(b'/');
     }
-    let target = if head.path_and_query.is_empty() {
-        head.target
-    } else {
-        head.path_and_query
-    };
+    let target = if head.path_and_query.is_empty() { head.target } else { head.path_and_query };
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
 fn set_host(edits: &HeaderEdits) -> Option<&str> {
-    let host = edits
-        .set
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = edits.set.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
     host.map(|(_, value)| value.as_str())
 }
 
 fn is_trusted(forward: &RequestForward<'_>) -> bool {
     let trusted = &forward.forwarded.trusted;
-    forward
-        .client
-        .is_some_and(|client| trusted.iter().any(|network| network.contains(client)))
+    forward.client.is_some_and(|client| trusted.iter().any(|network| network.contains(client)))
 }
 
 fn is_replaced(forward: &RequestForward<'_>, name: &str) -> bool {
@@ -109,21 +98,14 @@ fn joined(head: &RequestHead<'_>, forwarded: &Forwarded) -> u128 {
     let mut lines = 0;
     for (index, field) in head.fields.iter().enumerate() {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        if (forwarded.x_forwarded && is("x-forwarded-for"))
-            || (forwarded.forwarded && is("forwarded"))
-        {
+        if (forwarded.x_forwarded && is("x-forwarded-for")) || (forwarded.forwarded && is("forwarded")) {
             lines |= 1 << index;
         }
     }
     lines
 }
 
-fn write_x_forwarded(
-    out: &mut Vec<u8>,
-    head: &RequestHead<'_>,
-    forward: &RequestForward<'_>,
-    trusted: bool,
-) {
+fn write_x_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_>, forward: &RequestForward<'_>, trusted: bool) {
     if let Some(client) = forward.client
         && !is_replaced(forward, "x-forwarded-for")
     {
@@ -147,12 +129,7 @@ fn write_x_forwarded(
 }
 
 /// RFC 7239 §4 to §6.
-fn write_forwarded(
-    out: &mut Vec<u8>,
-    head: &RequestHead<'_>,
-    forward: &RequestForward<'_>,
-    trusted: bool,
-) {
+fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead<'_>, forward: &RequestForward<'_>, trusted: bool) {
     out.extend_from_slice(b"Forwarded: ");
     if trusted {
         write_joined(out, head.fields, "forwarded");
@@ -172,11 +149,7 @@ fn write_forwarded(
     out.extend_from_slice(b";proto=");
     out.extend_from_slice(forward.scheme.as_bytes());
     if !head.host.is_empty() {
-        let quote: &[u8] = if head.host.bytes().all(is_tchar) {
-            b""
-        } else {
-            b"\""
-        };
+        let quote: &[u8] = if head.host.bytes().all(is_tchar) { b"" } else { b"\"" };
         for piece in [b";host=", quote, head.host.as_bytes(), quote] {
             out.extend_from_slice(piece);
         }

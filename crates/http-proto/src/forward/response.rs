@@ -61,9 +61,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_>, forward: &Resp
     match (forward.connection, forward.client_version) {
         (Connection::Upgrade, _) if switches => out.extend_from_slice(b"Connection: Upgrade\r\n"),
         (Connection::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (Connection::KeepAlive, Version::Http10) => {
-            out.extend_from_slice(b"Connection: keep-alive\r\n")
-        }
+        (Connection::KeepAlive, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (Connection::KeepAlive | Connection::Upgrade, _) => {}
     }
     write_edits(out, forward.edits);

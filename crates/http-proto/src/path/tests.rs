@@ -78,10 +78,7 @@ fn refuses_what_decodes_to_nothing_good() {
 
 #[test]
 fn borrows_a_path_that_is_resolved_already() {
-    assert!(matches!(
-        resolve_path("/a/b.c/.d?e").unwrap().path,
-        Cow::Borrowed(_)
-    ));
+    assert!(matches!(resolve_path("/a/b.c/.d?e").unwrap().path, Cow::Borrowed(_)));
 }
 
 proptest! {

@@ -35,18 +35,13 @@ fn lined(lines: &str) -> String {
 
 #[test]
 fn takes_one_head_and_says_what_it_holds() {
-    let request = "PUT /a?b HTTP/1.1\r\nHost: h:8080\r\nContent-Length: 5\r\nExpect: 100-Continue\r\nX: \t y z \r\n\r\n";
+    let request =
+        "PUT /a?b HTTP/1.1\r\nHost: h:8080\r\nContent-Length: 5\r\nExpect: 100-Continue\r\nX: \t y z \r\n\r\n";
     let bytes = format!("{request}helloGET / HTTP/1.1");
     assert_eq!(outcome(bytes.as_bytes()), Ok(Some(request.len())));
     with(&bytes, |head| {
-        assert_eq!(
-            (head.method, head.target, head.host),
-            ("PUT", "/a?b", "h:8080")
-        );
-        assert_eq!(
-            (head.version, head.framing),
-            (Version::Http11, Framing::Length(5))
-        );
+        assert_eq!((head.method, head.target, head.host), ("PUT", "/a?b", "h:8080"));
+        assert_eq!((head.version, head.framing), (Version::Http11, Framing::Length(5)));
         assert!(head.keep_alive && head.expects_continue && head.upgrade.is_none());
         assert_eq!(head.fields.iter().count(), 4);
         assert_eq!(head.fields.value("x"), Some(b"y z".as_slice()));
@@ -67,14 +62,8 @@ fn every_beginning_of_a_head_is_partial() {
 #[test]
 fn passes_over_a_few_empty_lines() {
     let request = lined("");
-    assert_eq!(
-        outcome(format!("\r\n\r\n{request}").as_bytes()),
-        Ok(Some(request.len() + 4))
-    );
-    assert_eq!(
-        outcome(format!("\r\n\r\n\r\n{request}").as_bytes()),
-        Err(E::EmptyLines)
-    );
+    assert_eq!(outcome(format!("\r\n\r\n{request}").as_bytes()), Ok(Some(request.len() + 4)));
+    assert_eq!(outcome(format!("\r\n\r\n\r\n{request}").as_bytes()), Err(E::EmptyLines));
     assert_eq!(outcome(format!("\n{request}").as_bytes()), Err(E::BareLf));
     assert_eq!(outcome(format!("\r{request}").as_bytes()), Err(E::BareCr));
 }
@@ -158,9 +147,7 @@ fn targets_have_the_form_of_their_method() {
         match expected {
             Err(error) => assert_eq!(outcome(request.as_bytes()), Err(*error), "{line}"),
             Ok(expected) => {
-                let found = with(&request, |head| {
-                    (head.path_and_query == expected.0, head.host == expected.1)
-                });
+                let found = with(&request, |head| (head.path_and_query == expected.0, head.host == expected.1));
                 assert_eq!(found, (true, true), "{line}");
             }
         }
@@ -212,14 +199,8 @@ fn one_host_and_a_sound_one() {
         }
     }
     with("GET / HTTP/1.0\r\n\r\n", |head| assert_eq!(head.host, ""));
-    assert_eq!(
-        outcome(b"GET http://a/ HTTP/1.1\r\n\r\n"),
-        Err(E::HostMissing)
-    );
-    assert_eq!(
-        outcome(b"GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n"),
-        Err(E::HostRepeated)
-    );
+    assert_eq!(outcome(b"GET http://a/ HTTP/1.1\r\n\r\n"), Err(E::HostMissing));
+    assert_eq!(outcome(b"GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n"), Err(E::HostRepeated));
 }
 
 #[test]
@@ -228,11 +209,7 @@ fn the_connection_persists_as_rfc_9112_says() {
         ("1.1", "", true),
         ("1.1", "Connection: close\r\n", false),
         ("1.1", "Connection: foo, CLOSE\r\n", false),
-        (
-            "1.1",
-            "Connection: keep-alive\r\nconnection: close\r\n",
-            false,
-        ),
+        ("1.1", "Connection: keep-alive\r\nconnection: close\r\n", false),
         ("1.1", "Connection: closed\r\n", true),
         ("1.0", "", false),
         ("1.0", "Connection: Keep-Alive\r\n", true),
@@ -241,58 +218,36 @@ fn the_connection_persists_as_rfc_9112_says() {
     ];
     for (version, lines, expected) in table {
         let request = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
-        with(&request, |head| {
-            assert_eq!(head.keep_alive, expected, "{request:?}")
-        });
+        with(&request, |head| assert_eq!(head.keep_alive, expected, "{request:?}"));
     }
 }
 
 #[test]
 fn continue_is_awaited_where_a_body_is() {
     let expects = |request: &str| with(request, |head| head.expects_continue);
-    assert!(expects(&lined(
-        "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"
-    )));
+    assert!(expects(&lined("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n")));
     assert!(!expects(&lined("Expect: 100-continue\r\n")));
-    assert!(!expects(&lined(
-        "Expect: 100-continue\r\nContent-Length: 0\r\n"
-    )));
+    assert!(!expects(&lined("Expect: 100-continue\r\nContent-Length: 0\r\n")));
     assert!(!expects(&lined("Expect: 200-ok\r\nContent-Length: 1\r\n")));
-    assert!(!expects(
-        "PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
-    ));
+    assert!(!expects("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"));
 }
 
 #[test]
 fn an_upgrade_needs_both_fields_and_a_protocol_to_tunnel() {
     let table = [
-        (
-            "Connection: Upgrade\r\nUpgrade: websocket\r\n",
-            Some("websocket"),
-        ),
-        (
-            "Upgrade: a/1, b\r\nConnection: close, upgrade\r\n",
-            Some("a/1, b"),
-        ),
+        ("Connection: Upgrade\r\nUpgrade: websocket\r\n", Some("websocket")),
+        ("Upgrade: a/1, b\r\nConnection: close, upgrade\r\n", Some("a/1, b")),
         ("Upgrade: websocket\r\n", None),
         ("Connection: upgrade\r\n", None),
         ("Connection: upgrade\r\nUpgrade:\r\n", None),
         ("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n", None),
-        (
-            "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\nUpgrade: c\r\n",
-            None,
-        ),
-        (
-            "Connection: upgrade, http2-settings\r\nUpgrade: H2C\r\n",
-            None,
-        ),
+        ("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\nUpgrade: c\r\n", None),
+        ("Connection: upgrade, http2-settings\r\nUpgrade: H2C\r\n", None),
         ("Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", None),
         ("Connection: upgrade\r\nUpgrade: é\r\n", None),
     ];
     for (lines, expected) in table {
-        with(&lined(lines), |head| {
-            assert_eq!(head.upgrade, expected, "{lines:?}")
-        });
+        with(&lined(lines), |head| assert_eq!(head.upgrade, expected, "{lines:?}"));
     }
     let old = "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     with(old, |head| assert_eq!(head.upgrade, None));
@@ -301,9 +256,7 @@ fn an_upgrade_needs_both_fields_and_a_protocol_to_tunnel() {
 #[test]
 fn a_connect_has_no_body() {
     let connect = |lines: &str| format!("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n{lines}\r\n");
-    with(&connect("Content-Length: 0\r\n"), |head| {
-        assert_eq!(head.method, "CONNECT")
-    });
+    with(&connect("Content-Length: 0\r\n"), |head| assert_eq!(head.method, "CONNECT"));
     for line in ["Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n"] {
         assert_eq!(outcome(connect(line).as_bytes()), Err(E::ConnectWithBody));
     }
@@ -311,66 +264,26 @@ fn a_connect_has_no_body() {
 
 #[test]
 fn limits_hold_in_whole_heads_and_partial_ones() {
-    let target =
-        |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(bytes - 1));
-    assert_eq!(
-        outcome(target(16 * 1024).as_bytes()),
-        Ok(Some(16 * 1024 + 26))
-    );
+    let target = |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(bytes - 1));
+    assert_eq!(outcome(target(16 * 1024).as_bytes()), Ok(Some(16 * 1024 + 26)));
     let long = target(16 * 1024 + 1);
     for end in [16 * 1024 + 5, 16 * 1024 + 6, 16 * 1024 + 12, long.len()] {
-        assert_eq!(
-            outcome(&long.as_bytes()[..end]),
-            Err(E::TargetTooLong),
-            "{end}"
-        );
+        assert_eq!(outcome(&long.as_bytes()[..end]), Err(E::TargetTooLong), "{end}");
     }
     assert_eq!(outcome(&long.as_bytes()[..16 * 1024 + 4]), Ok(None));
 
-    let head = |bytes: usize| {
-        lined(&format!(
-            "A: {}\r\n",
-            "a".repeat(bytes - lined("A: \r\n").len())
-        ))
-    };
+    let head = |bytes: usize| lined(&format!("A: {}\r\n", "a".repeat(bytes - lined("A: \r\n").len())));
     assert_eq!(outcome(head(32 * 1024).as_bytes()), Ok(Some(32 * 1024)));
-    assert_eq!(
-        outcome(head(32 * 1024 + 1).as_bytes()),
-        Err(E::HeadTooLarge)
-    );
-    assert_eq!(
-        outcome(&head(32 * 1024).as_bytes()[..32 * 1024 - 1]),
-        Ok(None)
-    );
-    assert_eq!(
-        outcome(&head(40 * 1024).as_bytes()[..32 * 1024]),
-        Err(E::HeadTooLarge)
-    );
+    assert_eq!(outcome(head(32 * 1024 + 1).as_bytes()), Err(E::HeadTooLarge));
+    assert_eq!(outcome(&head(32 * 1024).as_bytes()[..32 * 1024 - 1]), Ok(None));
+    assert_eq!(outcome(&head(40 * 1024).as_bytes()[..32 * 1024]), Err(E::HeadTooLarge));
 
-    assert_eq!(
-        outcome(lined(&"A:\r\n".repeat(FIELDS_MAX - 1)).as_bytes()),
-        Ok(Some(536))
-    );
-    assert_eq!(
-        outcome(lined(&"A:\r\n".repeat(FIELDS_MAX)).as_bytes()),
-        Err(E::TooManyFields)
-    );
-    let few = Limits {
-        fields: 2,
-        ..Limits::default()
-    };
-    assert_eq!(
-        outcome_within(lined("A:\r\nB:\r\n").as_bytes(), &few),
-        Err(E::TooManyFields)
-    );
-    assert_eq!(
-        outcome(lined(&format!("Connection: {}\r\n", "a,".repeat(31))).as_bytes()),
-        Ok(Some(104))
-    );
-    assert_eq!(
-        outcome(lined(&format!("Connection: {}\r\n", "a,".repeat(32))).as_bytes()),
-        Err(E::TooManyOptions)
-    );
+    assert_eq!(outcome(lined(&"A:\r\n".repeat(FIELDS_MAX - 1)).as_bytes()), Ok(Some(536)));
+    assert_eq!(outcome(lined(&"A:\r\n".repeat(FIELDS_MAX)).as_bytes()), Err(E::TooManyFields));
+    let few = Limits { fields: 2, ..Limits::default() };
+    assert_eq!(outcome_within(lined("A:\r\nB:\r\n").as_bytes(), &few), Err(E::TooManyFields));
+    assert_eq!(outcome(lined(&format!("Connection: {}\r\n", "a,".repeat(31))).as_bytes()), Ok(Some(104)));
+    assert_eq!(outcome(lined(&format!("Connection: {}\r\n", "a,".repeat(32))).as_bytes()), Err(E::TooManyOptions));
 }
 
 #[test]
@@ -382,45 +295,21 @@ fn every_byte_is_judged_wherever_it_stands() {
         };
         let shown = char::from(byte);
         let rest = " HTTP/1.1\r\nHost: h\r\n\r\n";
-        assert_eq!(
-            at("GE", &format!(" /{rest}")),
-            is_tchar(byte),
-            "method {shown:?}"
-        );
+        assert_eq!(at("GE", &format!(" /{rest}")), is_tchar(byte), "method {shown:?}");
         let filler = "a".repeat(40);
         let in_target = byte.is_ascii_graphic() && byte != b'#';
-        assert_eq!(
-            at(&format!("GET /{filler}"), &format!("{filler}{rest}")),
-            in_target,
-            "target {shown:?}"
-        );
+        assert_eq!(at(&format!("GET /{filler}"), &format!("{filler}{rest}")), in_target, "target {shown:?}");
         let line = |before: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{before}");
         // A colon ends the name: what follows is the value then.
         let in_name = is_tchar(byte) || byte == b':';
         assert_eq!(at(&line("X"), "Y: z\r\n\r\n"), in_name, "name {shown:?}");
-        assert_eq!(
-            at(&line(&filler), &format!("{filler}: z\r\n\r\n")),
-            in_name,
-            "long name {shown:?}"
-        );
-        assert_eq!(
-            at(&line(""), ": z\r\n\r\n"),
-            is_tchar(byte),
-            "name of {shown:?}"
-        );
+        assert_eq!(at(&line(&filler), &format!("{filler}: z\r\n\r\n")), in_name, "long name {shown:?}");
+        assert_eq!(at(&line(""), ": z\r\n\r\n"), is_tchar(byte), "name of {shown:?}");
         let in_value = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
-        for (before, after) in [
-            ("X:", "\r\n\r\n"),
-            ("X: a", "b\r\n\r\n"),
-            ("X: a", "\r\n\r\n"),
-        ] {
+        for (before, after) in [("X:", "\r\n\r\n"), ("X: a", "b\r\n\r\n"), ("X: a", "\r\n\r\n")] {
             assert_eq!(at(&line(before), after), in_value, "value {shown:?}");
         }
-        assert_eq!(
-            at(&line(&format!("X: {filler}")), &format!("{filler}\r\n\r\n")),
-            in_value,
-            "{shown:?}"
-        );
+        assert_eq!(at(&line(&format!("X: {filler}")), &format!("{filler}\r\n\r\n")), in_value, "{shown:?}");
     }
 }
 

@@ -10,16 +10,10 @@ fn strings(texts: &[&str]) -> Vec<String> {
 fn matches(condition: &Condition, request: &str, client: Option<&str>) -> bool {
     let mut slots = field_slots();
     let parsed = parse_request(request.as_bytes(), &mut slots, &Limits::default()).unwrap();
-    let Parsed::Whole(head, _) = parsed else {
-        panic!("{request:?} is not whole")
-    };
+    let Parsed::Whole(head, _) = parsed else { panic!("{request:?} is not whole") };
     let resolved = resolve_path(head.path_and_query).unwrap();
     let client = client.map(|address| address.parse::<IpAddr>().unwrap());
-    condition.matches(&RouteQuery {
-        head: &head,
-        path: &resolved.path,
-        client,
-    })
+    condition.matches(&RouteQuery { head: &head, path: &resolved.path, client })
 }
 
 fn host_matches(wanted: &[&str], host: &str) -> bool {
@@ -28,11 +22,7 @@ fn host_matches(wanted: &[&str], host: &str) -> bool {
 }
 
 fn path_matches(condition: &Condition, path: &str) -> bool {
-    matches(
-        condition,
-        &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"),
-        None,
-    )
+    matches(condition, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"), None)
 }
 
 #[test]
@@ -89,28 +79,15 @@ fn exact_paths_are_resolved_first() {
 #[test]
 fn methods_fields_and_clients() {
     let request = "GET / HTTP/1.1\r\nHost: x\r\nX-Tier: gold\r\nx-tier: tin\r\n\r\n";
-    assert!(matches(
-        &Condition::Method(strings(&["PUT", "GET"])),
-        request,
-        None
-    ));
-    assert!(!matches(
-        &Condition::Method(strings(&["get"])),
-        request,
-        None
-    ));
-    let header = |name: &str, value: Option<&str>| Condition::Header {
-        name: name.to_owned(),
-        value: value.map(str::to_owned),
-    };
+    assert!(matches(&Condition::Method(strings(&["PUT", "GET"])), request, None));
+    assert!(!matches(&Condition::Method(strings(&["get"])), request, None));
+    let header =
+        |name: &str, value: Option<&str>| Condition::Header { name: name.to_owned(), value: value.map(str::to_owned) };
     assert!(matches(&header("x-tier", None), request, None));
     assert!(matches(&header("x-tier", Some("tin")), request, None));
     assert!(!matches(&header("x-tier", Some("Gold")), request, None));
     assert!(!matches(&header("x-other", None), request, None));
-    let inside = Condition::Client(vec![
-        "10.0.0.0/8".parse().unwrap(),
-        "2001:db8::/32".parse().unwrap(),
-    ]);
+    let inside = Condition::Client(vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
     assert!(matches(&inside, request, Some("10.1.2.3")));
     assert!(matches(&inside, request, Some("::ffff:10.1.2.3")));
     assert!(matches(&inside, request, Some("2001:db8::9")));
