@@ -76,7 +76,7 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     machine::pause(SETTLING)?;
     let burst = process.resident();
     let each = |after: u64| after.saturating_sub(before) as f64 / 1024.0 / CONNECTIONS as f64;
-    Ok(Sample { cost: each(single), own: each(burst), rate: 0.0 })
+    Ok(Sample { cost: each(single), own: each(burst), rate: 0.0, foreign: 0.0 })
 }
 
 fn take_answer(client: &mut TcpStream, expected: &Expected) -> anyhow::Result<()> {

@@ -99,15 +99,24 @@ pub(crate) fn on_core<T>(core: usize, action: impl FnOnce() -> T) -> anyhow::Res
     Ok(result)
 }
 
-/// How long core 0 has been busy since it was started, soft interrupts included.
-pub(crate) fn core_busy() -> anyhow::Result<Duration> {
+/// How core 0 has spent its time since the machine was started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CoreTime {
+    /// Everything but waiting and what the hypervisor stole.
+    pub(crate) busy: Duration,
+    /// Of that, interrupts, soft ones included.
+    pub(crate) interrupts: Duration,
+}
+
+/// Core 0's time until now.
+pub(crate) fn core_time() -> anyhow::Result<CoreTime> {
     let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
     let name = format!("cpu{CORE} ");
     let line = text.lines().find_map(|line| line.strip_prefix(&name)).context("/proc/stat lacks the core")?;
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // user nice system idle iowait irq softirq: what waits is not busy, what the hypervisor stole is not ours.
-    let busy = [0, 1, 2, 5, 6].iter().filter_map(|&column| ticks.get(column)).sum();
-    Ok(from_ticks(busy))
+    let sum = |columns: &[usize]| from_ticks(columns.iter().filter_map(|&column| ticks.get(column)).sum());
+    // user nice system idle iowait irq softirq steal
+    Ok(CoreTime { busy: sum(&[0, 1, 2, 5, 6]), interrupts: sum(&[5, 6]) })
 }
 
 /// Clock ticks as time.
@@ -121,9 +130,9 @@ pub(crate) fn conditions() -> anyhow::Result<String> {
     if cores < 2 {
         bail!("two cores are needed: one for the program under test, one for the load");
     }
-    let before = core_busy()?;
+    let before = core_time()?.busy;
     pause(Duration::from_secs(1))?;
-    let busy = (core_busy()? - before).as_secs_f64();
+    let busy = (core_time()?.busy - before).as_secs_f64();
     if busy > QUIET {
         eprintln!("warning: core {CORE} is {:.0} % busy with something else; the figures will show it", busy * 100.0);
     }

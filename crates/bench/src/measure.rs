@@ -39,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) own: f64,
     /// Units in a second; for memory, zero.
     pub(crate) rate: f64,
+    /// The part of the core's time that others had, who should not be there.
+    pub(crate) foreign: f64,
 }
 
 /// A program's rounds.
@@ -99,10 +101,13 @@ pub(crate) fn take_turns(
 }
 
 fn sample(process: &Running, unit: Unit, load: impl FnOnce() -> anyhow::Result<Moved>) -> anyhow::Result<Sample> {
-    let (core_before, own_before) = (machine::core_busy()?, process.processor_time());
+    let (before, own_before) = (machine::core_time()?, process.processor_time());
     let moved = load()?;
-    let core = machine::core_busy()?.saturating_sub(core_before).as_secs_f64();
+    let after = machine::core_time()?;
+    let core = after.busy.saturating_sub(before.busy).as_secs_f64();
+    let interrupts = after.interrupts.saturating_sub(before.interrupts).as_secs_f64();
     let own = process.processor_time().saturating_sub(own_before).as_secs_f64();
+    let foreign = if core > 0.0 { ((core - own - interrupts) / core).max(0.0) } else { 0.0 };
     let (units, scale) = match unit {
         Unit::Gibibyte => (moved.bytes as f64 / f64::from(1 << 30), 1e3),
         Unit::Request | Unit::IdleConnection => (moved.requests as f64, 1e6),
@@ -111,7 +116,7 @@ fn sample(process: &Running, unit: Unit, load: impl FnOnce() -> anyhow::Result<M
         bail!("nothing was moved");
     }
     let rate = units / moved.elapsed.as_secs_f64();
-    Ok(Sample { cost: core * scale / units, own: own * scale / units, rate })
+    Ok(Sample { cost: core * scale / units, own: own * scale / units, rate, foreign })
 }
 
 /// The middle of some numbers; of an even count the mean of the two; zero of none.

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::measure::{Outcome, Plan, Row, Sample, Unit, median};
 
+/// Where others had more than this part of the core, its figures say so.
+const DISTURBED: f64 = 0.08;
+
 /// Everything in one Markdown table.
 pub(crate) fn markdown(conditions: &str, plan: &Plan, outcomes: &[Outcome]) -> String {
     let mut text = format!(
@@ -21,7 +24,13 @@ pub(crate) fn markdown(conditions: &str, plan: &Plan, outcomes: &[Outcome]) -> S
             let case = if place == 0 { outcome.case.title() } else { "" };
             let (cost, own, rate) = figures(outcome.unit, row);
             let ratio = ratio_text(outcome, place);
-            let _ = writeln!(text, "| {case} | {} | {cost} | {own} | {rate} | {ratio} |", row.name);
+            let foreign = middle(row, |sample| sample.foreign);
+            let disturbed = if foreign > DISTURBED {
+                format!(" (disturbed: {:.0} % of the core was others')", foreign * 100.0)
+            } else {
+                String::new()
+            };
+            let _ = writeln!(text, "| {case} | {} | {cost}{disturbed} | {own} | {rate} | {ratio} |", row.name);
         }
     }
     text
