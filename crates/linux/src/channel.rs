@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
 /// Descriptors that one call carries; the kernel's own limit (SCM_MAX_FD) is 253.
@@ -66,12 +66,7 @@ impl Channel {
     /// # Errors
     /// If no descriptor is left.
     pub fn pair() -> io::Result<(Channel, Channel)> {
-        let (one, other) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         Ok((Channel { socket: one }, Channel { socket: other }))
     }
 
@@ -91,15 +86,8 @@ impl Channel {
     /// If no descriptor is left.
     pub fn split(self) -> io::Result<(Sender, Receiver)> {
         let socket = self.socket.try_clone()?;
-        let sender = Sender {
-            socket,
-            queue: VecDeque::new(),
-        };
-        let receiver = Receiver {
-            socket: self.socket,
-            bytes: Vec::new(),
-            fds: VecDeque::new(),
-        };
+        let sender = Sender { socket, queue: VecDeque::new() };
+        let receiver = Receiver { socket: self.socket, bytes: Vec::new(), fds: VecDeque::new() };
         Ok((sender, receiver))
     }
 }
@@ -111,37 +99,22 @@ impl Sender {
     /// If it is over 64 MiB, or has over 64000 descriptors.
     pub fn queue(&mut self, body: Vec<u8>, fds: Vec<OwnedFd>) -> io::Result<()> {
         if body.len() > BODY_MAX || fds.len() > FDS_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "message too large",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "message too large"));
         }
         let mut header = Vec::with_capacity(HEADER);
         header.extend_from_slice(&(body.len() as u32).to_ne_bytes());
         header.extend_from_slice(&(fds.len() as u32).to_ne_bytes());
-        self.queue.push_back(Piece {
-            bytes: header,
-            sent: 0,
-            fds: Vec::new(),
-        });
+        self.queue.push_back(Piece { bytes: header, sent: 0, fds: Vec::new() });
         let mut fds = fds.into_iter();
         loop {
             let chunk: Vec<OwnedFd> = fds.by_ref().take(FDS_PER_CALL).collect();
             if chunk.is_empty() {
                 break;
             }
-            self.queue.push_back(Piece {
-                bytes: vec![0],
-                sent: 0,
-                fds: chunk,
-            });
+            self.queue.push_back(Piece { bytes: vec![0], sent: 0, fds: chunk });
         }
         if !body.is_empty() {
-            self.queue.push_back(Piece {
-                bytes: body,
-                sent: 0,
-                fds: Vec::new(),
-            });
+            self.queue.push_back(Piece { bytes: body, sent: 0, fds: Vec::new() });
         }
         Ok(())
     }
@@ -199,10 +172,7 @@ impl Piece {
         let borrowed: Vec<BorrowedFd<'_>> = self.fds.iter().map(AsFd::as_fd).collect();
         if !borrowed.is_empty() {
             let fits = control.push(SendAncillaryMessage::ScmRights(&borrowed));
-            assert!(
-                fits,
-                "a piece never carries more descriptors than the space is made for"
-            );
+            assert!(fits, "a piece never carries more descriptors than the space is made for");
         }
         let bytes = IoSlice::new(&self.bytes[self.sent..]);
         self.sent += sendmsg(socket, &[bytes], &mut control, flags)?;
@@ -252,10 +222,7 @@ impl Receiver {
         let body_len = u32::from_ne_bytes([a, b, c, d]) as usize;
         let fd_count = u32::from_ne_bytes([e, f, g, h]) as usize;
         if body_len > BODY_MAX || fd_count > FDS_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "not a message of ours",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a message of ours"));
         }
         let body_at = HEADER + fd_count.div_ceil(FDS_PER_CALL);
         if self.bytes.len() < body_at + body_len {
@@ -263,10 +230,7 @@ impl Receiver {
         }
         if self.fds.len() < fd_count {
             // The kernel leaves out those that do not fit the table (RLIMIT_NOFILE) and says nothing.
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "descriptors were lost",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "descriptors were lost"));
         }
         let body = self.bytes[body_at..body_at + body_len].to_vec();
         self.bytes.drain(..body_at + body_len);
@@ -327,9 +291,7 @@ mod tests {
         assert_eq!(first.fds.len(), 3);
         writes[1].write_all(b"m").unwrap();
         let mut got = [0; 1];
-        File::from(first.fds.into_iter().nth(1).unwrap())
-            .read_exact(&mut got)
-            .unwrap();
+        File::from(first.fds.into_iter().nth(1).unwrap()).read_exact(&mut got).unwrap();
         assert_eq!(&got, b"m");
         let second = receiver.receive().unwrap().unwrap();
         assert!(second.body.is_empty() && second.fds.is_empty());
@@ -341,9 +303,7 @@ mod tests {
         let (mut sender, _) = here.split().unwrap();
         let (_, mut receiver) = there.split().unwrap();
         let file = tempfile::tempfile().unwrap();
-        let fds = (0..600)
-            .map(|_| OwnedFd::from(file.try_clone().unwrap()))
-            .collect();
+        let fds = (0..600).map(|_| OwnedFd::from(file.try_clone().unwrap())).collect();
         let writer = std::thread::spawn(move || sender.send(vec![b'x'; 5 << 20], fds).unwrap());
         let got = receiver.receive().unwrap().unwrap();
         writer.join().unwrap();
@@ -356,15 +316,9 @@ mod tests {
         let (here, there) = Channel::pair().unwrap();
         let (mut sender, _) = here.split().unwrap();
         let (_, mut receiver) = there.split().unwrap();
-        assert_eq!(
-            receiver.try_receive().unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(receiver.try_receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         sender.queue(vec![b'x'; 5 << 20], Vec::new()).unwrap();
-        assert_eq!(
-            sender.try_flush().unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(sender.try_flush().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let got = loop {
             match receiver.try_receive() {
                 Ok(got) => break got.unwrap(),
@@ -385,10 +339,7 @@ mod tests {
         let (here, there) = Channel::pair().unwrap();
         let (_, mut receiver) = there.split().unwrap();
         rustix::io::write(here.into_fd(), &[9, 0, 0, 0, 0, 0, 0, 0, b'x']).unwrap();
-        assert_eq!(
-            receiver.receive().unwrap_err().kind(),
-            io::ErrorKind::UnexpectedEof
-        );
+        assert_eq!(receiver.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
@@ -396,9 +347,6 @@ mod tests {
         let (here, there) = Channel::pair().unwrap();
         let (_, mut receiver) = there.split().unwrap();
         rustix::io::write(here.into_fd(), &[0xff; 8]).unwrap();
-        assert_eq!(
-            receiver.receive().unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(receiver.receive().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -46,12 +46,7 @@ unsafe fn socket_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
             // SAFETY: the family says that this is what stands here.
             let v6 = unsafe { *address.cast::<libc::sockaddr_in6>() };
             let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            Some(SocketAddr::V6(SocketAddrV6::new(
-                ip,
-                0,
-                0,
-                v6.sin6_scope_id,
-            )))
+            Some(SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, v6.sin6_scope_id)))
         }
         _ => None,
     }

@@ -17,8 +17,7 @@ mod transfer;
 pub use channel::{Channel, Received, Receiver, Sender};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use process::{
-    Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials,
-    raise_descriptor_limit,
+    Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials, raise_descriptor_limit,
 };
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, shutdown_write, tcp_bytes_acked};
 pub use systemd::{inherited_listeners, monotonic_usec, notify, watchdog_interval};

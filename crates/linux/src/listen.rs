@@ -76,10 +76,7 @@ impl Bind {
     /// # Errors
     /// If any of them cannot be opened; none is then left open.
     pub fn open(&self, count: usize) -> Result<Vec<Listener>, OpenError> {
-        let fail = |reason| OpenError {
-            address: self.to_string(),
-            reason,
-        };
+        let fail = |reason| OpenError { address: self.to_string(), reason };
         match self {
             Bind::Ip(address) => open_tcp(*address, count).map_err(fail),
             Bind::Interface { name, port } => {
@@ -102,12 +99,10 @@ impl Bind {
     /// Whether `listener`, opened by someone else, is the one meant.
     pub fn is_served_by(&self, listener: &Listener) -> bool {
         match (self, listener) {
-            (Bind::Ip(address), Listener::Tcp(tcp)) => {
-                tcp.local_addr().is_ok_and(|local| local == *address)
+            (Bind::Ip(address), Listener::Tcp(tcp)) => tcp.local_addr().is_ok_and(|local| local == *address),
+            (Bind::Unix { path, .. }, Listener::Unix(unix)) => {
+                unix.local_addr().is_ok_and(|local| local.as_pathname() == Some(path))
             }
-            (Bind::Unix { path, .. }, Listener::Unix(unix)) => unix
-                .local_addr()
-                .is_ok_and(|local| local.as_pathname() == Some(path)),
             _ => false,
         }
     }
@@ -130,19 +125,13 @@ impl Listener {
     /// If it is no listening TCP or unix stream socket.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Listener> {
         if !sockopt::socket_acceptconn(&fd)? || sockopt::socket_type(&fd)? != SocketType::STREAM {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a listening socket",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket"));
         }
         rustix::io::ioctl_fionbio(&fd, true)?;
         match sockopt::socket_domain(&fd)? {
             AddressFamily::INET | AddressFamily::INET6 => Ok(Listener::Tcp(fd.into())),
             AddressFamily::UNIX => Ok(Listener::Unix(fd.into())),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "neither TCP nor unix",
-            )),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither TCP nor unix")),
         }
     }
 
@@ -181,10 +170,9 @@ impl fmt::Display for OpenError {
         let address = &self.address;
         write!(formatter, "cannot listen on {address}: ")?;
         match &self.reason {
-            OpenReason::InUse(Some(owner)) => write!(
-                formatter,
-                "{owner} listens there already; stop it, or choose another port"
-            ),
+            OpenReason::InUse(Some(owner)) => {
+                write!(formatter, "{owner} listens there already; stop it, or choose another port")
+            }
             OpenReason::InUse(None) => formatter.write_str(
                 "another program listens there already (`ss -ltnp` as root shows it); stop it, or choose another port",
             ),
@@ -192,13 +180,9 @@ impl fmt::Display for OpenError {
                 "this user may not; start as root, give the program CAP_NET_BIND_SERVICE \
                  (`setcap cap_net_bind_service=+ep`), or choose a port from 1024 on or a folder that is yours",
             ),
-            OpenReason::NoInterface => {
-                formatter.write_str("no such interface here; `ip -br address` lists them")
-            }
+            OpenReason::NoInterface => formatter.write_str("no such interface here; `ip -br address` lists them"),
             OpenReason::NoAddress => formatter.write_str("the interface has no address"),
-            OpenReason::NotASocket => {
-                formatter.write_str("there is a file of that name, and it is no socket")
-            }
+            OpenReason::NotASocket => formatter.write_str("there is a file of that name, and it is no socket"),
             OpenReason::Io(error) => error.fmt(formatter),
         }
     }
@@ -241,11 +225,7 @@ fn refuse_if_taken(address: SocketAddr) -> Result<(), OpenReason> {
 }
 
 fn tcp_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&fd, true)?;
@@ -293,9 +273,7 @@ fn clear_stale(path: &Path) -> Result<(), OpenReason> {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path).map_err(|_| OpenReason::Privilege)
             }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(OpenReason::Privilege)
-            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(OpenReason::Privilege),
             _ => Err(OpenReason::InUse(None)),
         },
     }

@@ -20,10 +20,7 @@ pub(crate) fn of(address: SocketAddr) -> Option<String> {
 /// Whether all that listens on `address` or on a wildcard over it is this process's own.
 pub(crate) fn is_this_process(address: SocketAddr) -> bool {
     let links = socket_links(address);
-    !links.is_empty()
-        && links
-            .iter()
-            .all(|link| holds_any("self", std::slice::from_ref(link)))
+    !links.is_empty() && links.iter().all(|link| holds_any("self", std::slice::from_ref(link)))
 }
 
 fn holds_any(pid: &str, links: &[String]) -> bool {
@@ -36,16 +33,9 @@ fn holds_any(pid: &str, links: &[String]) -> bool {
 }
 
 fn socket_links(address: SocketAddr) -> Vec<String> {
-    let table = if address.is_ipv4() {
-        "/proc/net/tcp"
-    } else {
-        "/proc/net/tcp6"
-    };
+    let table = if address.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
     let text = fs::read_to_string(table).unwrap_or_default();
-    text.lines()
-        .skip(1)
-        .filter_map(|line| listening_inode(line, address))
-        .collect()
+    text.lines().skip(1).filter_map(|line| listening_inode(line, address)).collect()
 }
 
 /// One line of the table: `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`.
@@ -87,14 +77,8 @@ mod tests {
         assert_eq!(wanted("127.0.0.1:8081"), None);
         assert_eq!(wanted("127.0.0.2:8080"), None);
         let established = line.replace(" 0A ", " 01 ");
-        assert_eq!(
-            listening_inode(&established, "127.0.0.1:8080".parse().unwrap()),
-            None
-        );
-        assert_eq!(
-            listening_inode("garbage", "127.0.0.1:8080".parse().unwrap()),
-            None
-        );
+        assert_eq!(listening_inode(&established, "127.0.0.1:8080".parse().unwrap()), None);
+        assert_eq!(listening_inode("garbage", "127.0.0.1:8080".parse().unwrap()), None);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::ptr;
 
 use rustix::net::sockopt;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs,
 };
 
 /// Answers of the user database larger than this are given up.
@@ -83,27 +83,15 @@ impl User {
             let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
             let mut found: *mut libc::passwd = ptr::null_mut();
             // SAFETY: every pointer is to a live local; the buffer is as long as is said.
-            let result = unsafe {
-                libc::getpwnam_r(
-                    c_name.as_ptr(),
-                    &mut entry,
-                    buffer.as_mut_ptr(),
-                    buffer.len(),
-                    &mut found,
-                )
-            };
+            let result =
+                unsafe { libc::getpwnam_r(c_name.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found) };
             match result {
                 libc::ERANGE if buffer.len() < PASSWD_MAX => buffer.resize(buffer.len() * 4, 0),
                 0 if found.is_null() => return Ok(None),
                 0 => {
                     let (uid, gid) = (entry.pw_uid, entry.pw_gid);
                     let groups = group_list(&c_name, gid);
-                    return Ok(Some(User {
-                        name: name.to_owned(),
-                        uid,
-                        gid,
-                        groups,
-                    }));
+                    return Ok(Some(User { name: name.to_owned(), uid, gid, groups }));
                 }
                 // What getpwnam_r(3) lists as "not found" beside 0.
                 libc::ENOENT | libc::ESRCH => return Ok(None),
@@ -133,10 +121,7 @@ pub fn drop_privileges(user: Option<&User>) -> Result<(), PrivilegeError> {
         let result = unsafe { libc::setresuid(user.uid, user.uid, user.uid) };
         step("become the user", checked(result))?;
     }
-    step(
-        "clear the ambient capabilities",
-        clear_ambient_capability_set(),
-    )?;
+    step("clear the ambient capabilities", clear_ambient_capability_set())?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
@@ -144,10 +129,7 @@ pub fn drop_privileges(user: Option<&User>) -> Result<(), PrivilegeError> {
     };
     step("clear the capabilities", set_capabilities(None, none))?;
     step("forbid new privileges", set_no_new_privs(true))?;
-    step(
-        "deny others the memory",
-        set_dumpable_behavior(DumpableBehavior::NotDumpable),
-    )
+    step("deny others the memory", set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 
 /// Has the kernel send this process SIGTERM when its parent dies. A change of user clears it: call it after that.
@@ -164,13 +146,7 @@ pub fn end_with_parent() -> io::Result<()> {
 /// If the kernel refuses.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    )?;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(maximum.unwrap_or(u64::MAX))
 }
 
@@ -236,21 +212,11 @@ fn empty_bounding_set() -> io::Result<()> {
 }
 
 fn checked(result: libc::c_int) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn step<E: Into<io::Error>>(
-    step: &'static str,
-    result: Result<(), E>,
-) -> Result<(), PrivilegeError> {
-    result.map_err(|source| PrivilegeError {
-        step,
-        source: source.into(),
-    })
+fn step<E: Into<io::Error>>(step: &'static str, result: Result<(), E>) -> Result<(), PrivilegeError> {
+    result.map_err(|source| PrivilegeError { step, source: source.into() })
 }
 
 #[cfg(test)]

@@ -16,13 +16,7 @@ pub fn tcp_bytes_acked(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut length = info.len() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and both outlive the call.
     let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            info.as_mut_ptr().cast(),
-            &mut length,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length)
     };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -111,10 +105,7 @@ mod tests {
         client.read_exact(&mut [0; 1000]).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while tcp_bytes_acked(server.as_fd()).unwrap() != before + 1000 {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the bytes were never acknowledged"
-            );
+            assert!(std::time::Instant::now() < deadline, "the bytes were never acknowledged");
             std::thread::yield_now();
         }
     }
@@ -122,22 +113,10 @@ mod tests {
     #[test]
     fn keepalive_is_set_in_whole_seconds_and_within_the_kernels_bounds() {
         let (client, _server) = tcp_pair();
-        set_keepalive(
-            client.as_fd(),
-            Some(Duration::from_millis(4200)),
-            Some(Duration::ZERO),
-            Some(1000),
-        )
-        .unwrap();
+        set_keepalive(client.as_fd(), Some(Duration::from_millis(4200)), Some(Duration::ZERO), Some(1000)).unwrap();
         assert!(sockopt::socket_keepalive(&client).unwrap());
-        assert_eq!(
-            sockopt::tcp_keepidle(&client).unwrap(),
-            Duration::from_secs(5)
-        );
-        assert_eq!(
-            sockopt::tcp_keepintvl(&client).unwrap(),
-            Duration::from_secs(1)
-        );
+        assert_eq!(sockopt::tcp_keepidle(&client).unwrap(), Duration::from_secs(5));
+        assert_eq!(sockopt::tcp_keepintvl(&client).unwrap(), Duration::from_secs(1));
         assert_eq!(sockopt::tcp_keepcnt(&client).unwrap(), 127);
     }
 

@@ -76,10 +76,7 @@ mod tests {
 
     #[test]
     fn outside_of_systemd_nothing_is_told_and_nothing_inherited() {
-        assert!(
-            env::var_os("NOTIFY_SOCKET").is_none(),
-            "not to be run as a service"
-        );
+        assert!(env::var_os("NOTIFY_SOCKET").is_none(), "not to be run as a service");
         notify("READY=1").unwrap();
         assert!(inherited_listeners().is_empty());
         assert_eq!(watchdog_interval(), None);

@@ -2,8 +2,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{
-    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with,
-    splice as kernel_splice,
+    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice as kernel_splice,
 };
 
 /// A pipe that bytes go through on their way from one socket to another without being copied into this process.
@@ -32,11 +31,7 @@ impl Pipe {
             wanted /= 2;
         }
         let capacity = fcntl_getpipe_size(&write)?;
-        Ok(Pipe {
-            read,
-            write,
-            capacity,
-        })
+        Ok(Pipe { read, write, capacity })
     }
 }
 
@@ -55,18 +50,8 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Resul
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] when the socket is full, else what the kernel says.
-pub fn sendfile(
-    socket: BorrowedFd<'_>,
-    file: BorrowedFd<'_>,
-    offset: &mut u64,
-    len: usize,
-) -> io::Result<usize> {
-    Ok(rustix::fs::sendfile(
-        socket.as_fd(),
-        file.as_fd(),
-        Some(offset),
-        len,
-    )?)
+pub fn sendfile(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: &mut u64, len: usize) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(socket.as_fd(), file.as_fd(), Some(offset), len)?)
 }
 
 #[cfg(test)]
@@ -86,10 +71,7 @@ mod tests {
         client.write_all(b"forty-two bytes or so").unwrap();
         let taken = splice(inbound.as_fd(), pipe.write.as_fd(), pipe.capacity).unwrap();
         assert_eq!(taken, 21);
-        assert_eq!(
-            splice(pipe.read.as_fd(), outbound.as_fd(), taken).unwrap(),
-            21
-        );
+        assert_eq!(splice(pipe.read.as_fd(), outbound.as_fd(), taken).unwrap(), 21);
         let mut got = [0; 21];
         server.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"forty-two bytes or so");
@@ -113,15 +95,9 @@ mod tests {
         file.rewind().unwrap();
         let (out, mut server) = tcp_pair();
         let mut offset = 4;
-        assert_eq!(
-            sendfile(out.as_fd(), file.as_fd(), &mut offset, 100).unwrap(),
-            6
-        );
+        assert_eq!(sendfile(out.as_fd(), file.as_fd(), &mut offset, 100).unwrap(), 6);
         assert_eq!(offset, 10);
-        assert_eq!(
-            sendfile(out.as_fd(), file.as_fd(), &mut offset, 100).unwrap(),
-            0
-        );
+        assert_eq!(sendfile(out.as_fd(), file.as_fd(), &mut offset, 100).unwrap(), 0);
         let mut got = [0; 6];
         server.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"456789");

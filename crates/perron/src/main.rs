@@ -1,2 +1,36 @@
-//! The program.
-fn main() {}
+//! The program: its command line, its supervisor, and the process that carries the traffic.
+
+mod cli;
+mod commands;
+mod control;
+mod demo;
+mod log;
+mod messages;
+mod quickstart;
+mod serve;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(options) => supervisor::run(options),
+        Command::Check(options) => commands::check(&options),
+        Command::Status(options) => commands::status(&options),
+        Command::Server(change) => commands::server(change),
+        Command::Reload(client) => commands::reload(&client),
+        Command::Stop(client) => commands::stop(&client),
+        Command::Demo(options) => demo::run(&options),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man { folder } => commands::man(&folder),
+        Command::Serve => commands::serve(),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("perron: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -16,11 +16,7 @@ fn several_sockets_share_one_port_and_each_is_ready_to_accept() {
     let listeners = bind.open(3).unwrap();
     assert_eq!(listeners.len(), 3);
     let port = local(&listeners[0]).port();
-    assert!(
-        listeners
-            .iter()
-            .all(|listener| local(listener).port() == port)
-    );
+    assert!(listeners.iter().all(|listener| local(listener).port() == port));
     TcpStream::connect(("127.0.0.1", port)).unwrap();
     let again = Listener::from_fd(OwnedFd::from(listeners[2].try_clone().unwrap())).unwrap();
     assert_eq!(local(&again).port(), port);
@@ -59,11 +55,7 @@ fn a_port_of_another_program_is_refused_with_its_name_even_if_that_one_would_sha
         .spawn()
         .unwrap();
     let mut line = String::new();
-    io::BufRead::read_line(
-        &mut io::BufReader::new(other.stdout.take().unwrap()),
-        &mut line,
-    )
-    .unwrap();
+    io::BufRead::read_line(&mut io::BufReader::new(other.stdout.take().unwrap()), &mut line).unwrap();
     let bind = Bind::Ip(format!("127.0.0.1:{}", line.trim()).parse().unwrap());
     let error = bind.open(2).unwrap_err();
     let pid = other.id();
@@ -77,34 +69,14 @@ fn a_port_of_another_program_is_refused_with_its_name_even_if_that_one_would_sha
 fn a_wider_bind_of_our_own_does_not_stand_in_the_way() {
     let wide = Bind::Ip("0.0.0.0:0".parse().unwrap()).open(2).unwrap();
     let port = local(&wide[0]).port();
-    assert_eq!(
-        Bind::Ip(SocketAddr::from(([127, 0, 0, 1], port)))
-            .open(2)
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(Bind::Ip(SocketAddr::from(([127, 0, 0, 1], port))).open(2).unwrap().len(), 2);
 }
 
 #[test]
 fn an_interface_is_its_addresses() {
-    let listeners = Bind::Interface {
-        name: "lo".to_owned(),
-        port: 0,
-    }
-    .open(1)
-    .unwrap();
-    assert!(
-        listeners
-            .iter()
-            .any(|l| local(l).ip().to_string() == "127.0.0.1")
-    );
-    let error = Bind::Interface {
-        name: "none9".to_owned(),
-        port: 80,
-    }
-    .open(1)
-    .unwrap_err();
+    let listeners = Bind::Interface { name: "lo".to_owned(), port: 0 }.open(1).unwrap();
+    assert!(listeners.iter().any(|l| local(l).ip().to_string() == "127.0.0.1"));
+    let error = Bind::Interface { name: "none9".to_owned(), port: 80 }.open(1).unwrap_err();
     assert!(matches!(error.reason, OpenReason::NoInterface), "{error}");
 }
 
@@ -112,10 +84,7 @@ fn an_interface_is_its_addresses() {
 fn a_unix_socket_has_its_mode_and_replaces_a_stale_one_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("door.sock");
-    let bind = Bind::Unix {
-        path: path.clone(),
-        mode: 0o620,
-    };
+    let bind = Bind::Unix { path: path.clone(), mode: 0o620 };
     let first = bind.open(4).unwrap();
     assert_eq!(first.len(), 1);
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o620);
@@ -127,12 +96,7 @@ fn a_unix_socket_has_its_mode_and_replaces_a_stale_one_only() {
 
     let file = folder.path().join("letter");
     std::fs::write(&file, "keep me").unwrap();
-    let error = Bind::Unix {
-        path: file.clone(),
-        mode: 0o600,
-    }
-    .open(1)
-    .unwrap_err();
+    let error = Bind::Unix { path: file.clone(), mode: 0o600 }.open(1).unwrap_err();
     assert!(matches!(error.reason, OpenReason::NotASocket), "{error}");
     assert_eq!(std::fs::read_to_string(file).unwrap(), "keep me");
 }

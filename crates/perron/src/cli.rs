@@ -1,0 +1,242 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const ABOUT: &str = "The front door of a computing cluster: one URL over many servers.";
+
+const AFTER: &str = "\
+Try it:
+  perron demo                          a whole cluster on this machine, to play with
+  perron run                           this folder on http://127.0.0.1:8080
+  perron check -c /etc/perron --explain
+  perron run -c /etc/perron
+
+Exit status: 0 fine, 1 failed, 2 wrong usage or configuration.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "perron", version, about = ABOUT, after_help = AFTER, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve what the configuration says, until SIGTERM or `perron stop`.
+    ///
+    /// SIGHUP and `perron reload` read the configuration anew without losing a request, SIGUSR1 reopens the access
+    /// log, a second SIGTERM does not wait for requests that are under way.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Say whether a configuration is right, and what to write where it is not.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Show the frontends, backends and servers of the running service.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
+    /// Take a server out of its backend or bring it back, or change its share.
+    #[command(subcommand, after_help = SERVER_EXAMPLES)]
+    Server(Server),
+    /// Have the running service read its configuration anew. What is wrong is shown here, and nothing changes then.
+    Reload(Client),
+    /// Have the running service finish its requests and end.
+    Stop(Client),
+    /// Start a whole cluster on this machine to play with: two directors, three origins, a small load.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
+    /// Print a shell's completions.
+    #[command(after_help = "Example:\n  perron completions bash > /etc/bash_completion.d/perron")]
+    Completions {
+        /// Whose.
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder.
+    #[command(after_help = "Example:\n  perron man /usr/local/share/man/man1")]
+    Man {
+        /// The folder, which is made if it is missing.
+        folder: PathBuf,
+    },
+    /// The process that carries the traffic; the supervisor starts it.
+    #[command(hide = true)]
+    Serve,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  perron run                           this folder on http://127.0.0.1:8080, dashboard on http://127.0.0.1:7070
+  perron run -c site.toml              one file
+  perron run -c /etc/perron            every *.toml of a folder
+  perron run -c site.toml --without vip    leave out the floating addresses that the file has";
+
+/// `perron run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) config: ConfigPath,
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// Leave out a kind of part that the configuration has and this version cannot run yet, such as `vip`.
+    #[arg(long, value_name = "PART")]
+    pub(crate) without: Vec<String>,
+    /// End when the process that started this one dies.
+    #[arg(long, hide = true)]
+    pub(crate) end_with_parent: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  perron check -c site.toml
+  perron check -c /etc/perron --explain    also every default that applies
+  perron check --explain                   what `perron run` does without a configuration";
+
+/// `perron check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) config: ConfigPath,
+    /// Show every default that applies.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  perron status
+  perron status --watch                anew each second
+  perron status --json | jq '.backends[].servers[] | select(.status != \"up\")'";
+
+/// `perron status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) client: Client,
+    /// Answer in JSON; with --watch, one object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show it anew each second until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+const SERVER_EXAMPLES: &str = "\
+Examples:
+  perron server drain web/alpha        it finishes what it has and gets nothing new; checks go on
+  perron server maintenance web/alpha  neither requests nor checks
+  perron server ready web/alpha        as before
+  perron server weight web/alpha 20    its share beside the others' weights; 0: nothing new
+
+What is set here lasts until the service ends, across reloads.";
+
+/// `perron server …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Server {
+    /// Let it finish what it has; give it nothing new.
+    Drain(ServerName),
+    /// Give it nothing, and do not check it.
+    Maintenance(ServerName),
+    /// Let it serve again when its checks pass.
+    Ready(ServerName),
+    /// Change its share.
+    Weight {
+        #[command(flatten)]
+        name: ServerName,
+        /// The share beside the other servers' weights; 0: nothing new.
+        #[arg(value_parser = clap::value_parser!(u16).range(..=256))]
+        weight: u16,
+    },
+}
+
+/// Which server, and of which service.
+#[derive(Debug, Args)]
+pub(crate) struct ServerName {
+    /// Its backend's name and its own, as `perron status` shows them.
+    #[arg(value_name = "BACKEND/SERVER", value_parser = parse_server)]
+    pub(crate) server: (String, String),
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  perron demo                          until Ctrl-C
+  perron demo --seconds 30             for half a minute";
+
+/// `perron demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End after so many seconds; without, at Ctrl-C.
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigPath {
+    /// A file, or a folder of which every *.toml is read.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Where the control socket is.
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The control socket [default: /run/perron/control.sock as root, else in $XDG_RUNTIME_DIR/perron or /tmp/perron-UID].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+/// A command to a running service.
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+fn parse_server(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((backend, server)) if !backend.is_empty() && !server.is_empty() => {
+            Ok((backend.to_owned(), server.to_owned()))
+        }
+        _ => Err("write BACKEND/SERVER, such as web/alpha".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_backend_and_itself() {
+        assert_eq!(parse_server("web/a/b"), Ok(("web".to_owned(), "a/b".to_owned())));
+        for wrong in ["web", "web/", "/alpha", ""] {
+            assert!(parse_server(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parts_can_be_left_out_one_by_one() {
+        let cli = Cli::try_parse_from(["perron", "run", "--without", "vip", "--without", "boot"]);
+        let Command::Run(run) = cli.unwrap().command else { panic!("not run") };
+        assert_eq!(run.without, ["vip", "boot"]);
+    }
+
+    #[test]
+    fn weights_beyond_256_are_wrong_usage() {
+        let parse = |weight| Cli::try_parse_from(["perron", "server", "weight", "web/a", weight]);
+        assert!(parse("256").is_ok());
+        assert_eq!(parse("257").unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,180 @@
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use admin::model::{Backend, Check, Frontend, Status};
+use anyhow::Context;
+
+use super::ask::ask;
+use crate::cli;
+use crate::control::Request;
+
+/// Between two looks of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Takes the cursor home and clears what is below it, so that a new look replaces the last without a flicker.
+const HOME: &str = "\x1b[H\x1b[J";
+
+/// `perron status`.
+pub(crate) fn status(options: &cli::Status) -> anyhow::Result<ExitCode> {
+    loop {
+        let mut shown = Ok(());
+        let code = ask(&options.client, &Request::Status, |answer| shown = show(answer, options))?;
+        shown?;
+        if !options.watch || code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+fn show(answer: &serde_json::Value, options: &cli::Status) -> anyhow::Result<()> {
+    match (options.json, options.watch) {
+        (true, true) => println!("{answer}"),
+        (true, false) => println!("{answer:#}"),
+        (false, watch) => {
+            let status: Status = serde_json::from_value(answer.clone()).context("the service is of another version")?;
+            print!("{}{}", if watch { HOME } else { "" }, text(&status));
+        }
+    }
+    Ok(())
+}
+
+fn text(status: &Status) -> String {
+    let mut rows = Table::new(&["frontend", "listens", "connections", "requests", "/s", "4xx", "5xx"]);
+    for frontend in &status.frontends {
+        rows.push(frontend_row(frontend));
+    }
+    let mut text = format!(
+        "perron {}, generation {}, process {}, up {}, {} MiB, {} of {} files open\n\n{rows}",
+        status.version,
+        status.generation,
+        status.pid,
+        uptime(status.uptime_s),
+        status.process.rss_bytes >> 20,
+        status.process.open_fds,
+        status.process.max_fds,
+        rows = rows.text(),
+    );
+    for backend in &status.backends {
+        let head = format!(
+            "\nbackend {} ({}): {}, {} at servers, {} waiting\n",
+            backend.name, backend.algorithm, backend.status, backend.in_flight.now, backend.queue.now
+        );
+        text += &head;
+        text += &servers(backend).text();
+    }
+    let refused: Vec<String> =
+        status.reasons.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
+    if !refused.is_empty() {
+        writeln!(text, "\nrefused or ended early: {}", refused.join(", ")).expect("a string takes everything");
+    }
+    text
+}
+
+fn frontend_row(frontend: &Frontend) -> Vec<String> {
+    let level = &frontend.connections;
+    let connections = match level.limit {
+        Some(limit) => format!("{} of {limit}", level.now),
+        None => level.now.to_string(),
+    };
+    vec![
+        frontend.name.clone(),
+        frontend.binds.join(" "),
+        connections,
+        frontend.requests.to_string(),
+        frontend.request_rate.now.to_string(),
+        frontend.responses.client_error.to_string(),
+        frontend.responses.server_error.to_string(),
+    ]
+}
+
+fn servers(backend: &Backend) -> Table {
+    let mut rows =
+        Table::new(&["server", "address", "status", "admin", "weight", "now", "requests", "/s", "5xx", "check"]);
+    for server in &backend.servers {
+        rows.push(vec![
+            server.name.clone(),
+            server.address.clone(),
+            server.status.to_string(),
+            server.admin.as_str().to_owned(),
+            weight(server.weight, server.effective_weight),
+            server.in_flight.now.to_string(),
+            server.traffic.requests.to_string(),
+            server.traffic.request_rate.now.to_string(),
+            server.traffic.responses.server_error.to_string(),
+            server.check.as_ref().map_or_else(|| "none".to_owned(), check),
+        ]);
+    }
+    rows
+}
+
+fn weight(set: u64, effective: u64) -> String {
+    if set == effective { set.to_string() } else { format!("{effective} of {set}") }
+}
+
+fn check(check: &Check) -> String {
+    let millis = check.duration_us as f64 / 1000.0;
+    match check.http_status {
+        Some(status) => format!("{} {status} in {millis:.1} ms", check.code),
+        None => format!("{} in {millis:.1} ms", check.code),
+    }
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// Rows in columns as wide as their widest cell.
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Table {
+        Table { rows: vec![head.iter().map(|&word| word.to_owned()).collect()] }
+    }
+
+    fn push(&mut self, row: Vec<String>) {
+        self.rows.push(row);
+    }
+
+    fn text(&self) -> String {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+            text += cells.join("  ").trim_end();
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&["server", "n"]);
+        table.push(vec!["a".to_owned(), "1000".to_owned()]);
+        table.push(vec!["somewhat-longer".to_owned(), "2".to_owned()]);
+        assert_eq!(table.text(), "server           n\na                1000\nsomewhat-longer  2\n");
+    }
+
+    #[test]
+    fn times_are_told_in_two_units() {
+        let told = [(7, "7s"), (61, "1m01s"), (7_200, "2h00m"), (90_061, "1d01h")];
+        for (seconds, expected) in told {
+            assert_eq!(uptime(seconds), expected);
+        }
+    }
+}

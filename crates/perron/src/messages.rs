@@ -1,0 +1,192 @@
+//! What the supervisor and a serving process say to each other.
+//!
+//! Both are this very program, so there is one version of it: JSON bodies, with descriptors beside them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+/// How often a serving process says [`FromServe::Beat`].
+pub(crate) const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// From the supervisor to a serving process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ToServe {
+    /// The first message, with one descriptor for each of [`Start::sockets`].
+    Start(Box<Start>),
+    /// Take no new connections, finish what is under way, then say [`FromServe::Drained`] and end; at the latest
+    /// after this long.
+    Drain {
+        /// In milliseconds.
+        timeout_ms: u64,
+        /// Whether clients' kept connections count as under way, until each has had one more answer, which tells it
+        /// that the connection ends. True when another process takes over, false when the service ends.
+        kept_connections: bool,
+    },
+    /// End now, whatever is under way.
+    Stop,
+    /// Say [`FromServe::State`] now.
+    Snapshot,
+    /// Answer with [`FromServe::Reply`].
+    Question {
+        /// The number that the answer carries.
+        id: u64,
+        /// What is asked.
+        question: Question,
+    },
+    /// Write the access log to the descriptor that comes with this.
+    Reopen,
+}
+
+/// From a serving process to the supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum FromServe {
+    /// Clients are being served.
+    Ready,
+    /// It cannot serve, and ends.
+    Failed {
+        /// A sentence.
+        why: String,
+    },
+    /// What the next serving process should know. Sent when asked, and by itself every few seconds.
+    State {
+        /// Only serving processes look into it.
+        state: serde_json::Value,
+    },
+    /// The answer to a [`ToServe::Question`].
+    Reply {
+        /// The question's number.
+        id: u64,
+        /// What came of it; an error is a sentence.
+        answer: Result<serde_json::Value, String>,
+    },
+    /// After [`ToServe::Drain`]: nothing is under way any more.
+    Drained,
+    /// It is not hung. Every [`BEAT_INTERVAL`], from [`ToServe::Start`] to its end.
+    Beat,
+}
+
+/// What a serving process needs to begin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Counts the configurations of this service: 1 until the first reload.
+    pub(crate) generation: u64,
+    /// The configuration, as `config::Sources::from_texts` takes it; the supervisor has checked it.
+    pub(crate) texts: Vec<(String, String)>,
+    /// See `texts`.
+    pub(crate) base: PathBuf,
+    /// Worker threads.
+    pub(crate) workers: usize,
+    /// Whom to become before anything else; `None`: there is nothing to give up.
+    pub(crate) user: Option<String>,
+    /// What each descriptor is.
+    pub(crate) sockets: Vec<Socket>,
+    /// The last [`FromServe::State`] of the serving process before this one.
+    pub(crate) state: Option<serde_json::Value>,
+}
+
+/// What a descriptor that comes with [`ToServe::Start`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Socket {
+    /// A listening socket of a frontend's bind. A TCP bind has as many as there are workers, or fewer; a unix one, one.
+    Listen {
+        /// The bind's place in `config::Config::listens`.
+        listen: usize,
+    },
+    /// The listening socket of the dashboard.
+    Admin,
+    /// The access log, open for appending.
+    AccessLog,
+}
+
+/// What the control socket passes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// An `admin::model::Status`.
+    Status,
+    /// Do this; the answer is null.
+    Server(admin::Command),
+}
+
+/// The sending half of the connection, for a tokio runtime.
+#[derive(Debug)]
+pub(crate) struct LinkSender {
+    sender: linux::Sender,
+    readiness: Arc<UnixStream>,
+}
+
+/// The receiving half of the connection, for a tokio runtime.
+#[derive(Debug)]
+pub(crate) struct LinkReceiver {
+    receiver: linux::Receiver,
+    readiness: Arc<UnixStream>,
+}
+
+/// Splits a channel into two halves that wait without blocking their runtime.
+pub(crate) fn link(channel: linux::Channel) -> io::Result<(LinkSender, LinkReceiver)> {
+    let socket = channel.into_fd();
+    let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
+    stream.set_nonblocking(true)?;
+    let readiness = Arc::new(UnixStream::from_std(stream)?);
+    let (sender, receiver) = linux::Channel::from_fd(socket).split()?;
+    let sender = LinkSender { sender, readiness: Arc::clone(&readiness) };
+    Ok((sender, LinkReceiver { receiver, readiness }))
+}
+
+impl LinkSender {
+    /// Sends a message; dropped before its end, the rest goes out with the next one.
+    pub(crate) async fn send<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> io::Result<()> {
+        self.sender.queue(serde_json::to_vec(message)?, fds)?;
+        loop {
+            match self.readiness.try_io(Interest::WRITABLE, || self.sender.try_flush()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.writable().await?,
+                done => return done,
+            }
+        }
+    }
+}
+
+impl LinkReceiver {
+    /// The next message; `None` when the other end is gone. Nothing is lost if it is dropped before its end.
+    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+        loop {
+            match self.readiness.try_io(Interest::READABLE, || self.receiver.try_receive()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.readable().await?,
+                Err(error) => return Err(error),
+                Ok(None) => return Ok(None),
+                Ok(Some(received)) => return Ok(Some((serde_json::from_slice(&received.body)?, received.fds))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_pass_with_their_descriptors_and_the_end_is_seen() {
+        let (here, there) = linux::Channel::pair().unwrap();
+        let (mut to, _) = link(here).unwrap();
+        let (_, mut from) = link(there).unwrap();
+        let file = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let state = serde_json::json!("x".repeat(1 << 20));
+        let sending = tokio::spawn(async move {
+            to.send(&ToServe::Reopen, vec![file]).await.unwrap();
+            to.send(&FromServe::State { state }, Vec::new()).await.unwrap();
+        });
+        let (message, fds): (ToServe, _) = from.receive().await.unwrap().unwrap();
+        assert_eq!((message, fds.len()), (ToServe::Reopen, 1));
+        let (message, _): (FromServe, _) = from.receive().await.unwrap().unwrap();
+        assert!(matches!(message, FromServe::State { state } if state.as_str().unwrap().len() == 1 << 20));
+        sending.await.unwrap();
+        assert!(from.receive::<FromServe>().await.unwrap().is_none());
+    }
+}

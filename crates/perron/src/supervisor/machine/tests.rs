@@ -1,0 +1,216 @@
+use super::Action::{AskState, Commit, Drain, Finish, Kill, Log, Reject, Serving, Spawn};
+use super::*;
+
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// A machine, its clock, and what it did last.
+struct Bench {
+    machine: Machine,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { machine: Machine::new(DRAIN), now: Instant::from_millis(1_000) }
+    }
+
+    /// One that serves with process 1.
+    fn serving() -> Bench {
+        let mut bench = Bench::new();
+        assert_eq!(bench.give(Input::Begin), [Spawn(ChildId(1), Which::Current)]);
+        assert_eq!(bench.give(Input::Ready(ChildId(1))), [Serving(ChildId(1))]);
+        bench
+    }
+
+    fn give(&mut self, input: Input) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.machine.handle(input, self.now, &mut actions);
+        actions
+    }
+
+    /// Lets time pass, every process beating but these.
+    fn pass(&mut self, millis: u64, silent: &[u64]) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for _ in 0..millis / 50 {
+            self.now = self.now + Duration::from_millis(50);
+            for id in 1..20 {
+                if !silent.contains(&id) {
+                    self.machine.handle(Input::Beat(ChildId(id)), self.now, &mut actions);
+                }
+            }
+            self.machine.handle_deadline(self.now, &mut actions);
+        }
+        actions
+    }
+
+    fn exit(&mut self, id: u64) -> Vec<Action> {
+        self.give(Input::Exited(ChildId(id), "exit status: 1".to_owned()))
+    }
+}
+
+fn died(id: u64, millis: u64) -> Action {
+    Log(Notice::Died(ChildId(id), "exit status: 1".to_owned(), Duration::from_millis(millis)))
+}
+
+#[test]
+fn a_first_process_that_cannot_serve_is_the_end_with_its_reason() {
+    let mut bench = Bench::new();
+    bench.give(Input::Begin);
+    assert_eq!(bench.give(Input::Failed(ChildId(1), "no such folder".to_owned())), []);
+    assert_eq!(bench.exit(1), [Finish(Err("no such folder".to_owned()))]);
+}
+
+#[test]
+fn a_process_that_dies_is_started_again_at_once_and_then_ever_later() {
+    let mut bench = Bench::serving();
+    let mut waits = Vec::new();
+    for id in 1..=9 {
+        let [Log(Notice::Died(_, _, wait))] = &bench.exit(id)[..] else { panic!("not a restart") };
+        waits.push(wait.as_millis());
+        assert_eq!(bench.pass(5_000, &[]).first(), Some(&Spawn(ChildId(id + 1), Which::Current)));
+        bench.give(Input::Ready(ChildId(id + 1)));
+    }
+    assert_eq!(waits, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    assert_eq!(bench.pass(10_000, &[]), []);
+    assert_eq!(bench.exit(10), [died(10, 0)]);
+}
+
+#[test]
+fn a_process_without_a_beat_is_ended_by_force_and_replaced() {
+    let mut bench = Bench::serving();
+    assert_eq!(bench.pass(4_950, &[1]), []);
+    assert_eq!(bench.pass(100, &[1]), [Log(Notice::Hung(ChildId(1))), Kill(ChildId(1))]);
+    assert_eq!(bench.pass(10_000, &[1]), []);
+    let hung = Log(Notice::Died(ChildId(1), "it hung".to_owned(), Duration::ZERO));
+    assert_eq!(bench.exit(1), [hung]);
+    assert_eq!(bench.pass(50, &[]), [Spawn(ChildId(2), Which::Current)]);
+}
+
+#[test]
+fn a_process_that_never_begins_is_ended_by_force() {
+    let mut bench = Bench::new();
+    bench.give(Input::Begin);
+    assert_eq!(bench.pass(30_000, &[]), [Log(Notice::TooSlow(ChildId(1))), Kill(ChildId(1))]);
+    assert_eq!(bench.exit(1), [Finish(Err("it did not begin to serve in time".to_owned()))]);
+}
+
+#[test]
+fn a_reload_takes_the_state_over_and_drains_the_old_process_once_the_new_one_serves() {
+    let mut bench = Bench::serving();
+    assert_eq!(bench.give(Input::Reload), [AskState(ChildId(1))]);
+    assert_eq!(bench.machine.may_reload(), Err("another reload is under way; try again in a moment"));
+    assert_eq!(bench.give(Input::State(ChildId(1))), [Spawn(ChildId(2), Which::Candidate)]);
+    assert_eq!(bench.machine.serving(), Some(ChildId(1)));
+    let ready = bench.give(Input::Ready(ChildId(2)));
+    assert_eq!(ready, [Commit, Serving(ChildId(2)), Drain(ChildId(1), DRAIN)]);
+    assert_eq!(bench.machine.serving(), Some(ChildId(2)));
+    assert_eq!(bench.machine.may_reload(), Ok(()));
+    assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1)))]);
+}
+
+#[test]
+fn a_reload_does_not_wait_long_for_a_state() {
+    let mut bench = Bench::serving();
+    bench.give(Input::Reload);
+    assert_eq!(bench.pass(1_000, &[]), [Spawn(ChildId(2), Which::Candidate)]);
+    assert_eq!(bench.give(Input::State(ChildId(1))), []);
+}
+
+#[test]
+fn a_candidate_that_cannot_serve_leaves_the_old_process_as_it_was() {
+    let mut bench = Bench::serving();
+    bench.give(Input::Reload);
+    bench.give(Input::State(ChildId(1)));
+    bench.give(Input::Failed(ChildId(2), "no threads left".to_owned()));
+    assert_eq!(bench.exit(2), [Reject("no threads left".to_owned())]);
+    assert_eq!(bench.machine.serving(), Some(ChildId(1)));
+    assert_eq!(bench.machine.may_reload(), Ok(()));
+    assert_eq!(bench.pass(60_000, &[]), []);
+}
+
+#[test]
+fn a_process_that_dies_during_a_reload_is_restarted_and_gives_way_to_the_candidate() {
+    let mut bench = Bench::serving();
+    bench.give(Input::Reload);
+    bench.give(Input::State(ChildId(1)));
+    assert_eq!(bench.exit(1), [died(1, 0)]);
+    assert_eq!(bench.pass(50, &[]), [Spawn(ChildId(3), Which::Current)]);
+    assert_eq!(bench.give(Input::Ready(ChildId(3))), [Serving(ChildId(3))]);
+    let ready = bench.give(Input::Ready(ChildId(2)));
+    assert_eq!(ready, [Commit, Serving(ChildId(2)), Drain(ChildId(3), DRAIN)]);
+}
+
+#[test]
+fn a_restart_that_waits_is_dropped_when_the_candidate_serves() {
+    let mut bench = Bench::serving();
+    bench.exit(1);
+    bench.pass(50, &[]);
+    bench.give(Input::Ready(ChildId(2)));
+    assert_eq!(bench.exit(2), [died(2, 100)]);
+    assert_eq!(bench.give(Input::Reload), [Spawn(ChildId(3), Which::Candidate)]);
+    assert_eq!(bench.give(Input::Ready(ChildId(3))), [Commit, Serving(ChildId(3))]);
+    assert_eq!(bench.pass(10_000, &[]), []);
+}
+
+#[test]
+fn the_oldest_ends_when_too_many_finish_their_requests() {
+    let mut bench = Bench::serving();
+    for id in 1..=4 {
+        bench.give(Input::Reload);
+        bench.give(Input::State(ChildId(id)));
+        let ready = bench.give(Input::Ready(ChildId(id + 1)));
+        assert_eq!(ready, [Commit, Serving(ChildId(id + 1)), Drain(ChildId(id), DRAIN)]);
+    }
+    bench.give(Input::Reload);
+    bench.give(Input::State(ChildId(5)));
+    let ready = bench.give(Input::Ready(ChildId(6)));
+    assert_eq!(ready[2..], [Drain(ChildId(5), DRAIN), Log(Notice::TooMany(ChildId(1))), Kill(ChildId(1))]);
+    assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1)))]);
+}
+
+#[test]
+fn the_end_waits_for_requests_within_the_limit_and_a_second_word_does_not() {
+    let mut bench = Bench::serving();
+    assert_eq!(bench.give(Input::Terminate), [Drain(ChildId(1), DRAIN)]);
+    assert_eq!(bench.machine.may_reload(), Err("the service is ending"));
+    assert_eq!(bench.pass(31_950, &[]), []);
+    assert_eq!(bench.pass(50, &[]), [Log(Notice::DrainOver(ChildId(1))), Kill(ChildId(1))]);
+    assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1))), Finish(Ok(()))]);
+
+    let mut bench = Bench::serving();
+    bench.give(Input::Terminate);
+    assert_eq!(bench.give(Input::Terminate), [Kill(ChildId(1))]);
+    assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1))), Finish(Ok(()))]);
+}
+
+#[test]
+fn the_end_during_a_reload_rejects_it_and_waits_for_nobody_new() {
+    let mut bench = Bench::serving();
+    bench.give(Input::Reload);
+    bench.give(Input::State(ChildId(1)));
+    let rejected = Reject("the service is ending".to_owned());
+    assert_eq!(bench.give(Input::Terminate), [rejected, Drain(ChildId(1), DRAIN), Kill(ChildId(2))]);
+    assert_eq!(bench.give(Input::Ready(ChildId(2))), []);
+    bench.exit(2);
+    assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1))), Finish(Ok(()))]);
+}
+
+#[test]
+fn the_end_between_two_restarts_is_at_once() {
+    let mut bench = Bench::serving();
+    bench.exit(1);
+    bench.pass(50, &[]);
+    bench.exit(2);
+    assert_eq!(bench.give(Input::Terminate), [Finish(Ok(()))]);
+    assert_eq!(bench.pass(10_000, &[]), []);
+}
+
+#[test]
+fn a_process_that_is_unknown_or_gone_changes_nothing() {
+    let mut bench = Bench::serving();
+    for input in [Input::Ready(ChildId(9)), Input::Beat(ChildId(9)), Input::State(ChildId(1)), Input::Ready(ChildId(1))]
+    {
+        assert_eq!(bench.give(input), []);
+    }
+    assert_eq!(bench.exit(9), []);
+}

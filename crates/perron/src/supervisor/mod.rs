@@ -1,0 +1,462 @@
+//! `perron run`: holds the sockets, starts the serving processes, and does what [`machine`] decides.
+//!
+//! It carries no traffic and, beside the configuration, reads nothing that a client of the service sends.
+
+mod child;
+mod control;
+mod machine;
+mod prepare;
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+use units::Instant;
+
+use crate::cli::Run;
+use crate::control::{Answer, Request, default_path};
+use crate::log;
+use crate::messages::{FromServe, Question, ToServe};
+use child::Handle;
+use machine::{Action, ChildId, Input, Machine, Notice, Which};
+use prepare::{Origin, Prepared, Refusal};
+
+/// What the loop waits for.
+#[derive(Debug)]
+enum Event {
+    /// For the machine, as it is.
+    Happened(Input),
+    /// A serving process said something.
+    Said(ChildId, FromServe),
+    /// Somebody asks at the control socket.
+    Asked(Request, oneshot::Sender<Answer>),
+}
+
+/// What is held, and what is under way.
+struct Supervisor {
+    origin: Origin,
+    machine: Machine,
+    clock: Clock,
+    current: Prepared,
+    candidate: Option<Candidate>,
+    generation: u64,
+    children: Vec<Handle>,
+    /// What the serving process said last of what the next one should know.
+    state: Option<serde_json::Value>,
+    questions: BTreeMap<u64, Asked>,
+    next_question: u64,
+    stops: Vec<oneshot::Sender<Answer>>,
+    events: mpsc::UnboundedSender<Event>,
+    outcome: Option<Result<(), String>>,
+}
+
+/// A configuration that a reload brings.
+struct Candidate {
+    prepared: Prepared,
+    /// Who waits for the outcome; nobody after SIGHUP.
+    reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// A question that was passed on.
+struct Asked {
+    child: ChildId,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The machine's clock, and tokio's.
+#[derive(Clone, Copy)]
+struct Clock(tokio::time::Instant);
+
+impl Clock {
+    fn now(self) -> Instant {
+        Instant::ZERO + self.0.elapsed()
+    }
+
+    fn at(self, instant: Instant) -> tokio::time::Instant {
+        self.0 + instant.since(Instant::ZERO)
+    }
+}
+
+/// Runs the service to its end.
+///
+/// # Errors
+/// If the system refuses what every service needs; what is wrong with the configuration is shown, and is the exit code.
+pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
+    if options.end_with_parent {
+        linux::end_with_parent()?;
+    }
+    if let Err(error) = linux::raise_descriptor_limit() {
+        log::warn("the limit of open files stays as it is", &[("why", &error)]);
+    }
+    let origin = Origin::new(options.config.config, options.without);
+    let prepared = match origin.prepare(None) {
+        Ok(prepared) => prepared,
+        Err(Refusal::Wrong(text)) => {
+            eprint!("{text}");
+            return Ok(ExitCode::from(2));
+        }
+        Err(Refusal::Failed(why)) => anyhow::bail!(why),
+    };
+    let socket = control::Socket::open(control_path(options.control.control, &prepared))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(supervise(origin, prepared, &socket))?;
+    // Answers to those who asked for the end are on their way.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(socket);
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(why) => anyhow::bail!("the service could not begin: {why}"),
+    }
+}
+
+fn control_path(asked: Option<PathBuf>, prepared: &Prepared) -> PathBuf {
+    asked.or_else(|| prepared.config.process.control_socket.clone()).unwrap_or_else(default_path)
+}
+
+async fn supervise(origin: Origin, prepared: Prepared, socket: &control::Socket) -> anyhow::Result<Result<(), String>> {
+    let (events, mut arriving) = mpsc::unbounded_channel();
+    let mut signals = Signals::new()?;
+    socket.serve(events.clone())?;
+    let (workers, user) = prepared.describe();
+    log::info(
+        "starting",
+        &[
+            ("version", &env!("CARGO_PKG_VERSION")),
+            ("workers", &workers),
+            ("user", &user),
+            ("listen", &prepared.addresses()),
+            ("control", &socket.path().display()),
+        ],
+    );
+    let clock = Clock(tokio::time::Instant::now());
+    let mut supervisor = Supervisor {
+        origin,
+        machine: Machine::new(prepared.config.process.drain_timeout),
+        clock,
+        current: prepared,
+        candidate: None,
+        generation: 1,
+        children: Vec::new(),
+        state: None,
+        questions: BTreeMap::new(),
+        next_question: 1,
+        stops: Vec::new(),
+        events,
+        outcome: None,
+    };
+    supervisor.give(Input::Begin);
+    let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
+    while supervisor.outcome.is_none() {
+        let due = supervisor.machine.deadline().map(|(at, _)| clock.at(at));
+        tokio::select! {
+            event = arriving.recv() => supervisor.take(event.expect("the supervisor holds a sender itself")),
+            word = signals.next() => supervisor.obey(word),
+            () = until(due) => supervisor.be_on_time(),
+            () = until(watchdog.map(|wait| tokio::time::Instant::now() + wait)) => {}
+        }
+        if watchdog.is_some() {
+            tell_manager("WATCHDOG=1");
+        }
+    }
+    let outcome = supervisor.outcome.take().expect("the loop ends with an outcome");
+    for stop in supervisor.stops {
+        let _ = stop.send(Answer::Done(serde_json::Value::Null));
+    }
+    tokio::task::yield_now().await;
+    Ok(outcome)
+}
+
+async fn until(when: Option<tokio::time::Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => pending().await,
+    }
+}
+
+fn tell_manager(lines: &str) {
+    if let Err(error) = linux::notify(lines) {
+        log::warn("the service manager cannot be told", &[("what", &lines), ("why", &error)]);
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy)]
+enum Word {
+    Terminate,
+    Reload,
+    ReopenLogs,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        let catch = |kind| signal(kind).context("signals cannot be caught");
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+            user1: catch(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Word {
+        tokio::select! {
+            _ = self.terminate.recv() => Word::Terminate,
+            _ = self.interrupt.recv() => Word::Terminate,
+            _ = self.hangup.recv() => Word::Reload,
+            _ = self.user1.recv() => Word::ReopenLogs,
+        }
+    }
+}
+
+impl Supervisor {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Happened(input) => {
+                if let Input::Exited(id, _) = &input {
+                    self.children.retain(|child| child.id != *id);
+                    self.questions.retain(|_, asked| asked.child != *id);
+                }
+                self.give(input);
+            }
+            Event::Said(id, said) => self.hear(id, said),
+            Event::Asked(request, reply) => self.answer(request, reply),
+        }
+    }
+
+    fn obey(&mut self, word: Word) {
+        match word {
+            Word::Terminate => self.terminate(),
+            Word::Reload => self.reload(None),
+            Word::ReopenLogs => self.reopen_logs(),
+        }
+    }
+
+    fn be_on_time(&mut self) {
+        let mut actions = Vec::new();
+        self.machine.handle_deadline(self.clock.now(), &mut actions);
+        self.perform(actions);
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut actions = Vec::new();
+        self.machine.handle(input, self.clock.now(), &mut actions);
+        self.perform(actions);
+    }
+
+    fn hear(&mut self, id: ChildId, said: FromServe) {
+        match said {
+            FromServe::Ready => self.give(Input::Ready(id)),
+            FromServe::Failed { why } => self.give(Input::Failed(id, why)),
+            FromServe::State { state } => {
+                if self.machine.serving() == Some(id) {
+                    self.state = Some(state);
+                    self.give(Input::State(id));
+                }
+            }
+            FromServe::Reply { id: question, answer } => {
+                if let Some(asked) = self.questions.remove(&question) {
+                    let answer = answer.map_or_else(Answer::Failed, Answer::Done);
+                    let _ = asked.reply.send(answer);
+                }
+            }
+            // The end of the process says the same, and is awaited anyway.
+            FromServe::Drained => {}
+            FromServe::Beat => self.give(Input::Beat(id)),
+        }
+    }
+
+    fn answer(&mut self, request: Request, reply: oneshot::Sender<Answer>) {
+        match request {
+            Request::Status => self.pass_on(Question::Status, reply),
+            Request::Server(_) if self.candidate.is_some() => {
+                let _ = reply.send(Answer::Failed("a reload is under way; try again in a moment".to_owned()));
+            }
+            Request::Server(command) => self.pass_on(Question::Server(command), reply),
+            Request::Reload => self.reload(Some(reply)),
+            Request::Stop => {
+                self.stops.push(reply);
+                self.terminate();
+            }
+        }
+    }
+
+    fn pass_on(&mut self, question: Question, reply: oneshot::Sender<Answer>) {
+        let Some(child) = self.machine.serving().and_then(|id| self.children.iter().find(|child| child.id == id))
+        else {
+            let _ = reply.send(Answer::Failed("no process serves just now; the log says why".to_owned()));
+            return;
+        };
+        self.questions.retain(|_, asked| !asked.reply.is_closed());
+        let id = self.next_question;
+        self.next_question += 1;
+        let changes = matches!(question, Question::Server(_));
+        child.send(ToServe::Question { id, question }, Vec::new());
+        if changes {
+            // What an operator set is not lost if the process dies in the next moment.
+            child.send(ToServe::Snapshot, Vec::new());
+        }
+        self.questions.insert(id, Asked { child: child.id, reply });
+    }
+
+    fn terminate(&mut self) {
+        log::info("ending", &[("drain-timeout", &units::write_duration(self.current.config.process.drain_timeout))]);
+        tell_manager("STOPPING=1");
+        self.give(Input::Terminate);
+    }
+
+    fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
+        tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", linux::monotonic_usec()));
+        let prepared = match self.machine.may_reload() {
+            Ok(()) => self.origin.prepare(Some(&self.current)),
+            Err(why) => Err(Refusal::Failed(why.to_owned())),
+        };
+        match prepared {
+            Ok(prepared) => {
+                self.candidate = Some(Candidate { prepared, reply });
+                self.give(Input::Reload);
+            }
+            Err(refusal) => self.refuse(refusal, reply),
+        }
+    }
+
+    /// The configuration that is served stays.
+    fn refuse(&mut self, refusal: Refusal, reply: Option<oneshot::Sender<Answer>>) {
+        tell_manager("READY=1");
+        let (text, answer) = match refusal {
+            Refusal::Wrong(text) => (text.clone(), Answer::Wrong(text)),
+            Refusal::Failed(why) => (why.clone(), Answer::Failed(why)),
+        };
+        log::error("reload refused; the service goes on as before", &[("why", &text.lines().next().unwrap_or(""))]);
+        for line in text.lines().skip(1) {
+            log::error(line, &[]);
+        }
+        if let Some(reply) = reply {
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn reopen_logs(&mut self) {
+        let file = match self.current.reopen_access_log() {
+            Ok(Some(file)) => file,
+            Ok(None) => return,
+            Err(why) => return log::error("the access log stays where it is", &[("why", &why)]),
+        };
+        for child in &self.children {
+            match file.try_clone() {
+                Ok(copy) => child.send(ToServe::Reopen, vec![copy]),
+                Err(error) => log::error("the access log stays where it is", &[("why", &error)]),
+            }
+        }
+        log::info("the access log is open anew", &[]);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Spawn(id, which) => self.spawn(id, which),
+                Action::AskState(id) => self.send(id, ToServe::Snapshot, Vec::new()),
+                Action::Drain(id, timeout) => {
+                    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                    let kept_connections = !self.machine.is_ending();
+                    self.send(id, ToServe::Drain { timeout_ms, kept_connections }, Vec::new());
+                }
+                Action::Kill(id) => {
+                    if let Some(child) = self.children.iter_mut().find(|child| child.id == id) {
+                        child.kill();
+                    }
+                }
+                Action::Commit => self.commit(),
+                Action::Reject(why) => {
+                    if let Some(candidate) = self.candidate.take() {
+                        self.refuse(Refusal::Failed(why), candidate.reply);
+                    }
+                }
+                Action::Serving(id) => self.announce(id),
+                Action::Log(notice) => self.note(notice),
+                Action::Finish(outcome) => self.outcome = Some(outcome),
+            }
+        }
+    }
+
+    fn send(&self, id: ChildId, message: ToServe, fds: Vec<OwnedFd>) {
+        if let Some(child) = self.children.iter().find(|child| child.id == id) {
+            child.send(message, fds);
+        }
+    }
+
+    fn spawn(&mut self, id: ChildId, which: Which) {
+        let (prepared, generation) = match (which, &self.candidate) {
+            (Which::Candidate, Some(candidate)) => (&candidate.prepared, self.generation + 1),
+            _ => (&self.current, self.generation),
+        };
+        let spawned = prepared
+            .start(generation, self.state.clone())
+            .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, self.events.clone())?)));
+        match spawned {
+            Ok((start, fds, child)) => {
+                child.send(ToServe::Start(Box::new(start)), fds);
+                self.children.push(child);
+            }
+            Err(error) => {
+                let how = format!("it could not be started: {error}");
+                let _ = self.events.send(Event::Happened(Input::Exited(id, how)));
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        let Some(candidate) = self.candidate.take() else { return };
+        self.current = candidate.prepared;
+        self.generation += 1;
+        self.machine.set_drain_timeout(self.current.config.process.drain_timeout);
+        log::info("reloaded", &[("generation", &self.generation), ("listen", &self.current.addresses())]);
+        if let Some(reply) = candidate.reply {
+            let _ = reply.send(Answer::Done(serde_json::json!({ "generation": self.generation })));
+        }
+    }
+
+    fn announce(&self, id: ChildId) {
+        let pid = self.pid(id);
+        log::info("serving", &[("generation", &self.generation), ("pid", &pid)]);
+        tell_manager(&format!("READY=1\nSTATUS=generation {}, serving as process {pid}", self.generation));
+    }
+
+    fn note(&self, notice: Notice) {
+        match notice {
+            Notice::Died(id, why, wait) => log::error(
+                "a serving process died; it is started again",
+                &[("process", &id), ("why", &why), ("after", &units::write_duration(wait))],
+            ),
+            Notice::Hung(id) => log::error("a serving process hangs; it is ended by force", &[("pid", &self.pid(id))]),
+            Notice::TooSlow(id) => {
+                log::error("a serving process does not begin; it is ended by force", &[("pid", &self.pid(id))]);
+            }
+            Notice::DrainOver(id) => {
+                log::warn("requests were cut off: the drain-timeout is over", &[("pid", &self.pid(id))]);
+            }
+            Notice::TooMany(id) => log::warn(
+                "requests were cut off: too many earlier processes still finish theirs",
+                &[("pid", &self.pid(id))],
+            ),
+            Notice::Ended(id) => log::info("a serving process ended, as it was told", &[("process", &id)]),
+        }
+    }
+
+    fn pid(&self, id: ChildId) -> u32 {
+        self.children.iter().find(|child| child.id == id).map_or(0, |child| child.pid)
+    }
+}

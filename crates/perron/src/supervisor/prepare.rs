@@ -1,0 +1,265 @@
+//! From a configuration's text to everything that a serving process is handed.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::num::NonZero;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::{AccessLog, Config, Sources};
+use linux::{Bind, Listener};
+use rustix::process::geteuid;
+
+use crate::log;
+use crate::messages::{Socket, Start};
+use crate::quickstart;
+
+/// Whom the serving process becomes when root starts it and the configuration names nobody.
+const UNPRIVILEGED: &str = "nobody";
+
+/// A frontend without its TLS, or a backend without its balancing, is another one: these are not left out.
+const PARTS_NEEDED: [&str; 3] = ["frontend", "backend", "forward"];
+
+/// A configuration that can be run: checked, its sockets open.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    sources: Sources,
+    workers: usize,
+    user: Option<String>,
+    /// In step with `config.listens`.
+    listens: Vec<Arc<Group>>,
+    admin: Option<Arc<Group>>,
+    access_log: Option<OwnedFd>,
+}
+
+/// The sockets of one bind. They stay open while any configuration that is held has the bind.
+#[derive(Debug)]
+struct Group {
+    bind: Bind,
+    listeners: Vec<Listener>,
+    /// Whether the service manager opened it: then its path is not ours to remove.
+    inherited: bool,
+}
+
+/// Why a configuration is not run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is wrong; the text has lines of its own.
+    Wrong(String),
+    /// It is right, but this machine does not let it run.
+    Failed(String),
+}
+
+/// Where configurations come from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// A file or folder; `None`: the folder that the command was started in.
+    pub(super) path: Option<PathBuf>,
+    /// Kinds of parts that are left out.
+    pub(super) without: Vec<String>,
+    inherited: Vec<Arc<Group>>,
+}
+
+impl Origin {
+    /// Takes over what the service manager opened.
+    pub(super) fn new(path: Option<PathBuf>, without: Vec<String>) -> Origin {
+        let inherited = linux::inherited_listeners().into_iter().filter_map(|listener| {
+            let bind = bind_of(&listener)?;
+            Some(Arc::new(Group { bind, listeners: vec![listener], inherited: true }))
+        });
+        Origin { path, without, inherited: inherited.collect() }
+    }
+
+    /// Reads, checks and opens; what `before` holds open is taken over as it is.
+    pub(super) fn prepare(&self, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
+        let sources = match &self.path {
+            Some(path) => {
+                Sources::read(path).map_err(|error| Refusal::Wrong(format!("{:#}\n", anyhow::Error::new(error))))?
+            }
+            None => quickstart::sources().map_err(|error| Refusal::Failed(error.to_string()))?,
+        };
+        let loaded = config::load(&sources).map_err(|wrong| Refusal::Wrong(wrong.to_string()))?;
+        for warning in &loaded.warnings.0 {
+            log::warn(&warning.message, &[("at", &warning.at.place)]);
+        }
+        self.leave_out(&loaded.config)?;
+        let config = loaded.config;
+        let user = choose_user(&config)?;
+        let workers = config.process.workers.map_or_else(cores, usize::from);
+        let mut listens = Vec::with_capacity(config.listens.len());
+        for listen in &config.listens {
+            listens.push(self.open(&listen.bind, workers, before)?);
+        }
+        let admin = match config.admin.bind {
+            Some(address) => Some(self.open(&Bind::Ip(address), 1, before)?),
+            None => None,
+        };
+        let access_log = open_access_log(&config.process.access_log)?;
+        Ok(Prepared { config, sources, workers, user, listens, admin, access_log })
+    }
+
+    /// Refuses parts that this version cannot run, unless they were left out by choice.
+    fn leave_out(&self, config: &Config) -> Result<(), Refusal> {
+        let mut refused = String::new();
+        for later in &config.later {
+            let kind = later.part.split(['.', ':']).next().unwrap_or(&later.part);
+            let part_of_another = PARTS_NEEDED.contains(&kind);
+            if !part_of_another && self.without.iter().any(|word| word == kind) {
+                log::warn("left out, as asked for by --without", &[("part", &later.part), ("at", &later.place)]);
+            } else {
+                let or = if part_of_another { String::new() } else { format!(", or start with --without {kind}") };
+                refused += &format!(
+                    "{}: error: {}: this version cannot run it yet; take it out{or}\n",
+                    later.place, later.part
+                );
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Refusal::Wrong(refused)) }
+    }
+
+    fn open(&self, bind: &Bind, count: usize, before: Option<&Prepared>) -> Result<Arc<Group>, Refusal> {
+        let held = before.into_iter().flat_map(Prepared::groups).chain(&self.inherited);
+        if let Some(group) = held.into_iter().find(|group| same_place(&group.bind, bind)) {
+            return adopt(group, bind);
+        }
+        let opened = bind.open(count).map_err(|error| Refusal::Failed(error.to_string()))?;
+        Ok(Arc::new(Group { bind: bind.clone(), listeners: opened, inherited: false }))
+    }
+}
+
+impl Prepared {
+    /// The first message to a serving process, and its descriptors.
+    pub(super) fn start(&self, generation: u64, state: Option<serde_json::Value>) -> io::Result<(Start, Vec<OwnedFd>)> {
+        let mut sockets = Vec::new();
+        let mut fds = Vec::new();
+        let listens = self.listens.iter().enumerate().map(|(listen, group)| (Socket::Listen { listen }, group));
+        let admin = self.admin.iter().map(|group| (Socket::Admin, group));
+        for (socket, group) in listens.chain(admin) {
+            for listener in &group.listeners {
+                sockets.push(socket);
+                fds.push(listener.try_clone()?.into());
+            }
+        }
+        if let Some(file) = &self.access_log {
+            sockets.push(Socket::AccessLog);
+            fds.push(file.try_clone()?);
+        }
+        let start = Start {
+            generation,
+            texts: self.sources.texts(),
+            base: self.sources.base().to_owned(),
+            workers: self.workers,
+            user: self.user.clone(),
+            sockets,
+            state,
+        };
+        Ok((start, fds))
+    }
+
+    /// Opens the access log anew, after someone renamed it. `None`: it has no name.
+    pub(super) fn reopen_access_log(&mut self) -> Result<Option<OwnedFd>, String> {
+        let AccessLog::File(_) = self.config.process.access_log else {
+            return Ok(None);
+        };
+        let opened = open_access_log(&self.config.process.access_log);
+        let Ok(Some(file)) = opened else {
+            return Err("the access log could not be opened anew".to_owned());
+        };
+        let copy = file.try_clone().map_err(|error| error.to_string())?;
+        self.access_log = Some(file);
+        Ok(Some(copy))
+    }
+
+    /// Where it listens, for the log.
+    pub(super) fn addresses(&self) -> String {
+        let mut words: Vec<String> = self.listens.iter().map(|group| group.bind.to_string()).collect();
+        words.dedup();
+        words.join(" ")
+    }
+
+    /// How many workers a serving process has, and whom it runs as.
+    pub(super) fn describe(&self) -> (usize, &str) {
+        (self.workers, self.user.as_deref().unwrap_or("whoever started it"))
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.listens.iter().chain(&self.admin)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let (Bind::Unix { path, .. }, false) = (&self.bind, self.inherited) {
+            // A path that is gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Permission bits do not make a unix socket another place.
+fn same_place(one: &Bind, other: &Bind) -> bool {
+    match (one, other) {
+        (Bind::Unix { path: one, .. }, Bind::Unix { path: other, .. }) => one == other,
+        _ => one == other,
+    }
+}
+
+fn adopt(group: &Arc<Group>, bind: &Bind) -> Result<Arc<Group>, Refusal> {
+    if let (Bind::Unix { path, mode }, false) = (bind, group.inherited) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode))
+            .map_err(|error| Refusal::Failed(format!("cannot set the mode of {}: {error}", path.display())))?;
+    }
+    Ok(Arc::clone(group))
+}
+
+fn bind_of(listener: &Listener) -> Option<Bind> {
+    Some(match listener {
+        Listener::Tcp(tcp) => Bind::Ip(tcp.local_addr().ok()?),
+        Listener::Unix(unix) => {
+            let path = unix.local_addr().ok()?.as_pathname()?.to_owned();
+            Bind::Unix { path, mode: 0o660 }
+        }
+    })
+}
+
+/// Whom to become; nobody when there is nothing to give up.
+fn choose_user(config: &Config) -> Result<Option<String>, Refusal> {
+    let named = config.process.user.as_deref();
+    if !geteuid().is_root() {
+        if let Some(user) = named {
+            log::warn("only root can serve as another user; serving as whoever started this", &[("user", &user)]);
+        }
+        return Ok(None);
+    }
+    let user = named.unwrap_or(UNPRIVILEGED);
+    match linux::User::named(user) {
+        Ok(Some(_)) => Ok(Some(user.to_owned())),
+        Ok(None) => Err(Refusal::Wrong(format!(
+            "this system has no user {user}; make one, or name another: [process] user = \"…\"\n"
+        ))),
+        Err(error) => Err(Refusal::Failed(format!("cannot look up the user {user}: {error}"))),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn open_access_log(access_log: &AccessLog) -> Result<Option<OwnedFd>, Refusal> {
+    let opened = match access_log {
+        AccessLog::Off => return Ok(None),
+        AccessLog::Stdout => io::stdout().as_fd().try_clone_to_owned(),
+        AccessLog::Stderr => io::stderr().as_fd().try_clone_to_owned(),
+        AccessLog::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+            return match file {
+                Ok(file) => Ok(Some(file.into())),
+                Err(error) => Err(Refusal::Failed(format!("cannot write the access log {}: {error}", path.display()))),
+            };
+        }
+    };
+    opened.map(Some).map_err(|error| Refusal::Failed(format!("cannot write the access log: {error}")))
+}
