@@ -1,1 +1,150 @@
-//! config
+//! The configuration: from text to what the program runs, or to errors that say what to write instead.
+//!
+//! It opens nothing and starts nothing. What comes out can run, save the parts listed in [`Config::later`].
+//!
+//! ```
+//! let text = r#"
+//!     [frontend.web]
+//!     bind = "127.0.0.1:8080"
+//!     backend = "app"
+//!     [[backend.app.server]]
+//!     address = "127.0.0.1:9000"
+//! "#;
+//! let sources = config::Sources::from_texts(vec![("perron.toml".into(), text.into())], "/etc/perron".into());
+//! let loaded = config::load(&sources).expect("the text is right");
+//! assert_eq!(loaded.config.proxy.backends[0].name, "app");
+//! ```
+
+mod binds;
+mod context;
+mod diagnostics;
+mod load;
+mod names;
+mod read;
+mod reference;
+mod schema;
+mod section;
+mod sections;
+mod sources;
+mod suggest;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Place, Severity};
+pub use load::load;
+pub use reference::reference;
+pub use sources::{ReadError, Sources};
+
+/// A text that is right, and what there is to say of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What to run.
+    pub config: Config,
+    /// What is probably not what was meant.
+    pub warnings: Diagnostics,
+    /// Every default that applied, in the order in which parts were read.
+    pub defaults: Vec<AppliedDefault>,
+}
+
+/// A key that the text leaves out, and what applies instead.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AppliedDefault {
+    /// Such as `backend.api.timeouts.connect`.
+    pub path: String,
+    /// As it would be written, or what applies in words.
+    pub value: String,
+    /// One line.
+    pub meaning: String,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The program itself.
+    pub process: Process,
+    /// What operators see.
+    pub admin: Admin,
+    /// Every socket to open for the frontends.
+    pub listens: Vec<Listen>,
+    /// What the workers carry traffic by.
+    pub proxy: proxy::config::ProxyConfig,
+    /// By backend, server and check; in step with `proxy`.
+    pub checks: Vec<Vec<Vec<check::CheckConfig>>>,
+    /// What a [`proxy::config::HandlerIndex`] points to.
+    pub handlers: Vec<Handler>,
+    /// Parts that are right but that this version cannot run, in the order of the text.
+    pub later: Vec<Later>,
+}
+
+/// A socket to open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// Whose clients come in here.
+    pub frontend: proxy::config::FrontendIndex,
+    /// Where.
+    pub bind: linux::Bind,
+    /// As the text has it.
+    pub text: String,
+    /// Where the text has it.
+    pub place: Place,
+}
+
+/// What answers requests without a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// Files of a tree.
+    Files(origin::FilesConfig),
+    /// Whether a tree can be read.
+    Health(origin::HealthConfig),
+}
+
+/// The program itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whom the workers run as.
+    pub user: Option<String>,
+    /// Worker threads; `None`: one a core.
+    pub workers: Option<u16>,
+    /// Where commands reach it.
+    pub control_socket: Option<PathBuf>,
+    /// How long a stop or an old generation waits for requests.
+    pub drain_timeout: Duration,
+    /// Where the frontends' logs go.
+    pub access_log: AccessLog,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// To standard output.
+    Stdout,
+    /// To standard error.
+    Stderr,
+    /// To the end of this file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// What operators see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens; `None`: nowhere.
+    pub bind: Option<SocketAddr>,
+}
+
+/// A part that is right but that this version cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Later {
+    /// Such as `vip.api: floating addresses (VRRP)`.
+    pub part: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub place: Place,
+}

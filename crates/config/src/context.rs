@@ -1,0 +1,138 @@
+use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
+use crate::names::Names;
+use crate::sources::{Sources, Span};
+use crate::{AppliedDefault, Handler, Later};
+
+/// What reading leaves behind besides the values: problems, defaults, later parts.
+pub(crate) struct Context<'s> {
+    pub(crate) sources: &'s Sources,
+    /// What the text calls things, known before anything is read.
+    pub(crate) names: Names,
+    /// Where to listen and who asked for it.
+    pub(crate) claims: Vec<crate::binds::Claim>,
+    pub(crate) handlers: Vec<Handler>,
+    pub(crate) defaults: Vec<AppliedDefault>,
+    /// Whether the text has syntax errors, so that what is missing may have been lost with them.
+    pub(crate) broken: bool,
+    later: Vec<(String, Span)>,
+    problems: Vec<Problem>,
+}
+
+/// A [`Diagnostic`] before its places are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    span: Span,
+    severity: Severity,
+    message: String,
+    help: Option<String>,
+    note: Option<(Span, String)>,
+    syntax: bool,
+}
+
+impl Problem {
+    /// Says what to write instead.
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says what another place has to do with it.
+    pub(crate) fn note(&mut self, span: Span, message: impl Into<String>) -> &mut Problem {
+        self.note = Some((span, message.into()));
+        self
+    }
+}
+
+impl<'s> Context<'s> {
+    pub(crate) fn new(sources: &'s Sources) -> Context<'s> {
+        Context {
+            sources,
+            names: Names::default(),
+            claims: Vec::new(),
+            handlers: Vec::new(),
+            defaults: Vec::new(),
+            broken: false,
+            later: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Problem {
+        self.problem(span, Severity::Error, message.into())
+    }
+
+    pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>) -> &mut Problem {
+        self.problem(span, Severity::Warning, message.into())
+    }
+
+    pub(crate) fn syntax(&mut self, span: Span, message: impl Into<String>) -> &mut Problem {
+        self.broken = true;
+        let problem = self.problem(span, Severity::Error, message.into());
+        problem.syntax = true;
+        problem
+    }
+
+    /// How many errors were found, of which further problems may only be the consequence.
+    pub(crate) fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
+    /// Collects a part that is right but that this version cannot run; once for each `part`.
+    pub(crate) fn later(&mut self, part: impl Into<String>, span: Span) {
+        let part = part.into();
+        if self.later.iter().all(|(known, _)| *known != part) {
+            self.later.push((part, span));
+        }
+    }
+
+    pub(crate) fn default(&mut self, path: String, value: String, meaning: &str) {
+        if self.defaults.iter().all(|known| known.path != path) {
+            self.defaults.push(AppliedDefault { path, value, meaning: meaning.replace('`', "") });
+        }
+    }
+
+    /// The later parts, in the order of the text.
+    pub(crate) fn later_parts(&mut self) -> Vec<Later> {
+        let mut later = std::mem::take(&mut self.later);
+        later.sort_by_key(|(_, span)| *span);
+        let place = |span| Excerpt::new(self.sources, span).place;
+        later.into_iter().map(|(part, span)| Later { part, place: place(span) }).collect()
+    }
+
+    /// All problems, in the order of the text, each once.
+    pub(crate) fn diagnostics(&mut self) -> Diagnostics {
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.sort_by_key(|problem| problem.span);
+        let mut found: Vec<Problem> = Vec::new();
+        for problem in problems {
+            if !found.contains(&problem) {
+                found.push(problem);
+            }
+        }
+        let mut diagnostics: Vec<_> =
+            found.into_iter().map(|problem| (problem.syntax, self.resolve(problem))).collect();
+        let broken: Vec<_> = diagnostics.iter().filter(|(syntax, _)| *syntax).map(|(_, found)| line(found)).collect();
+        diagnostics.retain(|(syntax, found)| *syntax || !broken.contains(&line(found)));
+        Diagnostics(diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect())
+    }
+
+    fn resolve(&self, problem: Problem) -> Diagnostic {
+        Diagnostic {
+            severity: problem.severity,
+            message: problem.message,
+            at: Excerpt::new(self.sources, problem.span),
+            help: problem.help,
+            note: problem.note.map(|(span, message)| Note { message, at: Excerpt::new(self.sources, span) }),
+        }
+    }
+
+    fn problem(&mut self, span: Span, severity: Severity, message: String) -> &mut Problem {
+        self.problems.push(Problem { span, severity, message, help: None, note: None, syntax: false });
+        self.problems.last_mut().expect("one was just pushed")
+    }
+}
+
+/// A line's identity, to see that two diagnostics stand on the same.
+fn line(diagnostic: &Diagnostic) -> (String, u32) {
+    (diagnostic.at.place.file.clone(), diagnostic.at.place.line)
+}

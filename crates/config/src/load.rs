@@ -1,0 +1,95 @@
+use proxy::config::ProxyConfig;
+
+use crate::binds;
+use crate::context::Context;
+use crate::diagnostics::Diagnostics;
+use crate::names::{self, Names};
+use crate::read::At;
+use crate::reference::ROOT;
+use crate::section::Section;
+use crate::sections::{backend, boot, frontend, masters, name_service, process, vip};
+use crate::sources::{Sources, Span};
+use crate::tree;
+use crate::{Config, Loaded};
+
+/// Frontends, and backends: what a [`proxy::config::BackendIndex`] can point to.
+const PARTS_MAX: usize = 1 << 16;
+
+/// Reads the whole text.
+///
+/// # Errors
+/// Everything that is wrong with it, in its order, warnings among it.
+pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
+    let mut cx = Context::new(sources);
+    let root = tree::read(sources, &mut cx);
+    cx.names = Names::collect(&root);
+    let start = Span { file: 0, start: 0, end: 0 };
+    let section = Section::of(&root, start, &ROOT, String::new(), &mut cx);
+    let config = read(section, &mut cx);
+    binds::check_claims(&mut cx);
+    if cx.errors() == 0 {
+        names::warn_unused(&mut cx);
+    }
+    let diagnostics = cx.diagnostics();
+    if diagnostics.errors() > 0 {
+        return Err(diagnostics);
+    }
+    Ok(Loaded { config, warnings: diagnostics, defaults: cx.defaults })
+}
+
+fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
+    let process = process::process(root.section("process", &process::PROCESS, cx), cx);
+    let admin = process::admin(root.section("admin", &process::ADMIN, cx), cx);
+    let mut proxy = ProxyConfig::default();
+    let mut checks = Vec::new();
+    // Frontends refer to backends, so these come first; a broken one keeps its place.
+    for (entry, section) in root.named("backend", &backend::BACKEND, cx) {
+        if proxy.backends.len() == PARTS_MAX {
+            cx.error(entry.span, format!("more than {PARTS_MAX} backends")).help("spread them over several directors");
+        }
+        let (backend, its_checks) = backend::backend(entry, section, cx);
+        proxy.backends.push(backend);
+        checks.push(its_checks);
+    }
+    let mut listens = Vec::new();
+    let frontends = root.named("frontend", &frontend::FRONTEND, cx);
+    for (entry, section) in frontends {
+        if proxy.frontends.len() == PARTS_MAX {
+            cx.error(entry.span, format!("more than {PARTS_MAX} frontends")).help("let one bind a list of addresses");
+        }
+        let name = At { value: entry.key.clone(), span: entry.span };
+        frontend::frontend(&name, section, &mut proxy, &mut listens, cx);
+    }
+    later_parts(&mut root, cx);
+    if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
+        cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");
+    }
+    let later = cx.later_parts();
+    Config { process, admin, listens, proxy, checks, handlers: std::mem::take(&mut cx.handlers), later }
+}
+
+fn later_parts(root: &mut Section<'_>, cx: &mut Context) {
+    let mut routers = Vec::new();
+    for (_, section) in root.named("vip", &vip::VIP, cx) {
+        vip::vip(section, &mut routers, cx);
+    }
+    for (_, section) in root.named("vip-group", &vip::GROUP, cx) {
+        vip::group(section, cx);
+    }
+    let mut networks = Vec::new();
+    for (_, section) in root.named("zone", &vip::ZONE, cx) {
+        vip::zone(section, &mut networks, cx);
+    }
+    if let Some(section) = root.optional_section("dns", &name_service::DNS, cx) {
+        name_service::dns(section, cx);
+    }
+    if let Some(section) = root.optional_section("inventory", &masters::INVENTORY, cx) {
+        masters::inventory(section, cx);
+    }
+    if let Some(section) = root.optional_section("masters", &masters::MASTERS, cx) {
+        masters::masters(section, cx);
+    }
+    if let Some(section) = root.optional_section("boot", &boot::BOOT, cx) {
+        boot::boot(section, cx);
+    }
+}

@@ -1,0 +1,114 @@
+use std::fmt::Write;
+
+use crate::binds;
+use crate::schema::{Fallback, Key, Schema, form, optional};
+use crate::sections::{
+    answer, backend, boot, check, forward, frontend, headers, masters, name_service, process, route, server, tls, vip,
+};
+
+const PREFACE: &str = include_str!("reference.md");
+
+pub(crate) static ROOT: Schema = Schema { path: "", about: "The tables at the top.", keys: &ROOT_KEYS };
+
+const ROOT_KEYS: [Key; 11] = [
+    optional("process", form::TABLE, "The program itself."),
+    optional("admin", form::TABLE, "What operators and monitors see."),
+    optional("frontend", "tables `[frontend.NAME]`", "What clients reach."),
+    optional("backend", "tables `[backend.NAME]`", "Pools of servers."),
+    optional("vip", "tables `[vip.NAME]`", "Addresses that move.").later(),
+    optional("vip-group", "tables `[vip-group.NAME]`", "Vips that move together.").later(),
+    optional("dns", form::TABLE, "Name service.").later(),
+    optional("zone", "tables `[zone.NAME]`", "Where clients and servers stand.").later(),
+    optional("inventory", form::TABLE, "Nodes.").later(),
+    optional("masters", form::TABLE, "Machines that run the boot services.").later(),
+    optional("boot", form::TABLE, "How nodes boot.").later(),
+];
+
+/// Every table of the language, in the order of the reference.
+pub(crate) static SCHEMAS: [&Schema; 41] = [
+    &ROOT,
+    &process::PROCESS,
+    &process::ADMIN,
+    &frontend::FRONTEND,
+    &binds::UNIX,
+    &frontend::TIMEOUTS,
+    &frontend::KEEPALIVE,
+    &headers::FORWARDED,
+    &headers::EDITS,
+    &route::ROUTE,
+    &answer::REDIRECT,
+    &answer::RESPOND,
+    &answer::FILES,
+    &answer::HEALTH,
+    &answer::FASTCGI,
+    &backend::BACKEND,
+    &backend::TIMEOUTS,
+    &server::SERVER,
+    &check::CHECK,
+    &check::PAGE,
+    &backend::CLASS,
+    &tls::SERVER_TLS,
+    &tls::FRONTEND_TLS,
+    &forward::FORWARD,
+    &forward::SYNC,
+    &vip::VIP,
+    &vip::TRACK,
+    &vip::UNICAST,
+    &vip::AUTHENTICATION,
+    &vip::NOTIFY,
+    &vip::GROUP,
+    &vip::ZONE,
+    &name_service::DNS,
+    &masters::INVENTORY,
+    &masters::MASTERS,
+    &boot::BOOT,
+    &boot::DHCP,
+    &boot::TFTP,
+    &boot::NFS,
+    &boot::PROFILE,
+    &boot::BOND,
+];
+
+/// The reference of the language, as Markdown.
+pub fn reference() -> String {
+    let mut text = PREFACE.to_owned();
+    for schema in SCHEMAS {
+        section(&mut text, schema);
+    }
+    text
+}
+
+/// Headers of the tables that have `key`, for who wrote it in another.
+pub(crate) fn sections_with(key: &str) -> Vec<String> {
+    let has = |schema: &&&Schema| schema.position(key).is_some();
+    SCHEMAS.iter().filter(has).take(3).map(|schema| header(schema).replace('`', "")).collect()
+}
+
+fn section(text: &mut String, schema: &Schema) {
+    let later = schema.keys.iter().all(|key| key.later);
+    let note = if later { " (later)" } else { "" };
+    let _ = write!(text, "\n## {}{note}\n\n{}\n\n", header(schema), schema.about);
+    text.push_str("| key | value | default | meaning |\n| --- | --- | --- | --- |\n");
+    for key in schema.keys {
+        let default = match key.fallback {
+            Fallback::Required => "**required**".to_owned(),
+            Fallback::Value(default) => format!("`{default}`"),
+            Fallback::Words(words) => words.to_owned(),
+            Fallback::Nothing => "–".to_owned(),
+        };
+        let note = if key.later && !later { " (later)" } else { "" };
+        let _ = writeln!(text, "| `{}` | {} | {default} | {}{note} |", key.name, key.form, key.meaning);
+    }
+}
+
+fn header(schema: &Schema) -> String {
+    match schema.path {
+        "" => "The top".to_owned(),
+        list if list.starts_with('[') => format!("`[{list}]`"),
+        inline if !inline.contains('.') && !TOP.contains(&inline) => format!("`{inline}`"),
+        table => format!("`[{table}]`"),
+    }
+}
+
+/// Paths without a dot that are headers nevertheless.
+const TOP: [&str; 6] = ["process", "admin", "dns", "inventory", "masters", "boot"];

@@ -1,0 +1,267 @@
+use std::path::PathBuf;
+
+use origin::{FilesConfig, HealthConfig};
+use proxy::config::{Answer, BackendIndex, HandlerIndex, Redirect, Respond};
+
+use crate::Handler;
+use crate::binds::Written;
+use crate::context::Context;
+use crate::names::{self, Kind};
+use crate::read::{At, Line, Period, Read, Whole};
+use crate::schema::{Key, Schema, form, optional, required, with};
+use crate::section::Section;
+use crate::sources::Span;
+use crate::tree::{Node, Table, Value};
+
+/// The keys of which one answers.
+pub(crate) const KEYS: [&str; 6] = ["backend", "redirect", "respond", "files", "health", "fastcgi"];
+
+/// Their schema, for a route and for a frontend.
+pub(crate) const fn keys() -> [Key; 6] {
+    [
+        optional("backend", "name of a backend", "Answered by one of its servers."),
+        optional("redirect", "text or table", "Answered with a redirect: its URL, or a table `redirect`."),
+        optional("respond", form::TABLE, "Answered with a fixed text; see `respond`."),
+        optional("files", "path or table", "Answered with files: their root, or a table `files`."),
+        optional(
+            "health",
+            "path or table",
+            "Answered 200 if the tree can be read, else 503; its root, or a table `health`.",
+        ),
+        optional("fastcgi", form::TABLE, "Answered by an application over FastCGI; see `fastcgi`.").later(),
+    ]
+}
+
+pub(crate) static REDIRECT: Schema = Schema {
+    path: "redirect",
+    about: "In a frontend or a route: `redirect = \"https://{host}{path}{query}\"`, or as a table with these keys.",
+    keys: &[
+        required(
+            "to",
+            "URL",
+            "Where to; `{host}`, `{path}` and `{query}` (with its `?`, or empty) stand for the request's own.",
+        ),
+        with("status", "301, 302, 303, 307, 308", "302", "The answer's status."),
+    ],
+};
+
+pub(crate) static RESPOND: Schema = Schema {
+    path: "respond",
+    about: "In a frontend or a route: `respond = { status = 503, body = \"back at noon\\n\" }`.",
+    keys: &[
+        with("status", "200 to 599", "200", "The answer's status."),
+        with("body", form::TEXT, "\"\"", "What is sent."),
+        with("content-type", form::TEXT, "\"text/plain; charset=utf-8\"", "What that is."),
+    ],
+};
+
+pub(crate) static FILES: Schema = Schema {
+    path: "files",
+    about: "In a frontend or a route: `files = \"/srv/www\"`, or as a table with these keys. The route's `path` stands \
+            for the root: with `path = \"/export/\"` and root `/srv/x`, `/export/a` is `/srv/x/a`. Nothing outside the \
+            root is ever opened, and nothing is kept in memory.",
+    keys: &[
+        required("root", form::PATH, "The tree to serve."),
+        with("listing", form::BOOLEAN, "false", "List folders that have no index."),
+        with("index", form::TEXTS, "[\"index.html\"]", "Files looked for in a folder, in this order."),
+        with("symlinks", form::BOOLEAN, "false", "Follow symbolic links, never out of the root."),
+        with("precompressed", form::BOOLEAN, "false", "Send `NAME.zst`, `NAME.br`, `NAME.gz` to who accepts them."),
+        with("timeout", form::TIME, "\"5s\"", "How long opening or reading may take before the client gets 503."),
+        with("upload", form::BOOLEAN, "false", "Take PUT.").later(),
+    ],
+};
+
+pub(crate) static HEALTH: Schema = Schema {
+    path: "health",
+    about: "In a frontend or a route: `health = \"/srv/www\"`, or as a table with these keys. A tree on a file system \
+            that hangs is a failed check, never a hung worker.",
+    keys: &[
+        required("files", form::PATH, "The tree that must be readable."),
+        with("timeout", form::TIME, "\"1s\"", "How long that may take."),
+    ],
+};
+
+pub(crate) static FASTCGI: Schema = Schema {
+    path: "fastcgi",
+    about: "In a frontend or a route: an application that speaks FastCGI.",
+    keys: &[required("address", "`\"IP:port\"` or `\"unix:/path\"`", "Where it listens.").later()],
+};
+
+/// What a section says of its answer.
+pub(crate) enum Given {
+    /// None of the keys is there, or they are wrong.
+    Nothing,
+    /// This.
+    Answer(Answer),
+    /// This, for each path prefix: the part of the path that stands for a tree's root.
+    Files(Vec<(String, Answer)>),
+    /// Something that is not yet run.
+    Later,
+}
+
+/// Reads whichever of [`KEYS`] is there; `prefixes` are the route's.
+pub(crate) fn read(section: &mut Section<'_>, prefixes: &[String], cx: &mut Context) -> Given {
+    let entries: Vec<_> = KEYS.iter().filter_map(|key| section.entry(key)).collect();
+    let mut sorted = entries.clone();
+    sorted.sort_by_key(|entry| entry.span);
+    if let [first, second, ..] = sorted.as_slice() {
+        cx.error(second.span, format!("{} and {} cannot both answer", first.key, second.key))
+            .help("keep one of the two, or give each its own route")
+            .note(first.span, "first here");
+    }
+    let Some(entry) = sorted.first() else {
+        return Given::Nothing;
+    };
+    let path = format!("{}.{}", section.path, entry.key);
+    let answer = match entry.key.as_str() {
+        "backend" => backend(&entry.node, cx).map(Answer::Backend),
+        "redirect" => redirect(&entry.node, path, cx).map(Answer::Redirect),
+        "respond" => respond(&entry.node, path, cx).map(Answer::Respond),
+        "health" => health(&entry.node, path, cx).map(|health| handler(Handler::Health(health), entry.span, cx)),
+        "files" => return files(&entry.node, path, prefixes, cx),
+        _ => {
+            cx.later(format!("{path}: FastCGI"), entry.span);
+            fastcgi(&entry.node, path, cx);
+            return Given::Later;
+        }
+    };
+    answer.map_or(Given::Nothing, Given::Answer)
+}
+
+/// The backend that the text at `node` names.
+pub(crate) fn backend(node: &Node, cx: &mut Context) -> Option<BackendIndex> {
+    let name = At::<String>::read(node, cx)?;
+    let position = names::resolve(Kind::Backend, &name, cx)?;
+    u16::try_from(position).ok().map(BackendIndex)
+}
+
+fn handler(handler: Handler, span: Span, cx: &mut Context) -> Answer {
+    let index = u16::try_from(cx.handlers.len()).unwrap_or_else(|_| {
+        cx.error(span, "more than 65535 routes serve files or health").help("let a backend do some of it");
+        0
+    });
+    cx.handlers.push(handler);
+    Answer::Handler(HandlerIndex(index))
+}
+
+fn redirect(node: &Node, path: String, cx: &mut Context) -> Option<Redirect> {
+    if !matches!(node.value, Value::Table(_)) {
+        let to = At::<Line>::read(node, cx)?;
+        return location(&to, cx).map(|location| Redirect { status: 302, location });
+    }
+    let mut section = Section::open(node, &REDIRECT, path, cx)?;
+    let status: At<Whole<100, 599>> = section.value("status", cx);
+    let to: Option<At<Line>> = section.required("to", cx);
+    let number: u16 = status.value.get();
+    if ![301, 302, 303, 307, 308].contains(&number) {
+        cx.error(status.span, format!("{number} is no redirect")).help("write 301, 302, 303, 307 or 308");
+    }
+    Some(Redirect { status: number, location: location(&to?, cx)? })
+}
+
+fn location(to: &At<Line>, cx: &mut Context) -> Option<String> {
+    let Line(text) = &to.value;
+    let mut rest = text.as_str();
+    while let Some(open) = rest.find(['{', '}']) {
+        let known = ["{host}", "{path}", "{query}"].iter().find(|known| rest[open..].starts_with(**known));
+        let Some(known) = known else {
+            let end = rest[open..].find('}').map_or(rest.len(), |close| open + close + 1);
+            cx.error(to.span, format!("unknown placeholder {}", rest[open..end].escape_debug()))
+                .help("known: {host}, {path}, {query}; write other braces as %7B and %7D");
+            return None;
+        };
+        rest = &rest[open + known.len()..];
+    }
+    let begins = ["http://", "https://", "/", "{path}"].iter().any(|start| text.starts_with(start));
+    if !begins || text.contains(' ') || !text.is_ascii() {
+        cx.error(to.span, format!("\"{}\" is no URL to send a client to", text.escape_debug()))
+            .help("write \"https://{host}{path}{query}\", or a path such as \"/new{path}\"");
+        return None;
+    }
+    Some(text.clone())
+}
+
+fn respond(node: &Node, path: String, cx: &mut Context) -> Option<Respond> {
+    let mut section = Section::open(node, &RESPOND, path, cx)?;
+    let status: At<Whole<200, 599>> = section.value("status", cx);
+    let body: At<String> = section.value("body", cx);
+    let Line(content_type) = section.value("content-type", cx);
+    let number: u16 = status.value.get();
+    if matches!(number, 204 | 205 | 304) && !body.value.is_empty() {
+        cx.warn(body.span, format!("an answer {number} has no body; this one is left out")).help("remove body");
+    }
+    Some(Respond { status: number, content_type, body: body.value })
+}
+
+fn files(node: &Node, path: String, prefixes: &[String], cx: &mut Context) -> Given {
+    let Some(files) = files_config(node, path, cx) else {
+        return Given::Nothing;
+    };
+    let whole = ["/".to_owned()];
+    let prefixes = if prefixes.is_empty() { &whole } else { prefixes };
+    let mut answers = Vec::new();
+    for prefix in prefixes {
+        let files = FilesConfig { strip_prefix: prefix.clone(), ..files.clone() };
+        answers.push((prefix.clone(), handler(Handler::Files(files), node.span, cx)));
+    }
+    Given::Files(answers)
+}
+
+fn files_config(node: &Node, path: String, cx: &mut Context) -> Option<FilesConfig> {
+    let (mut section, root) = path_or_table(node, &FILES, "root", path, cx);
+    let files = FilesConfig {
+        root: PathBuf::new(),
+        strip_prefix: "/".to_owned(),
+        listing: section.value("listing", cx),
+        index: section.value::<Vec<At<Line>>>("index", cx).into_iter().filter_map(|name| file_name(name, cx)).collect(),
+        symlinks: section.value("symlinks", cx),
+        precompressed: section.value("precompressed", cx),
+        timeout: section.value::<Period>("timeout", cx).0,
+    };
+    let upload: At<bool> = section.value("upload", cx);
+    if upload.value {
+        cx.later(format!("{}.upload: uploads", section.path), upload.span);
+    }
+    Some(FilesConfig { root: root?, ..files })
+}
+
+/// A table, or a path alone that stands for a table with just `key`.
+fn path_or_table<'t>(
+    node: &'t Node,
+    schema: &'static Schema,
+    key: &str,
+    path: String,
+    cx: &mut Context,
+) -> (Section<'t>, Option<PathBuf>) {
+    if let Value::Table(table) = &node.value {
+        let mut section = Section::of(table, node.span, schema, path, cx);
+        let value = section.required(key, cx);
+        return (section, value);
+    }
+    let mut section = Section::of(Table::EMPTY, node.span, schema, path, cx);
+    section.entry(key);
+    (section, PathBuf::read(node, cx))
+}
+
+fn file_name(name: At<Line>, cx: &mut Context) -> Option<String> {
+    let Line(text) = name.value;
+    if text.contains('/') || text == "." || text == ".." {
+        cx.error(name.span, format!("\"{}\" is no file's name", text.escape_debug()))
+            .help("write a name without /, such as \"index.html\"");
+        return None;
+    }
+    Some(text)
+}
+
+fn health(node: &Node, path: String, cx: &mut Context) -> Option<HealthConfig> {
+    let (mut section, files) = path_or_table(node, &HEALTH, "files", path, cx);
+    let Period(timeout) = section.value("timeout", cx);
+    Some(HealthConfig { files: files?, timeout })
+}
+
+fn fastcgi(node: &Node, path: String, cx: &mut Context) {
+    let Some(mut section) = Section::open(node, &FASTCGI, path, cx) else {
+        return;
+    };
+    let _: Option<Written> = section.required("address", cx);
+}

@@ -1,0 +1,338 @@
+use std::time::Duration;
+
+use proxy::config::{
+    Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig, TcpKeepalive,
+};
+
+use crate::binds::{Claim, Transport, Written};
+use crate::context::Context;
+use crate::read::{At, Period, Read, Some1, Whole, wrong};
+use crate::schema::{Key, Schema, form, optional, required, says, with};
+use crate::section::Section;
+use crate::sections::answer::{self, Given};
+use crate::sections::{forward, headers, route, tls};
+use crate::tree::{Node, Table, Value};
+use crate::{Listen, diagnostics::Excerpt};
+
+const KEYS: [Key; 20] = {
+    let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
+    [
+        with(
+            "mode",
+            "`\"http\"`, `\"tcp\"`, `\"forward\"`",
+            "\"http\"",
+            "Requests are read and routed; or bytes relayed, unread; or packets forwarded by the kernel (later).",
+        ),
+        required(
+            "bind",
+            "address or list",
+            "Where to listen: `\"10.0.0.1:80\"`, `\"[2001:db8::1]:80\"`, `\"0.0.0.0:80\"`, an interface's addresses `\"eth1:80\"`, `\"unix:/run/x.sock\"` or a table `bind`. The address need not be here yet.",
+        ),
+        says("max-connections", form::NUMBER, "no limit", "Clients at once; further ones wait to be accepted."),
+        with(
+            "tcp-keepalive",
+            "true, false or table",
+            "false",
+            "Let the kernel probe silent clients; see `tcp-keepalive`.",
+        ),
+        optional("timeouts", form::TABLE, "How long each phase may last; see `timeouts`."),
+        optional("route", form::TABLES, "Which request goes where; see `route`. HTTP only."),
+        backend,
+        redirect,
+        respond,
+        files,
+        health,
+        fastcgi,
+        optional("request-headers", form::TABLE, "Changes to every request; see `request-headers`. HTTP only."),
+        optional("response-headers", form::TABLE, "Changes to every answer. HTTP only."),
+        optional("forwarded", form::TABLE, "What servers are told of the client; see `forwarded`. HTTP only."),
+        with(
+            "log",
+            "`\"json\"`, `\"haproxy\"`, `\"off\"`",
+            "\"json\"",
+            "What a request or connection leaves in the access log: a JSON object, HAProxy's `httplog` or `tcplog` line, nothing.",
+        ),
+        optional(
+            "allow-users",
+            form::TEXTS,
+            "Users, as the client's certificate names them, that may; `*` stands for anything.",
+        )
+        .later(),
+        optional("tls", form::TABLE, "TLS with the clients; see `tls`.").later(),
+        optional("forward", form::TABLE, "How the kernel forwards; see `forward`.").later(),
+        optional("sync", form::TABLE, "Connection tables copied to the other director; see `sync`.").later(),
+    ]
+};
+
+pub(crate) static FRONTEND: Schema = Schema {
+    path: "frontend.NAME",
+    about: "What clients reach. One of `backend`, `redirect`, `respond`, `files`, `health`, `fastcgi` answers what no \
+            route takes; without one, that is 404. In TCP mode, `backend` takes every connection.",
+    keys: &KEYS,
+};
+
+pub(crate) static TIMEOUTS: Schema = Schema {
+    path: "frontend.NAME.timeouts",
+    about: "With clients. In TCP mode there is `tunnel` only.",
+    keys: &[
+        with("header", form::TIME, "\"10s\"", "From a request's first byte to the end of its header; then 408."),
+        with(
+            "idle",
+            form::TIME,
+            "\"60s\"",
+            "Silence of a client that is sending a body or should take an answer; then the connection is cut.",
+        ),
+        with(
+            "keep-alive",
+            form::TIME,
+            "\"60s\"",
+            "Silence between two requests, and before the first; then the connection is closed.",
+        ),
+        with(
+            "tunnel",
+            form::TIME,
+            "\"1h\"",
+            "Silence on both sides of an upgraded connection, a CONNECT or a TCP relay; then it is closed.",
+        ),
+    ],
+};
+
+pub(crate) static KEEPALIVE: Schema = Schema {
+    path: "tcp-keepalive",
+    about: "In a frontend (its clients) or a backend (its servers): `true`, or a table with these keys. \
+            A connection whose other end is gone without a word is found by it.",
+    keys: &[
+        says(
+            "idle",
+            form::TIME,
+            "the kernel's (net.ipv4.tcp_keepalive_time)",
+            "Silence before the first probe; whole seconds.",
+        ),
+        says("interval", form::TIME, "the kernel's (net.ipv4.tcp_keepalive_intvl)", "Between probes; whole seconds."),
+        says(
+            "count",
+            form::NUMBER,
+            "the kernel's (net.ipv4.tcp_keepalive_probes)",
+            "Unanswered probes that end the connection, 1 to 127.",
+        ),
+    ],
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Http,
+    Tcp,
+    Forward,
+}
+
+/// What only means something where requests are read.
+const HTTP_ONLY: [&str; 10] = [
+    "route",
+    "redirect",
+    "respond",
+    "files",
+    "health",
+    "fastcgi",
+    "request-headers",
+    "response-headers",
+    "forwarded",
+    "allow-users",
+];
+
+/// Reads `[frontend.NAME]` into `proxy` and `listens`.
+pub(crate) fn frontend(
+    name: &At<String>,
+    mut section: Section<'_>,
+    proxy: &mut ProxyConfig,
+    listens: &mut Vec<Listen>,
+    cx: &mut Context,
+) {
+    let words = [("http", Wanted::Http), ("tcp", Wanted::Tcp), ("forward", Wanted::Forward)];
+    let mode = section.choice("mode", &words, cx);
+    let binds = section.required::<Some1<At<Written>>>("bind", cx).map_or(Vec::new(), |Some1(binds)| binds);
+    for bind in &binds {
+        cx.claims.push(Claim::new(Transport::Tcp, bind.value.bind.clone(), bind.span));
+    }
+    if mode == Wanted::Forward {
+        forwarding(section, &binds, cx);
+        return;
+    }
+    section.refuse(&["forward", "sync"], "is for packets that the kernel forwards", "write mode = \"forward\"", cx);
+    if let Some(tls) = section.optional_section("tls", &tls::FRONTEND_TLS, cx) {
+        tls::frontend(tls, cx);
+    }
+    let frontend = terminating(name, section, mode, cx);
+    if let Some(Answer::Backend(backend)) = frontend.default {
+        check_tcp_backend(name, &frontend, &proxy.backends[usize::from(backend.0)], cx);
+    }
+    let index = FrontendIndex(u16::try_from(proxy.frontends.len()).unwrap_or(u16::MAX));
+    proxy.frontends.push(frontend);
+    listens.extend(binds.into_iter().map(|bind| Listen {
+        frontend: index,
+        bind: bind.value.bind,
+        text: bind.value.text,
+        place: Excerpt::new(cx.sources, bind.span).place,
+    }));
+}
+
+fn terminating(name: &At<String>, mut section: Section<'_>, mode: Wanted, cx: &mut Context) -> Frontend {
+    let http = mode == Wanted::Http;
+    if !http {
+        let help = "write mode = \"http\", or keep bind, backend, max-connections, tcp-keepalive, timeouts.tunnel, log";
+        section.refuse(&HTTP_ONLY, "is for HTTP; this frontend relays bytes unread", help, cx);
+    }
+    let max_connections = section.optional("max-connections", cx).map(Whole::<1, 100_000_000>::get);
+    let tcp_keepalive = keepalive(&mut section, cx);
+    let timeouts = section.section("timeouts", &TIMEOUTS, cx);
+    let timeouts = timeouts_of(timeouts, http, cx);
+    let mut frontend = Frontend {
+        name: name.value.clone(),
+        mode: if http { Mode::Http } else { Mode::Tcp },
+        max_connections,
+        tcp_keepalive,
+        timeouts,
+        routes: Vec::new(),
+        default: None,
+        forwarded: http_proto::Forwarded::default(),
+        request_headers: http_proto::HeaderEdits::default(),
+        response_headers: http_proto::HeaderEdits::default(),
+        log: section.choice("log", &LOGS, cx),
+    };
+    if http {
+        let forwarded = section.section("forwarded", &headers::FORWARDED, cx);
+        frontend.forwarded = headers::forwarded(forwarded, cx);
+        frontend.request_headers = headers::edits(&mut section, "request-headers", cx);
+        frontend.response_headers = headers::edits(&mut section, "response-headers", cx);
+        frontend.routes = route::routes(&mut section, cx);
+        route::allow_users(&mut section, cx);
+        frontend.default = default_answer(&mut section, &frontend, cx);
+    } else {
+        frontend.default = tcp_backend(&mut section, cx).map(Answer::Backend);
+    }
+    frontend
+}
+
+const LOGS: [(&str, LogFormat); 3] =
+    [("json", LogFormat::Json), ("haproxy", LogFormat::Haproxy), ("off", LogFormat::Off)];
+
+fn default_answer(section: &mut Section<'_>, frontend: &Frontend, cx: &mut Context) -> Option<Answer> {
+    let given = answer::read(section, &[], cx);
+    let says_nothing = answer::KEYS.iter().all(|key| !section.has(key)) && !section.has("route");
+    if says_nothing && !cx.broken {
+        cx.error(section.span, "this frontend answers nothing")
+            .help("write backend = \"NAME\", files = \"/path\", or a [[frontend.NAME.route]]");
+    }
+    let entry = answer::KEYS.iter().find_map(|key| section.entry(key));
+    if let (Some(entry), true) = (entry, frontend.routes.iter().any(|route| route.when.is_empty())) {
+        cx.warn(entry.span, format!("nothing is left for this {}: a route takes every request", entry.key))
+            .help("remove one of the two");
+    }
+    match given {
+        Given::Answer(answer) => Some(answer),
+        Given::Files(mut answers) => answers.pop().map(|(_, answer)| answer),
+        Given::Nothing | Given::Later => None,
+    }
+}
+
+fn tcp_backend(section: &mut Section<'_>, cx: &mut Context) -> Option<BackendIndex> {
+    let Some(entry) = section.entry("backend") else {
+        section.missing("backend", cx);
+        return None;
+    };
+    answer::backend(&entry.node, cx)
+}
+
+fn check_tcp_backend(name: &At<String>, frontend: &Frontend, backend: &proxy::config::Backend, cx: &mut Context) {
+    use balance::Algorithm::{Header, Uri};
+    if frontend.mode == Mode::Tcp && matches!(backend.pool.algorithm, Uri | Header(_)) {
+        let message =
+            format!("backend \"{}\" balances by what requests say, and this frontend reads none", backend.name);
+        cx.error(name.span, message).help("write mode = \"http\" here, or balance = \"source\" there");
+    }
+}
+
+/// The kernel forwards: what is said of connections and requests has no meaning.
+fn forwarding(mut section: Section<'_>, binds: &[At<Written>], cx: &mut Context) {
+    cx.later(format!("{}: forwarding by the kernel", section.path), section.span);
+    for bind in binds {
+        if !matches!(bind.value.bind, linux::Bind::Ip(_)) {
+            cx.error(bind.span, "the kernel forwards by address and port").help("write \"IP:port\"");
+        }
+    }
+    forward::frontend(&mut section, cx);
+    tcp_backend(&mut section, cx);
+    let help = "keep bind, backend, forward, sync; or write mode = \"http\" or \"tcp\"";
+    let terminated = ["max-connections", "tcp-keepalive", "timeouts", "log", "tls"];
+    section.refuse(&HTTP_ONLY, "is for HTTP; this frontend's packets are forwarded by the kernel", help, cx);
+    section.refuse(&terminated, "is for connections that end here; these are forwarded by the kernel", help, cx);
+}
+
+fn timeouts_of(mut section: Section<'_>, http: bool, cx: &mut Context) -> FrontendTimeouts {
+    let mut timeouts = FrontendTimeouts::default();
+    if http {
+        timeouts.header = section.value::<Period>("header", cx).0;
+        timeouts.idle = section.value::<Period>("idle", cx).0;
+        timeouts.keep_alive = section.value::<Period>("keep-alive", cx).0;
+    } else {
+        section.refuse(
+            &["header", "idle", "keep-alive"],
+            "is for HTTP; this frontend relays bytes unread",
+            "write tunnel: how long both sides may be silent",
+            cx,
+        );
+    }
+    timeouts.tunnel = section.value::<Period>("tunnel", cx).0;
+    timeouts
+}
+
+/// Reads `tcp-keepalive` of a frontend or a backend.
+pub(crate) fn keepalive(owner: &mut Section<'_>, cx: &mut Context) -> Option<TcpKeepalive> {
+    let keepalive: Keepalive = match owner.entry("tcp-keepalive") {
+        Some(entry) if matches!(entry.node.value, Value::Table(_)) => {
+            let section = owner.optional_section("tcp-keepalive", &KEEPALIVE, cx)?;
+            return Some(keepalive_table(section, cx));
+        }
+        _ => owner.value("tcp-keepalive", cx),
+    };
+    if !keepalive.0 {
+        return None;
+    }
+    let path = format!("{}.tcp-keepalive", owner.path);
+    let section = Section::of(Table::EMPTY, owner.span, &KEEPALIVE, path, cx);
+    Some(keepalive_table(section, cx))
+}
+
+struct Keepalive(bool);
+
+impl Read for Keepalive {
+    fn read(node: &Node, cx: &mut Context) -> Option<Keepalive> {
+        match node.value {
+            Value::Boolean(wanted) => Some(Keepalive(wanted)),
+            _ => wrong(
+                node,
+                "true, false or a table",
+                "write true, or { idle = \"60s\", interval = \"10s\", count = 3 }",
+                cx,
+            ),
+        }
+    }
+}
+
+fn keepalive_table(mut section: Section<'_>, cx: &mut Context) -> TcpKeepalive {
+    TcpKeepalive {
+        idle: seconds(&mut section, "idle", cx),
+        interval: seconds(&mut section, "interval", cx),
+        count: section.optional("count", cx).map(Whole::<1, 127>::get),
+    }
+}
+
+/// Whole seconds from 1 to 32767, as TCP_KEEPIDLE and TCP_KEEPINTVL take them (tcp(7)).
+fn seconds(section: &mut Section<'_>, key: &str, cx: &mut Context) -> Option<Duration> {
+    let period: At<Period> = section.optional(key, cx)?;
+    let Period(duration) = period.value;
+    if !forward::is_multiple(duration, Duration::from_secs(1)) || duration.as_secs() > 32767 {
+        cx.error(period.span, "the kernel takes whole seconds, 1s to 32767s").help("write \"60s\"");
+        return None;
+    }
+    Some(duration)
+}

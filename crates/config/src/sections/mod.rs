@@ -1,0 +1,17 @@
+//! A module for each part of the language: its schema, and the reading of it.
+
+pub(crate) mod answer;
+pub(crate) mod backend;
+pub(crate) mod boot;
+pub(crate) mod check;
+pub(crate) mod forward;
+pub(crate) mod frontend;
+pub(crate) mod headers;
+pub(crate) mod http;
+pub(crate) mod masters;
+pub(crate) mod name_service;
+pub(crate) mod process;
+pub(crate) mod route;
+pub(crate) mod server;
+pub(crate) mod tls;
+pub(crate) mod vip;

@@ -1,0 +1,139 @@
+//! The product's own examples: each is right, and says which parts of it must wait.
+
+use std::path::{Path, PathBuf};
+
+use config::{Handler, Loaded, Sources};
+use linux::Bind;
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+fn load(name: &str) -> Loaded {
+    let sources = Sources::read(&examples().join(name)).expect("the example is there");
+    config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+fn later(loaded: &Loaded) -> Vec<&str> {
+    loaded.config.later.iter().map(|later| later.part.as_str()).collect()
+}
+
+#[test]
+fn every_example_is_right_and_without_warnings() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples()).expect("the folder is there") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        if name.ends_with(".toml") {
+            assert_eq!(load(&name).warnings.to_string(), "", "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "only {seen} examples");
+}
+
+#[test]
+fn openstack_api_runs_but_for_its_floating_address() {
+    let loaded = load("openstack-api.toml");
+    assert_eq!(later(&loaded), ["vip.api: floating addresses (VRRP)"]);
+    assert_eq!(loaded.config.later[0].place.line, 9);
+    let [listen] = loaded.config.listens.as_slice() else { panic!("one socket") };
+    assert_eq!(listen.bind, Bind::Ip("172.16.9.200:4242".parse().expect("an address")));
+    assert_eq!(loaded.config.proxy.frontends[0].max_connections, Some(10000));
+    assert!(loaded.config.proxy.frontends[0].tcp_keepalive.is_some());
+    assert_eq!(loaded.config.proxy.backends[0].pool.algorithm, balance::Algorithm::Source);
+    let checks: Vec<usize> = loaded.config.checks[0].iter().map(Vec::len).collect();
+    assert_eq!(checks, [1, 1, 1]);
+}
+
+#[test]
+fn cluster_http_names_each_part_that_waits() {
+    assert_eq!(
+        later(&load("cluster-http.toml")),
+        [
+            "vip.front-a: floating addresses (VRRP)",
+            "vip.front-b: floating addresses (VRRP)",
+            "dns: name service",
+            "zone.island1: zones",
+            "zone.island2: zones",
+            "frontend.https.tls: TLS",
+            "backend.mirrors.balance: balancing by bandwidth",
+            "backend.mirrors.deliver: delivery by auto",
+            "backend.mirrors.check: checks of type https",
+            "backend.mirrors.class.island: classes of servers",
+            "backend.mirrors.class.worker: classes of servers",
+            "backend.mirrors: redirects to servers",
+        ]
+    );
+}
+
+#[test]
+fn cluster_http_origin_waits_for_tls_alone() {
+    let loaded = load("cluster-http-origin.toml");
+    assert_eq!(later(&loaded), ["frontend.origin.tls: TLS"]);
+    let [Handler::Health(health), Handler::Files(files)] = loaded.config.handlers.as_slice() else {
+        panic!("health and files: {:?}", loaded.config.handlers)
+    };
+    assert_eq!(health.files, Path::new("/srv/cluster"));
+    assert_eq!(files.root, Path::new("/srv/cluster"));
+    assert_eq!(files.strip_prefix, "/");
+    assert!(files.listing);
+}
+
+#[test]
+fn lvs_web_is_forwarded_not_served() {
+    let loaded = load("lvs-web.toml");
+    assert!(loaded.config.listens.is_empty() && loaded.config.proxy.frontends.is_empty());
+    assert_eq!(
+        later(&loaded),
+        [
+            "vip.web: floating addresses (VRRP)",
+            "frontend.web: forwarding by the kernel",
+            "frontend.web.sync: synchronised connection tables",
+            "backend.web.quorum: quorum",
+            "backend.web.sorry-server: sorry server",
+            "backend.web.server.web1.checks[1].retries: tries within one probe",
+            "backend.web.server.web1.checks[1].pages: several pages",
+            "backend.web.server.web2.checks: checks of type https",
+            "backend.web.server.web2.checks.digest: digests of pages",
+            "backend.web.server.web2.checks[1]: checks of type script",
+            "backend.web.server.web3.checks: checks of type smtp",
+        ]
+    );
+}
+
+#[test]
+fn ganeti_node_listens_on_its_interface() {
+    let loaded = load("ganeti-node.toml");
+    let bind = Bind::Interface { name: "eth1".into(), port: 1811 };
+    assert_eq!(loaded.config.listens.iter().map(|listen| &listen.bind).collect::<Vec<_>>(), [&bind]);
+    assert_eq!(
+        later(&loaded),
+        [
+            "frontend.node.tls: TLS",
+            "frontend.node.route[0].fastcgi: FastCGI",
+            "frontend.node.route[1].fastcgi: FastCGI",
+            "frontend.node.route[1].allow-users: users by their certificates",
+            "frontend.node.route[2].files.upload: uploads",
+            "frontend.node.route[2].allow-users: users by their certificates",
+        ]
+    );
+}
+
+#[test]
+fn boot_masters_waits_whole() {
+    assert_eq!(
+        later(&load("boot-masters.toml")),
+        [
+            "vip.masters: floating addresses (VRRP)",
+            "inventory: nodes",
+            "masters: masters that stand in for each other",
+            "boot: how nodes boot",
+            "boot.dhcp: DHCP",
+            "boot.tftp: TFTP",
+            "boot.nfs: NFS",
+            "boot.profile.compute: boot profiles",
+            "boot.profile.installer: boot profiles",
+            "boot.profile.master-waiting: boot profiles",
+        ]
+    );
+}
