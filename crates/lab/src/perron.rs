@@ -97,7 +97,8 @@ impl Perron {
     pub fn wait_until_up(&self) {
         wait_for(SOON, "all servers are up", || {
             let status = self.status();
-            servers(&status).all(|(_, server)| server["status"] == "up")
+            // One at least: a status without servers shows nothing.
+            servers(&status).count() > 0 && servers(&status).all(|(_, server)| server["status"] == "up")
         });
     }
 

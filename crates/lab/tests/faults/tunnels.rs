@@ -141,3 +141,15 @@ fn an_address_may_arrive_after_the_program() {
     rig.front.add_address("10.0.0.200/24");
     assert_eq!(rig.client.curl(&["http://10.0.0.200:8080/"]).text(), "ok");
 }
+
+#[test]
+fn an_interface_stands_for_its_addresses() {
+    let rig = lab::require!(rig("interface"));
+    rig.front.add_address("10.0.0.99/24");
+    let _server = BadServer::answering(&rig.server, 80, OK);
+    let _perron = Perron::start_ready(&rig.front, &Relay::default().text().replace(FRONT, "eth0:8080"));
+    for address in ["10.0.0.2", "10.0.0.99"] {
+        assert_eq!(rig.client.curl(&[&format!("http://{address}:8080/")]).text(), "ok");
+    }
+    assert!(rig.front.try_connect("127.0.0.1:8080").is_err(), "nothing listens elsewhere");
+}
