@@ -68,7 +68,7 @@ fn problems(tree: &Tree, workspace: &Workspace) -> Vec<Problem> {
     size::rules(tree, &mut found);
     words::rules(tree, &mut found);
     fuzz::rules(tree, workspace, &mut found);
-    documents::rules(tree, &mut found);
+    documents::rules(tree, workspace, &mut found);
     found.sort();
     found
 }

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
-use super::{Problem, Tree, complain};
+use super::{Crate, Problem, Tree, Workspace, complain};
 
 /// Where a reader begins.
 const ENTRANCES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
 
 /// Documents are reachable, their links lead somewhere, and each foreign crate has its reason.
-pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
+pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut ahead: Vec<String> = ENTRANCES.iter().map(|&path| path.to_owned()).collect();
     while let Some(path) = ahead.pop() {
@@ -29,16 +29,18 @@ pub(super) fn rules(tree: &Tree, found: &mut Vec<Problem>) {
             complain(found, path, 0, "no link leads here from README.md or ARCHITECTURE.md");
         }
     }
-    reasons(tree, found);
+    reasons(tree, workspace, found);
 }
 
-fn reasons(tree: &Tree, found: &mut Vec<Problem>) {
+fn reasons(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
     let manifest = tree.text("Cargo.toml").and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
     let listed = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies"));
-    let architecture = tree.text("ARCHITECTURE.md").unwrap_or_default();
-    for (name, entry) in listed.and_then(toml::Value::as_table).into_iter().flatten() {
-        let is_ours = entry.get("path").is_some();
-        if !is_ours && !architecture.lines().any(|line| line.starts_with(&format!("- `{name}`"))) {
+    let entries = listed.and_then(toml::Value::as_table).into_iter().flatten();
+    let foreign: Vec<&str> =
+        entries.filter(|(_, entry)| entry.get("path").is_none()).map(|(name, _)| name.as_str()).collect();
+    let reasons = explained(tree.text("ARCHITECTURE.md").unwrap_or_default());
+    for &name in &foreign {
+        if !reasons.iter().any(|(_, known)| *known == name) {
             complain(
                 found,
                 "ARCHITECTURE.md",
@@ -46,7 +48,24 @@ fn reasons(tree: &Tree, found: &mut Vec<Problem>) {
                 format!("say what `{name}` is for: a line that begins \"- `{name}`\""),
             );
         }
+        let imports = |known: &Crate| known.imports.iter().chain(&known.test_imports).any(|import| import == name);
+        if !workspace.crates.iter().any(imports) {
+            complain(found, "Cargo.toml", 0, format!("no crate uses `{name}`: remove it"));
+        }
     }
+    for (line, name) in reasons {
+        if !foreign.contains(&name) {
+            complain(found, "ARCHITECTURE.md", line, format!("`{name}` is no dependency: remove the line"));
+        }
+    }
+}
+
+/// The dependencies that have a line of their own below the heading "Dependencies".
+fn explained(architecture: &str) -> Vec<(usize, &str)> {
+    let numbered = architecture.lines().enumerate().map(|(index, line)| (index + 1, line));
+    let below = numbered.skip_while(|(_, line)| *line != "## Dependencies").skip(1);
+    let section = below.take_while(|(_, line)| !line.starts_with("## "));
+    section.filter_map(|(number, line)| Some((number, line.strip_prefix("- `")?.split('`').next()?))).collect()
 }
 
 /// A Markdown text's links to files, each with its line; those in code blocks are none.

@@ -8,7 +8,7 @@ fn sound() -> (Tree, Workspace) {
     let mut workspace = Workspace::default();
     for (name, row, imports) in [
         ("core", Row::Pure, vec![]),
-        ("linux", Row::System, vec![]),
+        ("linux", Row::System, vec!["libc"]),
         ("shell", Row::Shell, vec!["core", "linux"]),
         ("other-shell", Row::Shell, vec!["core"]),
         ("lab", Row::Dev, vec!["shell"]),
@@ -34,7 +34,7 @@ fn sound() -> (Tree, Workspace) {
         "README.md",
         "See [the limits](docs/limits.md), [the web](https://example.org/) and [below](#below).\n",
     );
-    tree.insert("ARCHITECTURE.md", "- `libc`: what rustix lacks.\n");
+    tree.insert("ARCHITECTURE.md", "## Dependencies\n\n- `libc`: what rustix lacks.\n\n## More\n\n- `head`: a word.\n");
     tree.insert("docs/limits.md", "Back to [the entrance](../README.md).\n");
     tree.insert("deny.toml", "[bans]\ndeny = [{ name = \"ring\" }]\n");
     (tree, workspace)
@@ -260,7 +260,16 @@ fn documents_are_reachable_and_links_lead_somewhere() {
 }
 
 #[test]
-fn every_foreign_crate_has_its_reason() {
-    let manifest = "[workspace.dependencies]\nlibc = \"0.2\"\nmemchr = { version = \"2\" }\n";
-    assert_says(&with("Cargo.toml", manifest), "ARCHITECTURE.md: say what `memchr` is for");
+fn every_foreign_crate_has_its_reason_and_its_use() {
+    let (mut tree, mut workspace) = sound();
+    tree.insert("Cargo.toml", "[workspace.dependencies]\nlibc = \"0.2\"\nmemchr = { version = \"2\" }\n");
+    workspace.crates[2].imports.push("memchr".to_owned());
+    assert_says(&said(&tree, &workspace), "ARCHITECTURE.md: say what `memchr` is for");
+    tree.insert("ARCHITECTURE.md", "## Dependencies\n\n- `libc`: more.\n- `memchr`: bytes.\n");
+    assert_eq!(said(&tree, &workspace), Vec::<String>::new());
+    workspace.crates[2].imports.pop();
+    assert_says(&said(&tree, &workspace), "Cargo.toml: no crate uses `memchr`");
+    workspace.crates[2].imports.push("memchr".to_owned());
+    tree.insert("ARCHITECTURE.md", "## Dependencies\n\n- `libc`: more.\n- `memchr`: bytes.\n- `nix`: gone.\n");
+    assert_says(&said(&tree, &workspace), "ARCHITECTURE.md:5: `nix` is no dependency");
 }
