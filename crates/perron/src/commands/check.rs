@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use config::{Diagnostics, Loaded, Sources};
 use serde_json::json;
 
+use super::print;
 use crate::cli::Check;
 use crate::quickstart;
 
@@ -22,9 +23,9 @@ pub(crate) fn check(options: &Check) -> anyhow::Result<ExitCode> {
     match config::load(&sources) {
         Ok(loaded) => {
             if options.json {
-                println!("{:#}", as_json(&loaded, options.explain));
+                print(&format!("{:#}\n", as_json(&loaded, options.explain)))?;
             } else {
-                show(&loaded, options);
+                show(&loaded, options)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -74,31 +75,33 @@ fn as_json(loaded: &Loaded, explain: bool) -> serde_json::Value {
     answer
 }
 
-fn show(loaded: &Loaded, options: &Check) {
+fn show(loaded: &Loaded, options: &Check) -> anyhow::Result<()> {
     print_problems(&loaded.warnings);
     let config = &loaded.config;
+    let mut text = String::new();
     if options.explain {
         if options.config.config.is_none() {
-            println!("{}", quickstart::TEXT);
+            text += &format!("{}\n", quickstart::TEXT);
         }
-        println!("Defaults that apply:");
-        let width = loaded.defaults.iter().map(|key| key.path.len() + key.value.len() + 3).max().unwrap_or(0);
-        for default in &loaded.defaults {
-            let key = format!("{} = {}", default.path, default.value);
-            println!("  {key:width$}  {}", default.meaning);
-        }
-        println!();
+        text += &defaults(loaded);
     }
     for later in &config.later {
-        println!("{}: {}: this version cannot run it yet", later.place, later.part);
+        text += &format!("{}: {}: this version cannot run it yet\n", later.place, later.part);
     }
     let servers: usize = config.proxy.backends.iter().map(|backend| backend.servers.len()).sum();
-    println!(
-        "right: {}, {}, {}",
-        count(config.proxy.frontends.len(), "frontend"),
-        count(config.proxy.backends.len(), "backend"),
-        count(servers, "server"),
-    );
+    let frontends = count(config.proxy.frontends.len(), "frontend");
+    let backends = count(config.proxy.backends.len(), "backend");
+    print(&format!("{text}right: {frontends}, {backends}, {}\n", count(servers, "server")))
+}
+
+fn defaults(loaded: &Loaded) -> String {
+    let mut text = "Defaults that apply:\n".to_owned();
+    let width = loaded.defaults.iter().map(|key| key.path.len() + key.value.len() + 3).max().unwrap_or(0);
+    for default in &loaded.defaults {
+        let key = format!("{} = {}", default.path, default.value);
+        text += &format!("  {key:width$}  {}\n", default.meaning);
+    }
+    text + "\n"
 }
 
 fn count(number: usize, word: &str) -> String {

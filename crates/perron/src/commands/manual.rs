@@ -5,11 +5,14 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::print;
 use crate::cli::Cli;
 
 /// `perron completions`.
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(shell, &mut Cli::command(), "perron", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "perron", &mut script);
+    print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

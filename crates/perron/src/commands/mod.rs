@@ -1,5 +1,7 @@
 //! The commands, each a function from its options to an exit code.
 
+use std::io::{ErrorKind, Write};
+
 mod ask;
 mod check;
 mod manual;
@@ -11,3 +13,12 @@ pub(crate) use check::check;
 pub(crate) use manual::{completions, man};
 pub(crate) use serve::serve;
 pub(crate) use status::status;
+
+/// Writes to standard output. A reader that has seen enough, such as `head`, ends the command quietly.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        result => Ok(result?),
+    }
+}

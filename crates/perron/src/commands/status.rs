@@ -6,6 +6,7 @@ use admin::model::{Backend, Check, Frontend, Status};
 use anyhow::Context;
 
 use super::ask::ask;
+use super::print;
 use crate::cli;
 use crate::control::Request;
 
@@ -29,15 +30,14 @@ pub(crate) fn status(options: &cli::Status) -> anyhow::Result<ExitCode> {
 }
 
 fn show(answer: &serde_json::Value, options: &cli::Status) -> anyhow::Result<()> {
-    match (options.json, options.watch) {
-        (true, true) => println!("{answer}"),
-        (true, false) => println!("{answer:#}"),
+    print(&match (options.json, options.watch) {
+        (true, true) => format!("{answer}\n"),
+        (true, false) => format!("{answer:#}\n"),
         (false, watch) => {
             let status: Status = serde_json::from_value(answer.clone()).context("the service is of another version")?;
-            print!("{}{}", if watch { HOME } else { "" }, text(&status));
+            format!("{}{}", if watch { HOME } else { "" }, text(&status))
         }
-    }
-    Ok(())
+    })
 }
 
 fn text(status: &Status) -> String {

@@ -96,15 +96,14 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
         log::warn("the limit of open files stays as it is", &[("why", &error)]);
     }
     let origin = Origin::new(options.config.config, options.without);
-    let prepared = match origin.prepare(None) {
-        Ok(prepared) => prepared,
+    let (socket, prepared) = match open(&origin, options.control.control) {
+        Ok(opened) => opened,
         Err(Refusal::Wrong(text)) => {
             eprint!("{text}");
             return Ok(ExitCode::from(2));
         }
         Err(Refusal::Failed(why)) => anyhow::bail!(why),
     };
-    let socket = control::Socket::open(control_path(options.control.control, &prepared))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(supervise(origin, prepared, &socket))?;
     // Answers to those who asked for the end are on their way.
@@ -116,8 +115,12 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn control_path(asked: Option<PathBuf>, prepared: &Prepared) -> PathBuf {
-    asked.or_else(|| prepared.config.process.control_socket.clone()).unwrap_or_else(default_path)
+/// The control socket comes first: that the service runs already says more than that its port is taken.
+fn open(origin: &Origin, asked: Option<PathBuf>) -> Result<(control::Socket, Prepared), Refusal> {
+    let checked = origin.check()?;
+    let path = asked.or_else(|| checked.config.process.control_socket.clone()).unwrap_or_else(default_path);
+    let socket = control::Socket::open(path).map_err(|error| Refusal::Failed(format!("{error:#}")))?;
+    Ok((socket, origin.open(checked, None)?))
 }
 
 async fn supervise(origin: Origin, prepared: Prepared, socket: &control::Socket) -> anyhow::Result<Result<(), String>> {
@@ -226,11 +229,15 @@ impl Supervisor {
     fn take(&mut self, event: Event) {
         match event {
             Event::Happened(input) => {
-                if let Input::Exited(id, _) = &input {
-                    self.children.retain(|child| child.id != *id);
-                    self.questions.retain(|_, asked| asked.child != *id);
-                }
+                let gone = match &input {
+                    Input::Exited(id, _) => Some(*id),
+                    _ => None,
+                };
                 self.give(input);
+                if let Some(id) = gone {
+                    self.children.retain(|child| child.id != id);
+                    self.questions.retain(|_, asked| asked.child != id);
+                }
             }
             Event::Said(id, said) => self.hear(id, said),
             Event::Asked(request, reply) => self.answer(request, reply),
@@ -321,7 +328,7 @@ impl Supervisor {
     fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
         tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", linux::monotonic_usec()));
         let prepared = match self.machine.may_reload() {
-            Ok(()) => self.origin.prepare(Some(&self.current)),
+            Ok(()) => self.origin.check().and_then(|checked| self.origin.open(checked, Some(&self.current))),
             Err(why) => Err(Refusal::Failed(why.to_owned())),
         };
         match prepared {
@@ -341,7 +348,7 @@ impl Supervisor {
             Refusal::Failed(why) => (why.clone(), Answer::Failed(why)),
         };
         log::error("reload refused; the service goes on as before", &[("why", &text.lines().next().unwrap_or(""))]);
-        for line in text.lines().skip(1) {
+        for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
             log::error(line, &[]);
         }
         if let Some(reply) = reply {
@@ -439,7 +446,7 @@ impl Supervisor {
         match notice {
             Notice::Died(id, why, wait) => log::error(
                 "a serving process died; it is started again",
-                &[("process", &id), ("why", &why), ("after", &units::write_duration(wait))],
+                &[("pid", &self.pid(id)), ("why", &why), ("after", &units::write_duration(wait))],
             ),
             Notice::Hung(id) => log::error("a serving process hangs; it is ended by force", &[("pid", &self.pid(id))]),
             Notice::TooSlow(id) => {
@@ -452,7 +459,7 @@ impl Supervisor {
                 "requests were cut off: too many earlier processes still finish theirs",
                 &[("pid", &self.pid(id))],
             ),
-            Notice::Ended(id) => log::info("a serving process ended, as it was told", &[("process", &id)]),
+            Notice::Ended(id) => log::info("a serving process ended, as it was told", &[("pid", &self.pid(id))]),
         }
     }
 

@@ -22,6 +22,14 @@ const UNPRIVILEGED: &str = "nobody";
 /// A frontend without its TLS, or a backend without its balancing, is another one: these are not left out.
 const PARTS_NEEDED: [&str; 3] = ["frontend", "backend", "forward"];
 
+/// A configuration that is right for this machine.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) config: Config,
+    sources: Sources,
+    user: Option<String>,
+}
+
 /// A configuration that can be run: checked, its sockets open.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -73,28 +81,33 @@ impl Origin {
         Origin { path, without, inherited: inherited.collect() }
     }
 
-    /// Reads, checks and opens; what `before` holds open is taken over as it is.
-    pub(super) fn prepare(&self, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
+    /// Reads and checks; opens nothing.
+    pub(super) fn check(&self) -> Result<Checked, Refusal> {
         let sources = match &self.path {
-            Some(path) => {
-                Sources::read(path).map_err(|error| Refusal::Wrong(format!("{:#}\n", anyhow::Error::new(error))))?
-            }
+            Some(path) => Sources::read(path)
+                .map_err(|error| Refusal::Wrong(format!("perron: {:#}\n", anyhow::Error::new(error))))?,
             None => quickstart::sources().map_err(|error| Refusal::Failed(error.to_string()))?,
         };
         let loaded = config::load(&sources).map_err(|wrong| Refusal::Wrong(wrong.to_string()))?;
         for warning in &loaded.warnings.0 {
             log::warn(&warning.message, &[("at", &warning.at.place)]);
         }
-        self.leave_out(&loaded.config)?;
         let config = loaded.config;
+        self.leave_out(&config)?;
         let user = choose_user(&config)?;
+        Ok(Checked { config, sources, user })
+    }
+
+    /// Opens what the configuration needs; what `before` holds open is taken over as it is.
+    pub(super) fn open(&self, checked: Checked, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
+        let Checked { config, sources, user } = checked;
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let mut listens = Vec::with_capacity(config.listens.len());
         for listen in &config.listens {
-            listens.push(self.open(&listen.bind, workers, before)?);
+            listens.push(self.group(&listen.bind, workers, before)?);
         }
         let admin = match config.admin.bind {
-            Some(address) => Some(self.open(&Bind::Ip(address), 1, before)?),
+            Some(address) => Some(self.group(&Bind::Ip(address), 1, before)?),
             None => None,
         };
         let access_log = open_access_log(&config.process.access_log)?;
@@ -120,7 +133,7 @@ impl Origin {
         if refused.is_empty() { Ok(()) } else { Err(Refusal::Wrong(refused)) }
     }
 
-    fn open(&self, bind: &Bind, count: usize, before: Option<&Prepared>) -> Result<Arc<Group>, Refusal> {
+    fn group(&self, bind: &Bind, count: usize, before: Option<&Prepared>) -> Result<Arc<Group>, Refusal> {
         let held = before.into_iter().flat_map(Prepared::groups).chain(&self.inherited);
         if let Some(group) = held.into_iter().find(|group| same_place(&group.bind, bind)) {
             return adopt(group, bind);
