@@ -85,6 +85,11 @@ impl Reason {
         }
     }
 
+    /// Whether the request was refused for what it is, before anybody was asked.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Reason::Head(_) | Reason::Chunk(_) | Reason::Path | Reason::SlowHead | Reason::NoRoute)
+    }
+
     /// The status that the client gets, if it can still be told one.
     pub(crate) fn status(self) -> u16 {
         match self {

@@ -74,6 +74,11 @@ impl Shared {
         self.gates[usize::from(index.0)].active.load(Ordering::Relaxed)
     }
 
+    /// The clock that snapshots are published by.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Each worker's counters.
     pub fn workers(&self) -> &[Arc<WorkerStats>] {
         &self.workers
@@ -95,15 +100,18 @@ impl Shared {
 
 impl WorkerStats {
     fn new(config: &ProxyConfig) -> WorkerStats {
+        let of_frontend = || FrontendStats {
+            reasons: Reason::all().map(|_| Counter::default()).collect(),
+            ..FrontendStats::default()
+        };
         WorkerStats {
-            frontends: config.frontends.iter().map(|_| FrontendStats::default()).collect(),
+            frontends: config.frontends.iter().map(|_| of_frontend()).collect(),
             backends: config.backends.iter().map(|_| ServerStats::default()).collect(),
             servers: config
                 .backends
                 .iter()
                 .map(|backend| backend.servers.iter().map(|_| ServerStats::default()).collect())
                 .collect(),
-            reasons: Reason::all().map(|_| Counter::default()).collect(),
             log_lost: Counter::default(),
         }
     }

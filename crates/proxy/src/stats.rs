@@ -15,6 +15,11 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
+    /// Makes it `value`; only the worker that owns it may call this.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// The number now.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -66,6 +71,8 @@ pub struct FrontendStats {
     pub bytes_out: Counter,
     /// From a request's first byte to its answer's last.
     pub total: Histogram,
+    /// Why requests were refused or ended early, in step with [`crate::Reason::all`].
+    pub reasons: Vec<Counter>,
 }
 
 /// What one worker counted of one backend or of one server.
@@ -91,6 +98,8 @@ pub struct ServerStats {
     pub opened: Counter,
     /// Requests sent on a connection that had served before.
     pub reused: Counter,
+    /// Idle connections that the worker keeps to a server; not counted for backends.
+    pub idle: Counter,
     /// Requests that the client gave up.
     pub aborted: Counter,
     /// From a request's last byte sent to its answer's head.
@@ -110,8 +119,6 @@ pub struct WorkerStats {
     pub backends: Vec<ServerStats>,
     /// In step with each backend's servers.
     pub servers: Vec<Vec<ServerStats>>,
-    /// Why requests were refused or ended early, in step with [`crate::Reason::all`].
-    pub reasons: Vec<Counter>,
     /// Lines of the access log that were dropped because nobody took them.
     pub log_lost: Counter,
 }

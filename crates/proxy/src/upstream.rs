@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use crate::config::{Backend, BackendIndex, ProxyConfig, ServerAddress};
+use crate::stats::WorkerStats;
 use crate::stream::Stream;
 use crate::worker::{Context, prepare};
 
 /// Idle server connections of one worker.
 pub(crate) struct IdlePool {
     backends: Vec<IdleBackend>,
+    stats: Arc<WorkerStats>,
 }
 
 struct IdleBackend {
@@ -30,43 +33,54 @@ struct Idle {
 }
 
 impl IdlePool {
-    pub(crate) fn new(config: &ProxyConfig) -> IdlePool {
+    pub(crate) fn new(config: &ProxyConfig, stats: Arc<WorkerStats>) -> IdlePool {
         let of_backend = |backend: &Backend| IdleBackend {
             keep_alive: backend.timeouts.keep_alive,
             max_idle: backend.max_idle as usize,
             servers: backend.servers.iter().map(|_| RefCell::new(Vec::new())).collect(),
         };
-        IdlePool { backends: config.backends.iter().map(of_backend).collect() }
+        IdlePool { backends: config.backends.iter().map(of_backend).collect(), stats }
     }
 
     /// A connection that has not ended as far as is known; the last one put back, so that the others may age out.
     pub(crate) fn take(&self, backend: BackendIndex, server: ServerIndex) -> Option<Stream> {
         let mut kept = self.of(backend, server).borrow_mut();
+        let mut quiet = None;
         while let Some(idle) = kept.pop() {
             if is_quiet(&idle.stream) {
-                return Some(idle.stream);
+                quiet = Some(idle.stream);
+                break;
             }
         }
-        None
+        self.count(backend, server, kept.len());
+        quiet
     }
 
     pub(crate) fn put(&self, backend: BackendIndex, server: ServerIndex, stream: Stream, now: Instant) {
         let mut kept = self.of(backend, server).borrow_mut();
         if kept.len() < self.backends[usize::from(backend.0)].max_idle {
             kept.push(Idle { stream, since: now });
+            self.count(backend, server, kept.len());
         }
     }
 
     /// Closes what has ended or has been idle for too long.
     pub(crate) fn sweep(&self, now: Instant) {
-        for backend in &self.backends {
-            for server in &backend.servers {
-                let mut kept = server.borrow_mut();
+        for (backend, of_backend) in (0..).zip(&self.backends) {
+            for (server, of_server) in (0..).zip(&of_backend.servers) {
+                let mut kept = of_server.borrow_mut();
                 if !kept.is_empty() {
-                    kept.retain(|idle| now.duration_since(idle.since) < backend.keep_alive && is_quiet(&idle.stream));
+                    kept.retain(|idle| {
+                        now.duration_since(idle.since) < of_backend.keep_alive && is_quiet(&idle.stream)
+                    });
+                    self.count(BackendIndex(backend), ServerIndex(server), kept.len());
                 }
             }
         }
+    }
+
+    fn count(&self, backend: BackendIndex, server: ServerIndex, kept: usize) {
+        self.stats.servers[usize::from(backend.0)][usize::from(server.0)].idle.set(kept as u64);
     }
 
     fn of(&self, backend: BackendIndex, server: ServerIndex) -> &RefCell<Vec<Idle>> {

@@ -131,8 +131,8 @@ pub(crate) struct Context {
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) idle: IdlePool,
     pub(crate) pipes: PipePool,
-    /// Requests whose handler waits on a thread of its own.
-    pub(crate) patient: Arc<AtomicU32>,
+    /// By handler: threads of this worker that wait for it.
+    pub(crate) patient: Vec<Arc<AtomicU32>>,
     spare: RefCell<Vec<Vec<u8>>>,
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
@@ -146,12 +146,13 @@ async fn run(
     mut stage: watch::Receiver<Stage>,
     load: Arc<Load>,
 ) {
+    let stats = Arc::clone(&shared.workers()[index]);
     let context = Rc::new(Context {
-        stats: Arc::clone(&shared.workers()[index]),
         read_buffer: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
-        idle: IdlePool::new(&shared.config),
+        idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
+        stats,
         pipes: PipePool::default(),
-        patient: Arc::new(AtomicU32::new(0)),
+        patient: shared.handlers.iter().map(|_| Arc::default()).collect(),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
         chance: Cell::new(seed(index)),
@@ -332,18 +333,14 @@ impl Context {
         self.log.borrow().is_on() && self.shared.frontend(frontend).log != crate::config::LogFormat::Off
     }
 
-    pub(crate) fn count(&self, reason: Reason) {
-        self.stats.reasons[reason.index()].add(1);
-    }
-
     /// Counts and logs a request, or a TCP connection, that has ended.
     pub(crate) fn finish(&self, record: &Record, frontend: FrontendIndex, peer: Option<SocketAddr>) {
         let now = Instant::now();
         let total = now.duration_since(record.began);
-        if let Some(reason) = record.reason {
-            self.count(reason);
-        }
         let stats = &self.stats.frontends[usize::from(frontend.0)];
+        if let Some(reason) = record.reason {
+            stats.reasons[reason.index()].add(1);
+        }
         stats.requests.add(1);
         stats.answers.record(record.status);
         stats.bytes_in.add(record.bytes_in);

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::body::Body;
 use super::client::{Client, Then};
-use super::plan::{Todo, Traits};
-use super::response::{Answered, Downstream, receive};
+use super::plan::Traits;
+use super::response::{Answered, Downstream, Heard, Upload, receive};
 use super::upload::{UploadEnd, upload};
 use crate::config::BackendIndex;
 use crate::log::{Phase, Record};
@@ -21,10 +21,15 @@ use crate::timer::Timer;
 use crate::transfer::{Watch, write_all};
 use crate::tunnel::{Side, tunnel};
 
+/// The most of a request that is kept for sending it once more.
+const REPLAY_BYTES: usize = 128 * 1024;
+
 /// A request on its way: the bytes to send, what the client has yet to send, and what matters of its head.
 struct Errand<'a> {
     request: &'a [u8],
     body: Body,
+    /// Whether all that has been taken of the client is in `request`, so that it can be sent once more.
+    whole: bool,
     traits: Traits,
     route: Option<u16>,
 }
@@ -32,8 +37,7 @@ struct Errand<'a> {
 /// How one attempt ended, if not with a whole answer.
 struct Failure {
     reason: Reason,
-    /// Whether the client has had a part of the answer.
-    answered: bool,
+    heard: Heard,
     /// Whether the server cannot have acted on the request.
     untouched: bool,
 }
@@ -51,8 +55,7 @@ pub(crate) async fn exchange(
     record: &mut Record,
 ) -> Then {
     record.backend = Some(backend);
-    let mut errand = Errand { request, body, traits, route };
-    let whole = Todo::is_whole(request, &errand.body);
+    let mut errand = Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route };
     let mut quest = Quest::new(client.meta.context, backend, hash);
     let mut fresh = None;
     let failure = loop {
@@ -63,7 +66,7 @@ pub(crate) async fn exchange(
         let reached = match reached {
             Ok(reached) => reached,
             Err(reason) => {
-                break Failure { reason, answered: false, untouched: true };
+                break Failure { reason, heard: Heard::Nothing, untouched: true };
             }
         };
         record.phase = Phase::Headers;
@@ -71,7 +74,7 @@ pub(crate) async fn exchange(
             Ok(then) => return then,
             Err(failed) => failed,
         };
-        let repeatable = whole && !failure.answered && (failure.untouched || traits.is_idempotent);
+        let repeatable = errand.whole && failure.heard == Heard::Nothing && (failure.untouched || traits.is_idempotent);
         if !repeatable || failure.reason != Reason::ServerClosed {
             reached.slot.observe(false);
             break failure;
@@ -81,7 +84,7 @@ pub(crate) async fn exchange(
             match quest.connect(reached.slot, &client.stream, record).await {
                 Ok(again) => fresh = again,
                 Err(reason) => {
-                    break Failure { reason, answered: false, untouched: true };
+                    break Failure { reason, heard: Heard::Nothing, untouched: true };
                 }
             }
             continue;
@@ -97,8 +100,12 @@ pub(crate) async fn exchange(
 /// Tells the client of a failure, or breaks off if it has had a part of an answer.
 async fn conclude(client: &mut Client<'_>, errand: &Errand<'_>, failure: Failure, record: &mut Record) -> Then {
     record.fail(failure.reason);
-    let is_clients = matches!(failure.reason, Reason::ClientGone | Reason::ClientTimeout);
-    if failure.answered || is_clients {
+    match failure.heard {
+        Heard::Nothing => {}
+        Heard::Part => return Then::Close,
+        Heard::PartWithoutEnd => return Then::Cut,
+    }
+    if matches!(failure.reason, Reason::ClientGone | Reason::ClientTimeout) {
         return Then::Cut;
     }
     let body_done = errand.body.is_done();
@@ -125,7 +132,7 @@ async fn attempt<'a>(
     if let Err(halt) = sent {
         let reason = halt.at_server();
         let untouched = is_untouched(&reached.stream, acked_before);
-        return Err((Failure { reason, answered: false, untouched }, reached));
+        return Err((Failure { reason, heard: Heard::Nothing, untouched }, reached));
     }
     let downstream = Downstream {
         meta: client.meta,
@@ -142,12 +149,15 @@ async fn attempt<'a>(
         receive(downstream, watch, &mut client.timer, record).await
     } else {
         let (carry, timer) = (&mut client.carry, &mut client.timer);
-        Box::pin(both_ways(downstream, &mut errand.body, carry, timer, record)).await
+        let received = record.bytes_in;
+        let answered = Box::pin(both_ways(downstream, &mut errand.body, carry, timer, record)).await;
+        errand.whole &= record.bytes_in == received;
+        answered
     };
     match answered {
         Answered::Whole { keep_server, keep_client } => {
             record.end();
-            reached.slot.observe(record.status < 500);
+            reached.slot.observe(!matches!(record.status, 500 | 502..=504));
             if keep_server && errand.body.is_done() {
                 reached.slot.keep(reached.stream, Instant::now());
             }
@@ -157,9 +167,9 @@ async fn attempt<'a>(
             let timeout = client.meta.configured().timeouts.tunnel;
             Ok(Box::pin(switch(client, reached, timeout, record)).await)
         }
-        Answered::Failed { reason, answered } => {
+        Answered::Failed { reason, heard } => {
             let untouched = reason == Reason::ServerClosed && is_untouched(&reached.stream, acked_before);
-            Err((Failure { reason, answered, untouched }, reached))
+            Err((Failure { reason, heard, untouched }, reached))
         }
     }
 }
@@ -180,14 +190,15 @@ async fn both_ways(
     timer: &mut Timer,
     record: &mut Record,
 ) -> Answered {
-    let activity = Cell::new(Instant::now());
-    downstream.upload = Some(&activity);
+    let progress = Upload { last: Cell::new(Instant::now()), answering: Cell::new(false) };
+    downstream.upload = Some(&progress);
     let mut upload_timer = Timer::new(downstream.timeout);
     let mut uploaded = 0;
     let (meta, from, to) = (downstream.meta, downstream.client, downstream.server);
     let answered = {
         let server_timeout = downstream.timeout;
-        let sending = upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, &activity, &mut uploaded);
+        let sending =
+            upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, &progress.last, &mut uploaded);
         let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(downstream, None, timer, record));
         let mut sent = false;
@@ -197,7 +208,8 @@ async fn both_ways(
                     // A server that stops reading may have answered already.
                     Ok(()) | Err(UploadEnd::Server) => sent = true,
                     Err(UploadEnd::Client(reason)) => {
-                        return Poll::Ready(Answered::Failed { reason, answered: false });
+                        let heard = if progress.answering.get() { Heard::PartWithoutEnd } else { Heard::Nothing };
+                        return Poll::Ready(Answered::Failed { reason, heard });
                     }
                 }
             }
@@ -206,11 +218,7 @@ async fn both_ways(
         .await
     };
     record.bytes_in += uploaded;
-    match answered {
-        // The refusal of a bad body can be told as long as no answer has begun.
-        Answered::Failed { reason, .. } if record.bytes_out > 0 => Answered::Failed { reason, answered: true },
-        answered => answered,
-    }
+    answered
 }
 
 /// Both sides have agreed to speak something else from here on.

@@ -16,9 +16,6 @@ use crate::quest::hash_of_request;
 use crate::reason::Reason;
 use crate::worker::Context;
 
-/// The most of a request that is kept for sending it once more.
-const REPLAY_BYTES: usize = 128 * 1024;
-
 /// What is known of a client before it says anything.
 #[derive(Clone, Copy)]
 pub(crate) struct Meta<'a> {
@@ -244,11 +241,4 @@ fn expand(redirect: &Redirect, head: &RequestHead<'_>) -> String {
         None => (head.path_and_query, ""),
     };
     redirect.location.replace("{host}", host_without_port(head.host)).replace("{path}", path).replace("{query}", query)
-}
-
-impl Todo {
-    /// Whether the request, all of it, is still here and may be sent again.
-    pub(crate) fn is_whole(request: &[u8], body: &Body) -> bool {
-        body.is_done() && request.len() <= REPLAY_BYTES
-    }
 }

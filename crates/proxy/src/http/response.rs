@@ -32,8 +32,16 @@ pub(crate) struct Downstream<'a> {
     pub(crate) timeout: Duration,
     /// When the request had been sent as far as it was here.
     pub(crate) sent: Instant,
-    /// When the request's body last made a step, while it is still being sent: a server may be silent meanwhile.
-    pub(crate) upload: Option<&'a Cell<Instant>>,
+    /// While the request's body is still being sent.
+    pub(crate) upload: Option<&'a Upload>,
+}
+
+/// What the two directions of an exchange know of each other.
+pub(crate) struct Upload {
+    /// When the body last made a step: a server may be silent meanwhile.
+    pub(crate) last: Cell<Instant>,
+    /// Whether the answer has begun.
+    pub(crate) answering: Cell<bool>,
 }
 
 /// How an answer ended.
@@ -43,8 +51,19 @@ pub(crate) enum Answered {
     Whole { keep_server: bool, keep_client: bool },
     /// The server agreed to an upgrade or a CONNECT; the client knows.
     Switched,
-    /// It did not come, or not whole; `answered`: the client has had a part of it.
-    Failed { reason: Reason, answered: bool },
+    /// It did not come, or not whole.
+    Failed { reason: Reason, heard: Heard },
+}
+
+/// What the client has had of an answer that did not come whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing: another answer may be given.
+    Nothing,
+    /// A part, and its head tells where the whole would have ended.
+    Part,
+    /// A part that looks like a whole if the connection ends in order.
+    PartWithoutEnd,
 }
 
 /// What the bytes of a server turned out to be.
@@ -67,7 +86,7 @@ pub(crate) async fn receive(
     let progress = match receive_head(&way, watch, timer, record).await {
         Ok(progress) => progress,
         Err(reason) => {
-            return Answered::Failed { reason, answered: record.bytes_out > 0 };
+            return Answered::Failed { reason, heard: Heard::Nothing };
         }
     };
     record.first_byte = Some(way.sent.elapsed());
@@ -75,24 +94,26 @@ pub(crate) async fn receive(
     let idle = way.meta.configured().timeouts.idle;
     match progress {
         Progress::Final { mut body, dechunk, keep_server, keep_client, unsent } => {
+            let endless = dechunk || matches!(body, Body::UntilClose);
+            let heard = if endless { Heard::PartWithoutEnd } else { Heard::Part };
             if !unsent.is_empty()
                 && let Err(halt) = write_all(way.client, timer, idle, &unsent).await
             {
-                return Answered::Failed { reason: halt.at_client(), answered: true };
+                return Answered::Failed { reason: halt.at_client(), heard };
             }
             if !body.is_done() {
                 let relayed = relay_body(&way, &mut body, dechunk, timer, record).await;
                 if let Err(reason) = relayed {
-                    return Answered::Failed { reason, answered: true };
+                    return Answered::Failed { reason, heard };
                 }
             }
             Answered::Whole { keep_server, keep_client }
         }
         Progress::Switched { unsent } => match write_all(way.client, timer, idle, &unsent).await {
             Ok(()) => Answered::Switched,
-            Err(halt) => Answered::Failed { reason: halt.at_client(), answered: true },
+            Err(halt) => Answered::Failed { reason: halt.at_client(), heard: Heard::Part },
         },
-        Progress::Partial(_) => Answered::Failed { reason: Reason::ServerMalformed, answered: false },
+        Progress::Partial(_) => Answered::Failed { reason: Reason::ServerMalformed, heard: Heard::Nothing },
     }
 }
 
@@ -193,6 +214,9 @@ impl Downstream<'_> {
     ) -> Result<Progress, Reason> {
         let context = self.meta.context;
         record.status = head.status;
+        if let Some(upload) = self.upload {
+            upload.answering.set(true);
+        }
         let mut body = Body::new(head.framing);
         let dechunk = head.framing == Framing::Chunked && self.traits.version == Version::Http10;
         let framing = if dechunk { Framing::UntilClose } else { head.framing };
@@ -230,7 +254,7 @@ impl Downstream<'_> {
     }
 
     fn upload_is_recent(&self) -> bool {
-        self.upload.is_some_and(|last| last.get().elapsed() < self.timeout)
+        self.upload.is_some_and(|upload| upload.last.get().elapsed() < self.timeout)
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use http_proto::{Parsed, field_slots, parse_request, resolve_path};
 
@@ -24,7 +25,7 @@ const STRETCH: u64 = 1 << 20;
 /// One call of sendfile(2) moves no more than this, so that no client holds a worker for long.
 const SENDFILE_MAX: usize = 4 << 20;
 
-/// Threads of one worker that may wait for a handler at once: a hung mount takes these and no more.
+/// Threads of one worker that may wait for one handler at once: a hung mount takes these and no more.
 const PATIENT_MAX: u32 = 32;
 
 /// Sends `bytes`, a whole head at least, and then `rest`.
@@ -79,9 +80,9 @@ async fn send_parts(
     for part in parts {
         match (part, handler) {
             (Part::Bytes(bytes), _) => send_bytes(client, &bytes, record).await?,
-            (Part::File { file, offset, length, storage }, Some(handler)) => {
-                let handler = Arc::clone(&client.meta.context.shared.handlers[usize::from(handler.0)]);
-                let mut span = Span { handler, file, offset, end: offset + length };
+            (Part::File { file, offset, length, storage }, Some(index)) => {
+                let handler = Arc::clone(&client.meta.context.shared.handlers[usize::from(index.0)]);
+                let mut span = Span { index, handler, file, offset, end: offset + length };
                 match storage {
                     Storage::Memory => span.send(client, length, record).await?,
                     Storage::Local => span.send_from_disk(client, record).await?,
@@ -96,6 +97,7 @@ async fn send_parts(
 
 /// What is left to send of a file.
 struct Span {
+    index: HandlerIndex,
     handler: Arc<dyn Handler>,
     file: Arc<File>,
     offset: u64,
@@ -128,7 +130,7 @@ impl Span {
             if !self.handler.is_resident(&self.file, self.offset, length) {
                 let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
                 let timeout = handler.timeout();
-                patiently(client, timeout, move || handler.bring_in(&file, offset, length)).await?;
+                patiently(client, self.index, timeout, move || handler.bring_in(&file, offset, length)).await?;
             }
             self.send(client, length, record).await?;
         }
@@ -142,7 +144,7 @@ impl Span {
             let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
             let timeout = handler.timeout();
             bytes.clear();
-            let read = patiently(client, timeout, move || {
+            let read = patiently(client, self.index, timeout, move || {
                 let read = handler.read(&file, offset, length as usize, &mut bytes);
                 read.map(|()| bytes)
             });
@@ -157,20 +159,29 @@ impl Span {
     }
 }
 
+/// One of the few threads that may wait for a handler.
+struct Place(Arc<AtomicU32>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` on a thread that may wait, for as long as `timeout`. Work that hangs keeps its thread, and its place among the few.
 async fn patiently<T: Send + 'static>(
     client: &Client<'_>,
-    timeout: std::time::Duration,
+    handler: HandlerIndex,
+    timeout: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Reason> {
-    let patient = Arc::clone(&client.meta.context.patient);
-    if patient.fetch_add(1, Ordering::Relaxed) >= PATIENT_MAX {
-        patient.fetch_sub(1, Ordering::Relaxed);
+    let place = Place(Arc::clone(&client.meta.context.patient[usize::from(handler.0)]));
+    if place.0.fetch_add(1, Ordering::Relaxed) >= PATIENT_MAX {
         return Err(Reason::HandlerBusy);
     }
     let task = tokio::task::spawn_blocking(move || {
         let done = work();
-        patient.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
         done
     });
     match tokio::time::timeout(timeout, task).await {
@@ -197,7 +208,7 @@ pub(crate) async fn ask(
     write_now(&mut date);
     write_last_fields(&mut fields, client.meta, route, traits.version, traits.keep_alive);
     record.phase = Phase::Headers;
-    let answered = Box::pin(patiently(client, timeout, move || {
+    let answered = Box::pin(patiently(client, index, timeout, move || {
         let mut out = Vec::new();
         let mut slots = field_slots();
         let Ok(Parsed::Whole(request, _)) = parse_request(&head, &mut slots, &limits) else {
