@@ -1,0 +1,130 @@
+//! From a configuration and open sockets to the parts that serve.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, bail};
+use balance::{Pool, ServerIndex};
+use config::Config;
+use proxy::config::BackendIndex;
+use proxy::{Listener, LogSink, Shared};
+
+use super::carry::Carried;
+use super::handlers;
+use crate::messages::{Socket, Start};
+
+/// Told of each request's end at a backend that observes its traffic.
+pub(super) type Watcher = Arc<OnceLock<Box<dyn Fn(BackendIndex, ServerIndex, bool) + Send + Sync>>>;
+
+/// The parts that serve, not yet moving.
+pub(super) struct Assembly {
+    pub(super) generation: u64,
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) carried: Carried,
+    /// Set once the checks run.
+    pub(super) watcher: Watcher,
+    /// By worker.
+    pub(super) listeners: Vec<Vec<Listener>>,
+    pub(super) admin: Option<std::net::TcpListener>,
+    pub(super) log: LogSink,
+}
+
+impl Assembly {
+    /// # Errors
+    /// If the configuration is not what the supervisor checked, or a thread cannot be started.
+    pub(super) fn new(start: Start, fds: Vec<OwnedFd>) -> anyhow::Result<Assembly> {
+        let sources = config::Sources::from_texts(start.texts, start.base);
+        let config = match config::load(&sources) {
+            Ok(loaded) => loaded.config,
+            Err(diagnostics) => bail!("the configuration has changed since it was checked:\n{diagnostics}"),
+        };
+        let carried = Carried::read(start.state);
+        let now = units::Instant::ZERO;
+        let mut pools = Vec::new();
+        for backend in &config.proxy.backends {
+            let mut pool = Pool::new(backend.pool.clone(), now);
+            pool.carry_from(&carried.servers_of(&backend.name), now);
+            pools.push(pool);
+        }
+        let sockets = Sockets::sort(&config, &start.sockets, fds, start.workers)?;
+        let log = match sockets.log {
+            Some(file) => LogSink::to_file(file).context("cannot start the access log's thread")?,
+            None => LogSink::off(),
+        };
+        let watcher = Watcher::default();
+        let watched = Arc::clone(&watcher);
+        let shared = Shared::new(
+            config.proxy.clone(),
+            handlers::build(&config.handlers)?,
+            pools.iter().map(|pool| pool.snapshot(now)).collect(),
+            start.workers,
+            log.clone(),
+            Some(Box::new(move |backend, server, well| {
+                if let Some(watcher) = watched.get() {
+                    watcher(backend, server, well);
+                }
+            })),
+        );
+        Ok(Assembly {
+            generation: start.generation,
+            config: Arc::new(config),
+            shared: Arc::new(shared),
+            pools,
+            carried,
+            watcher,
+            listeners: sockets.listeners,
+            admin: sockets.admin,
+            log,
+        })
+    }
+}
+
+struct Sockets {
+    listeners: Vec<Vec<Listener>>,
+    admin: Option<std::net::TcpListener>,
+    log: Option<File>,
+}
+
+impl Sockets {
+    fn sort(config: &Config, kinds: &[Socket], fds: Vec<OwnedFd>, workers: usize) -> anyhow::Result<Sockets> {
+        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None };
+        sorted.listeners.resize_with(workers.max(1), Vec::new);
+        let mut of_listen: Vec<Vec<OwnedFd>> = Vec::new();
+        of_listen.resize_with(config.listens.len(), Vec::new);
+        for (kind, fd) in kinds.iter().zip(fds) {
+            match *kind {
+                Socket::Listen { listen } => {
+                    let sockets = of_listen.get_mut(listen);
+                    sockets.context("a socket came that the configuration does not name")?.push(fd);
+                }
+                Socket::Admin => sorted.admin = Some(fd.into()),
+                Socket::AccessLog => sorted.log = Some(fd.into()),
+            }
+        }
+        for (listen, sockets) in config.listens.iter().zip(of_listen) {
+            deal(&mut sorted.listeners, listen.frontend, sockets)?;
+        }
+        Ok(sorted)
+    }
+}
+
+/// Gives each worker its share of one bind's sockets; where there are fewer, several workers share one.
+fn deal(
+    workers: &mut [Vec<Listener>],
+    frontend: proxy::config::FrontendIndex,
+    sockets: Vec<OwnedFd>,
+) -> anyhow::Result<()> {
+    let (count, given) = (workers.len(), sockets.len());
+    for (index, socket) in sockets.into_iter().enumerate() {
+        let mut place = index + given;
+        while place < count {
+            workers[place].push(Listener { frontend, socket: socket.try_clone()? });
+            place += given;
+        }
+        workers[index % count].push(Listener { frontend, socket });
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What one serving process tells the next: servers' health and what an administrator changed.
+
+use std::collections::BTreeMap;
+
+use balance::ServerState;
+use serde::{Deserialize, Serialize};
+use units::{AdminState, Status, Weight};
+
+/// Everything that is carried, by backend and server name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Carried {
+    backends: BTreeMap<String, BTreeMap<String, CarriedServer>>,
+}
+
+/// What is known of a server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct CarriedServer {
+    status: String,
+    admin: String,
+    weight: u16,
+    throttle: Option<u8>,
+    configured_weight: u16,
+    configured_admin: String,
+    /// When its status or administrative state last changed, in seconds since 1970.
+    pub(super) changed_unix: u64,
+    pub(super) checks: Vec<CarriedCheck>,
+}
+
+/// What one of its checks knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct CarriedCheck {
+    /// What is asked, and whom: another question does not inherit the answer.
+    key: String,
+    status: String,
+    streak: u32,
+    probes: u64,
+    failures: u64,
+    downs: u64,
+}
+
+impl Carried {
+    /// What the predecessor said; nothing, if it said nothing or nothing that is understood.
+    pub(super) fn read(state: Option<serde_json::Value>) -> Carried {
+        state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default()
+    }
+
+    /// The servers of a backend as their new pool takes them over.
+    pub(super) fn servers_of(&self, backend: &str) -> Vec<(String, ServerState)> {
+        let servers = self.backends.get(backend).into_iter().flatten();
+        servers.filter_map(|(name, server)| Some((name.clone(), server.state()?))).collect()
+    }
+
+    /// What was known of one server.
+    pub(super) fn server(&self, backend: &str, server: &str) -> Option<&CarriedServer> {
+        self.backends.get(backend)?.get(server)
+    }
+
+    pub(super) fn insert(&mut self, backend: &str, server: &str, carried: CarriedServer) {
+        self.backends.entry(backend.to_owned()).or_default().insert(server.to_owned(), carried);
+    }
+}
+
+impl CarriedServer {
+    pub(super) fn new(state: &ServerState, changed_unix: u64, checks: Vec<CarriedCheck>) -> CarriedServer {
+        CarriedServer {
+            status: state.status.as_str().to_owned(),
+            admin: state.admin.as_str().to_owned(),
+            weight: state.weight.get(),
+            throttle: state.throttle,
+            configured_weight: state.configured_weight.get(),
+            configured_admin: state.configured_admin.as_str().to_owned(),
+            changed_unix,
+            checks,
+        }
+    }
+
+    fn state(&self) -> Option<ServerState> {
+        Some(ServerState {
+            status: status_from_word(&self.status)?,
+            admin: AdminState::from_word(&self.admin)?,
+            weight: Weight::new(self.weight),
+            effective: Weight::new(self.weight),
+            throttle: self.throttle,
+            usable: false,
+            configured_weight: Weight::new(self.configured_weight),
+            configured_admin: AdminState::from_word(&self.configured_admin)?,
+        })
+    }
+}
+
+impl CarriedCheck {
+    pub(super) fn new(config: &check::CheckConfig, known: &health::Carried) -> CarriedCheck {
+        CarriedCheck {
+            key: key(config),
+            status: known.status.as_str().to_owned(),
+            streak: known.streak,
+            probes: known.probes,
+            failures: known.failures,
+            downs: known.downs,
+        }
+    }
+
+    /// What it knows, for a check that asks the same.
+    pub(super) fn known(&self, config: &check::CheckConfig) -> Option<health::Carried> {
+        (self.key == key(config)).then_some(())?;
+        Some(health::Carried {
+            status: status_from_word(&self.status)?,
+            streak: self.streak,
+            changed: None,
+            last: None,
+            probes: self.probes,
+            failures: self.failures,
+            downs: self.downs,
+        })
+    }
+}
+
+fn key(config: &check::CheckConfig) -> String {
+    format!("{:?} {:?}", config.kind, config.target)
+}
+
+fn status_from_word(word: &str) -> Option<Status> {
+    [Status::Unknown, Status::Up, Status::Down].into_iter().find(|status| status.as_str() == word)
+}

@@ -1,0 +1,239 @@
+//! The one place where servers change: what checks find and administrators want, published to the workers.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use admin::{Command, CommandError};
+use balance::{Change, Pool, ServerIndex, ServerState};
+use check::{Check, CheckConfig, CheckIndex, Driver, Event, What};
+use proxy::config::BackendIndex;
+use proxy::{Clock, Shared};
+use tokio::sync::mpsc;
+use units::{AdminState, Weight};
+
+use super::assembly::Assembly;
+use super::carry::{Carried, CarriedCheck, CarriedServer};
+use crate::log;
+
+/// All pools, and the checks of their servers.
+pub(super) struct Control {
+    shared: Arc<Shared>,
+    clock: Clock,
+    pools: Vec<Pool>,
+    servers: Vec<Vec<Checked>>,
+    names: Vec<String>,
+    configs: Vec<Vec<Vec<CheckConfig>>>,
+    /// By check: whose it is, and its place among that server's.
+    owners: Vec<(BackendIndex, ServerIndex, usize)>,
+    driver: Driver,
+}
+
+/// A server and what its checks know.
+#[derive(Clone, Debug)]
+pub(super) struct Checked {
+    /// In the order of the configuration.
+    pub(super) checks: Vec<health::Carried>,
+    /// What the last outcome said.
+    pub(super) last: Option<health::Outcome>,
+    /// When its status or administrative state last changed, in seconds since 1970.
+    pub(super) changed_unix: u64,
+    first: u32,
+}
+
+impl Control {
+    /// Starts the checks, whose events go to `events`.
+    pub(super) fn new(assembly: &Assembly, events: mpsc::UnboundedSender<Event>) -> Control {
+        let backends = &assembly.config.proxy.backends;
+        let (mut servers, mut owners, mut checks) = (Vec::new(), Vec::new(), Vec::new());
+        let configs = assembly.config.checks.clone();
+        for ((backend, pool), of_backend) in backends.iter().zip(&assembly.pools).zip(&configs) {
+            let states = pool.states(units::Instant::ZERO);
+            let index = BackendIndex(servers.len() as u16);
+            let mut known_servers = Vec::new();
+            for ((server, state), of_server) in backend.pool.servers.iter().zip(&states).zip(of_backend) {
+                let carried = assembly.carried.server(&backend.name, &server.name);
+                let first = checks.len() as u32;
+                let mut known = Vec::new();
+                for (place, config) in of_server.iter().enumerate() {
+                    let inherited = carried.and_then(|c| c.checks.get(place)).and_then(|c| c.known(config));
+                    owners.push((index, ServerIndex(known_servers.len() as u16), place));
+                    known.push(inherited.unwrap_or_default());
+                    let suspended = state.admin == AdminState::Maintenance;
+                    checks.push(Check { config: config.clone(), carried: inherited, suspended });
+                }
+                let changed_unix = carried.map_or_else(unix_now, |carried| carried.changed_unix);
+                known_servers.push(Checked { checks: known, last: None, changed_unix, first });
+            }
+            servers.push(known_servers);
+        }
+        let clock = assembly.shared.clock();
+        let driver = Driver::spawn(checks, Arc::new(move || clock.now()), events);
+        watch_traffic(assembly, &driver, &servers);
+        Control {
+            shared: Arc::clone(&assembly.shared),
+            clock,
+            pools: assembly.pools.clone(),
+            names: backends.iter().map(|backend| backend.name.clone()).collect(),
+            servers,
+            configs,
+            owners,
+            driver,
+        }
+    }
+
+    /// When [`Control::handle_deadline`] is due.
+    pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
+        let next = self.pools.iter().filter_map(Pool::deadline).min()?;
+        Some(self.clock.to_std(next).into())
+    }
+
+    /// Takes a slow start's next step.
+    pub(super) fn handle_deadline(&mut self) {
+        let now = self.clock.now();
+        for backend in 0..self.pools.len() {
+            if self.pools[backend].handle_deadline(now) {
+                self.publish(backend);
+            }
+        }
+    }
+
+    /// Notes what a check has to say.
+    pub(super) fn handle_check(&mut self, event: Event) {
+        let Some(&(backend, server, place)) = self.owners.get(event.check.0 as usize) else { return };
+        let checked = &mut self.servers[usize::from(backend.0)][usize::from(server.0)];
+        checked.checks[place] = event.known;
+        let why = match event.what {
+            What::Probed(outcome) => {
+                checked.last = Some(outcome);
+                return;
+            }
+            What::Became { why, .. } => why,
+        };
+        let all: Vec<_> = checked.checks.iter().map(|check| check.status).collect();
+        let status = health::combine(&all);
+        let now = self.clock.now();
+        let change = self.pools[usize::from(backend.0)].handle_status(server, status, now);
+        self.apply(backend, change, &why.to_string());
+    }
+
+    /// Does what an administrator wants.
+    pub(super) fn handle_command(&mut self, command: Command) -> Result<(), CommandError> {
+        let now = self.clock.now();
+        match command {
+            Command::SetAdmin { backend, server, admin } => {
+                let (backend, server) = self.find(&backend, &server)?;
+                self.suspend(backend, server, admin == AdminState::Maintenance);
+                let change = self.pools[usize::from(backend.0)].handle_admin(server, admin, now);
+                self.apply(backend, change, "an administrator's command");
+            }
+            Command::SetWeight { backend, server, weight } => {
+                let (backend, server) = self.find(&backend, &server)?;
+                let change = self.pools[usize::from(backend.0)].handle_weight(server, Weight::new(weight), now);
+                self.apply(backend, change, "an administrator's command");
+            }
+        }
+        Ok(())
+    }
+
+    /// The servers of a backend, now.
+    pub(super) fn states(&self, backend: usize) -> Vec<ServerState> {
+        self.pools[backend].states(self.clock.now())
+    }
+
+    /// What is known of a backend's servers beside their states.
+    pub(super) fn checked(&self, backend: usize) -> &[Checked] {
+        &self.servers[backend]
+    }
+
+    /// What the next serving process should know.
+    pub(super) fn carried(&self) -> Carried {
+        let mut carried = Carried::default();
+        for (backend, name) in self.names.iter().enumerate() {
+            let servers = &self.pools[backend].config().servers;
+            for (place, state) in self.states(backend).iter().enumerate() {
+                let checked = &self.servers[backend][place];
+                let configs = &self.configs[backend][place];
+                let checks = configs.iter().zip(&checked.checks);
+                let checks = checks.map(|(config, known)| CarriedCheck::new(config, known)).collect();
+                let server = CarriedServer::new(state, checked.changed_unix, checks);
+                carried.insert(name, &servers[place].name, server);
+            }
+        }
+        carried
+    }
+
+    fn find(&self, backend: &str, server: &str) -> Result<(BackendIndex, ServerIndex), CommandError> {
+        let index = self.names.iter().position(|name| name == backend);
+        let index = index.ok_or_else(|| CommandError::UnknownBackend(backend.to_owned()))?;
+        let place = self.pools[index].config().servers.iter().position(|known| known.name == server);
+        let place = place
+            .ok_or_else(|| CommandError::UnknownServer { backend: backend.to_owned(), server: server.to_owned() })?;
+        Ok((BackendIndex(index as u16), ServerIndex(place as u16)))
+    }
+
+    fn suspend(&self, backend: BackendIndex, server: ServerIndex, suspended: bool) {
+        let handle = self.driver.handle();
+        for check in checks_of(&self.servers[usize::from(backend.0)][usize::from(server.0)]) {
+            if suspended {
+                handle.suspend(check);
+            } else {
+                handle.resume(check);
+            }
+        }
+    }
+
+    /// Publishes and logs a change.
+    fn apply(&mut self, backend: BackendIndex, change: Option<Change>, why: &str) {
+        let Some(change) = change else { return };
+        let index = usize::from(backend.0);
+        self.publish(index);
+        let moved = change.from.status != change.to.status || change.from.admin != change.to.admin;
+        if moved {
+            self.servers[index][usize::from(change.server.0)].changed_unix = unix_now();
+        }
+        let states = self.states(index);
+        let usable = states.iter().filter(|state| state.usable).count();
+        let level = if usable == 0 { log::Level::Error } else { log::Level::Info };
+        log::write(
+            level,
+            "server changed",
+            &[
+                ("backend", &self.names[index]),
+                ("server", &self.pools[index].config().servers[usize::from(change.server.0)].name),
+                ("status", &change.to.status),
+                ("was", &change.from.status),
+                ("admin", &change.to.admin),
+                ("weight", &change.to.weight),
+                ("why", &why),
+                ("usable", &format_args!("{usable}/{}", states.len())),
+            ],
+        );
+    }
+
+    fn publish(&self, backend: usize) {
+        let now = self.clock.now();
+        self.shared.backend(BackendIndex(backend as u16)).publish(self.pools[backend].snapshot(now), now);
+    }
+}
+
+/// Lets the workers tell the checks how real requests fare.
+fn watch_traffic(assembly: &Assembly, driver: &Driver, servers: &[Vec<Checked>]) {
+    let handle = driver.handle();
+    let checks: Vec<Vec<Vec<CheckIndex>>> =
+        servers.iter().map(|servers| servers.iter().map(|server| checks_of(server).collect()).collect()).collect();
+    let watcher = move |backend: BackendIndex, server: ServerIndex, well: bool| {
+        for check in &checks[usize::from(backend.0)][usize::from(server.0)] {
+            handle.traffic(*check, well);
+        }
+    };
+    let set = assembly.watcher.set(Box::new(watcher));
+    debug_assert!(set.is_ok(), "the watcher is set once, here");
+}
+
+fn checks_of(server: &Checked) -> impl Iterator<Item = CheckIndex> + use<> {
+    (server.first..server.first + server.checks.len() as u32).map(CheckIndex)
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

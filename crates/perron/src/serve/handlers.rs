@@ -1,0 +1,126 @@
+//! Files and health reports, as the relay asks for them.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use origin::{FileAnswer, FileRequest, FileSpan};
+use proxy::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
+
+/// While nothing is known of a tree, how often that is asked again by a thread that may wait.
+const HEALTH_LOOK: Duration = Duration::from_millis(5);
+
+/// One handler for each of the configuration's.
+pub(super) fn build(handlers: &[config::Handler]) -> anyhow::Result<Vec<Arc<dyn Handler>>> {
+    let build = |handler: &config::Handler| -> anyhow::Result<Arc<dyn Handler>> {
+        Ok(match handler {
+            config::Handler::Files(files) => Arc::new(Files(origin::Files::open(files.clone())?)),
+            config::Handler::Health(health) => Arc::new(Health(origin::Health::new(health.clone()))),
+        })
+    };
+    handlers.iter().map(build).collect()
+}
+
+struct Files(origin::Files);
+
+impl Handler for Files {
+    fn answer(
+        &self,
+        request: &HandlerRequest<'_>,
+        patience: Patience,
+        out: &mut Vec<u8>,
+    ) -> Result<HandlerAnswer, WouldBlock> {
+        let request = FileRequest {
+            head: request.head,
+            path: request.path,
+            query: request.query,
+            date: request.date,
+            connection: request.fields,
+        };
+        let answer = self.0.answer(&request, patience == Patience::Wait, out);
+        answer.map(rest_of).map_err(|origin::WouldBlock| WouldBlock)
+    }
+
+    fn is_resident(&self, file: &File, offset: u64, length: u64) -> bool {
+        origin::is_resident(file, offset, length)
+    }
+
+    fn bring_in(&self, file: &File, offset: u64, length: u64) {
+        // Whatever cannot be read shows when it is sent.
+        let _ = origin::preread(file, offset, length);
+    }
+
+    fn read(&self, file: &File, offset: u64, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        origin::read(file, offset, length, out).map(|_| ())
+    }
+
+    fn timeout(&self) -> Duration {
+        self.0.timeout()
+    }
+}
+
+fn rest_of(answer: FileAnswer) -> HandlerAnswer {
+    let rest = match answer.body {
+        origin::Body::Done => Vec::new(),
+        origin::Body::File(span) => vec![part_of(span)],
+        origin::Body::Parts(parts) => parts
+            .into_iter()
+            .map(|part| match part {
+                origin::Part::Bytes(bytes) => Part::Bytes(bytes),
+                origin::Part::File(span) => part_of(span),
+            })
+            .collect(),
+    };
+    HandlerAnswer { status: answer.status, rest }
+}
+
+fn part_of(span: FileSpan) -> Part {
+    let storage = match span.storage {
+        origin::Storage::Memory => Storage::Memory,
+        origin::Storage::Local => Storage::Local,
+        origin::Storage::Remote => Storage::Remote,
+    };
+    Part::File { file: span.file, offset: span.offset, length: span.length, storage }
+}
+
+struct Health(origin::Health);
+
+impl Handler for Health {
+    fn answer(
+        &self,
+        request: &HandlerRequest<'_>,
+        patience: Patience,
+        out: &mut Vec<u8>,
+    ) -> Result<HandlerAnswer, WouldBlock> {
+        let began = Instant::now();
+        let mut verdict = self.0.check();
+        while verdict == origin::Verdict::Pending {
+            if patience == Patience::None {
+                return Err(WouldBlock);
+            }
+            if began.elapsed() > self.0.timeout() {
+                break;
+            }
+            std::thread::sleep(HEALTH_LOOK);
+            verdict = self.0.check();
+        }
+        let is_head = request.head.method == "HEAD";
+        Ok(rest_of(self.0.answer(&verdict, is_head, request.date, request.fields, out)))
+    }
+
+    fn is_resident(&self, _file: &File, _offset: u64, _length: u64) -> bool {
+        true
+    }
+
+    fn bring_in(&self, _file: &File, _offset: u64, _length: u64) {}
+
+    fn read(&self, _file: &File, _offset: u64, _length: usize, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Longer than the report's own, which is to be heard.
+    fn timeout(&self) -> Duration {
+        self.0.timeout() + Duration::from_secs(1)
+    }
+}

@@ -1,0 +1,202 @@
+//! The process that carries the traffic: workers on threads of their own; checks, numbers and orders on this one.
+
+mod assembly;
+mod carry;
+mod control;
+mod handlers;
+mod level;
+mod status;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use proxy::WorkerHandle;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::log;
+use crate::messages::{BEAT_INTERVAL, FromServe, LinkReceiver, LinkSender, Question, Start, ToServe, link};
+use assembly::Assembly;
+use control::Control;
+use status::StatusSource;
+
+/// How often the supervisor is told what the next serving process should know.
+const STATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// While draining, how often the workers are asked whether they have ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Does what the supervisor at the other end of `channel` says, until it says to end.
+pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async {
+        let (mut sender, mut receiver) = link(channel)?;
+        match begin(&mut receiver).await {
+            Ok(serving) => serving.go_on(sender, receiver).await,
+            Err(error) => {
+                let why = format!("{error:#}");
+                sender.send(&FromServe::Failed { why }, Vec::new()).await?;
+                Err(error)
+            }
+        }
+    })
+}
+
+/// A process that serves.
+struct Serving {
+    control: Arc<Mutex<Control>>,
+    source: Arc<StatusSource>,
+    workers: Vec<WorkerHandle>,
+    events: mpsc::UnboundedReceiver<check::Event>,
+    assembly: Assembly,
+}
+
+/// Waits for the first message, gives up privileges, and starts to serve.
+async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
+    let Some((ToServe::Start(start), fds)) = receiver.receive().await? else {
+        bail!("the supervisor did not say what to serve");
+    };
+    become_user(&start)?;
+    let mut assembly = Assembly::new(*start, fds)?;
+    let (events, received) = mpsc::unbounded_channel();
+    let control = Arc::new(Mutex::new(Control::new(&assembly, events)));
+    let source = Arc::new(StatusSource::new(&assembly, Arc::clone(&control)));
+    if let Some(listener) = assembly.admin.take() {
+        let source: Arc<StatusSource> = Arc::clone(&source);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = admin::serve(listener, source).await {
+                log::error("the dashboard has ended", &[("error", &error)]);
+            }
+        });
+    }
+    let listeners = std::mem::take(&mut assembly.listeners);
+    let mut workers = Vec::new();
+    for (index, listeners) in listeners.into_iter().enumerate() {
+        let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners);
+        workers.push(worker.context("cannot start a worker's thread")?);
+    }
+    Ok(Serving { control, source, workers, events: received, assembly })
+}
+
+fn become_user(start: &Start) -> anyhow::Result<()> {
+    let user = match &start.user {
+        Some(name) => {
+            let user = linux::User::named(name)?;
+            Some(user.with_context(|| format!("there is no user called {name}"))?)
+        }
+        None => None,
+    };
+    linux::drop_privileges(user.as_ref())?;
+    linux::end_with_parent()?;
+    Ok(())
+}
+
+impl Serving {
+    async fn go_on(mut self, mut sender: LinkSender, mut receiver: LinkReceiver) -> anyhow::Result<()> {
+        sender.send(&FromServe::Ready, Vec::new()).await?;
+        let mut beat = tokio::time::interval(BEAT_INTERVAL);
+        let mut state = tokio::time::interval(STATE_INTERVAL);
+        let mut drain: Option<Drain> = None;
+        loop {
+            let deadline = self.lock().deadline();
+            tokio::select! {
+                message = receiver.receive() => {
+                    let Some((message, fds)) = message? else { return Ok(()) };
+                    match message {
+                        ToServe::Stop => return Ok(()),
+                        ToServe::Drain { timeout_ms, kept_connections } => {
+                            drain = Some(self.begin_drain(Duration::from_millis(timeout_ms), kept_connections));
+                        }
+                        message => self.obey(message, fds, &mut sender).await?,
+                    }
+                }
+                Some(event) = self.events.recv() => self.lock().handle_check(event),
+                () = until(deadline) => self.lock().handle_deadline(),
+                _ = beat.tick() => {
+                    self.source.sample();
+                    sender.send(&FromServe::Beat, Vec::new()).await?;
+                }
+                _ = state.tick() => self.send_state(&mut sender).await?,
+                () = drained(&self.workers, drain.as_ref()) => {
+                    sender.send(&FromServe::Drained, Vec::new()).await?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn obey(
+        &mut self,
+        message: ToServe,
+        fds: Vec<std::os::fd::OwnedFd>,
+        sender: &mut LinkSender,
+    ) -> anyhow::Result<()> {
+        match message {
+            ToServe::Snapshot => self.send_state(sender).await?,
+            ToServe::Question { id, question } => {
+                let answer = self.answer(question);
+                sender.send(&FromServe::Reply { id, answer }, Vec::new()).await?;
+            }
+            ToServe::Reopen => {
+                if let Some(file) = fds.into_iter().next() {
+                    self.assembly.log.reopen(file.into());
+                }
+            }
+            ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&self, question: Question) -> Result<serde_json::Value, String> {
+        use admin::Source as _;
+        match question {
+            Question::Status => serde_json::to_value(self.source.status()).map_err(|error| error.to_string()),
+            Question::Server(command) => {
+                self.source.command(command).map(|()| serde_json::Value::Null).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    async fn send_state(&self, sender: &mut LinkSender) -> anyhow::Result<()> {
+        let state = serde_json::to_value(self.lock().carried())?;
+        sender.send(&FromServe::State { state }, Vec::new()).await?;
+        Ok(())
+    }
+
+    fn begin_drain(&self, timeout: Duration, kept_connections: bool) -> Drain {
+        self.assembly.shared.begin_draining();
+        for worker in &self.workers {
+            if kept_connections {
+                worker.drain();
+            } else {
+                worker.finish();
+            }
+        }
+        Drain { until: Instant::now() + timeout }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of this process, under way.
+struct Drain {
+    until: Instant,
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when nothing is under way any more, or the time for it is over; never unless a drain has begun.
+async fn drained(workers: &[WorkerHandle], drain: Option<&Drain>) {
+    let Some(drain) = drain else { return std::future::pending().await };
+    while !workers.iter().all(WorkerHandle::is_finished) && Instant::now() < drain.until {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}

@@ -1,0 +1,337 @@
+//! All the numbers, gathered when somebody asks.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use admin::model::{self, Classes, Histogram, Mode, ProcessStats, Status, Traffic};
+use admin::{Command, CommandError, Source};
+use balance::{Algorithm, ServerIndex, ServerState};
+use proxy::config::{BackendIndex, FrontendIndex};
+use proxy::{Counter, Reason, ServerStats, Shared, WorkerStats};
+
+use super::assembly::Assembly;
+use super::control::{Checked, Control};
+use super::level::Meter;
+
+/// Answers the dashboard, the metrics and the control socket.
+pub(super) struct StatusSource {
+    control: Arc<Mutex<Control>>,
+    shared: Arc<Shared>,
+    config: Arc<config::Config>,
+    generation: u64,
+    started: SystemTime,
+    meters: Mutex<Meters>,
+    /// Opened while this process might still look into itself.
+    own_descriptors: Option<OwnedFd>,
+}
+
+#[derive(Default)]
+struct Meters {
+    frontends: Vec<FrontendMeters>,
+    backends: Vec<ServerMeters>,
+    servers: Vec<Vec<ServerMeters>>,
+}
+
+#[derive(Clone, Default)]
+struct FrontendMeters {
+    connections: Meter,
+    connection_rate: Meter,
+    requests: Meter,
+}
+
+#[derive(Clone, Default)]
+struct ServerMeters {
+    requests: Meter,
+    in_flight: Meter,
+    queue: Meter,
+}
+
+impl StatusSource {
+    pub(super) fn new(assembly: &Assembly, control: Arc<Mutex<Control>>) -> StatusSource {
+        let proxy = &assembly.config.proxy;
+        let meters = Meters {
+            frontends: vec![FrontendMeters::default(); proxy.frontends.len()],
+            backends: vec![ServerMeters::default(); proxy.backends.len()],
+            servers: proxy.backends.iter().map(|b| vec![ServerMeters::default(); b.servers.len()]).collect(),
+        };
+        StatusSource {
+            control,
+            shared: Arc::clone(&assembly.shared),
+            config: Arc::clone(&assembly.config),
+            generation: assembly.generation,
+            started: SystemTime::now(),
+            meters: Mutex::new(meters),
+            own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
+        }
+    }
+
+    /// Measures rates and peaks; to be called once a second.
+    pub(super) fn sample(&self) {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, meter) in meters.frontends.iter_mut().enumerate() {
+            meter.connections.gauge(u64::from(self.shared.connections(FrontendIndex(index as u16))));
+            meter.connection_rate.count(self.sum(|worker| &worker.frontends[index].connections));
+            meter.requests.count(self.sum(|worker| &worker.frontends[index].requests));
+        }
+        let Meters { backends, servers, .. } = &mut *meters;
+        for (index, (of_backend, of_servers)) in backends.iter_mut().zip(servers).enumerate() {
+            let shared = self.shared.backend(BackendIndex(index as u16));
+            of_backend.requests.count(self.sum(|worker| &worker.backends[index].requests));
+            of_backend.queue.gauge(u64::from(shared.waiting()));
+            let mut all = 0;
+            for (place, meter) in of_servers.iter_mut().enumerate() {
+                let in_flight = u64::from(shared.in_flight(ServerIndex(place as u16)));
+                all += in_flight;
+                meter.in_flight.gauge(in_flight);
+                meter.requests.count(self.sum(|worker| &worker.servers[index][place].requests));
+            }
+            of_backend.in_flight.gauge(all);
+        }
+    }
+
+    fn sum<'a>(&'a self, pick: impl Fn(&'a WorkerStats) -> &'a Counter) -> u64 {
+        self.shared.workers().iter().map(|worker| pick(worker).value()).sum()
+    }
+
+    fn frontend(&self, index: usize, meters: &FrontendMeters) -> model::Frontend {
+        let configured = &self.config.proxy.frontends[index];
+        let binds = self.config.listens.iter().filter(|listen| usize::from(listen.frontend.0) == index);
+        let now = u64::from(self.shared.connections(FrontendIndex(index as u16)));
+        model::Frontend {
+            name: configured.name.clone(),
+            mode: mode_of(configured.mode),
+            binds: binds.map(|listen| listen.text.clone()).collect(),
+            connections: meters.connections.level(now, configured.max_connections.map(u64::from)),
+            connections_total: self.sum(|worker| &worker.frontends[index].connections),
+            connection_rate: meters.connection_rate.rate(),
+            requests: self.sum(|worker| &worker.frontends[index].requests),
+            request_rate: meters.requests.rate(),
+            responses: self.classes(|worker| &worker.frontends[index].answers),
+            bytes_in: self.sum(|worker| &worker.frontends[index].bytes_in),
+            bytes_out: self.sum(|worker| &worker.frontends[index].bytes_out),
+            refused: self.refused(index),
+            total_time: self.histogram(|worker| &worker.frontends[index].total),
+        }
+    }
+
+    fn backend(&self, index: usize, control: &Control, meters: (&ServerMeters, &[ServerMeters])) -> model::Backend {
+        let configured = &self.config.proxy.backends[index];
+        let shared = self.shared.backend(BackendIndex(index as u16));
+        let states = control.states(index);
+        let servers: Vec<_> = states
+            .iter()
+            .zip(control.checked(index))
+            .zip(meters.1)
+            .enumerate()
+            .map(|(place, ((state, checked), meters))| self.server((index, place), state, checked, meters))
+            .collect();
+        let in_flight = servers.iter().map(|server| server.in_flight.now).sum();
+        let is_up = servers.iter().any(model::Server::takes_traffic);
+        let is_known = states.iter().any(|state| state.status != units::Status::Unknown);
+        model::Backend {
+            name: configured.name.clone(),
+            mode: self.mode_of_backend(BackendIndex(index as u16)),
+            algorithm: word_of(&configured.pool.algorithm),
+            status: match (is_up, is_known) {
+                (true, _) => units::Status::Up,
+                (false, true) => units::Status::Down,
+                (false, false) => units::Status::Unknown,
+            },
+            queue: meters.0.queue.level(u64::from(shared.waiting()), Some(u64::from(configured.max_queue))),
+            queued_us: self.sum(|worker| &worker.backends[index].queued_micros),
+            in_flight: meters.0.in_flight.level(in_flight, None),
+            traffic: self.traffic(meters.0, |worker| &worker.backends[index]),
+            servers,
+        }
+    }
+
+    fn server(
+        &self,
+        (backend, place): (usize, usize),
+        state: &ServerState,
+        checked: &Checked,
+        meters: &ServerMeters,
+    ) -> model::Server {
+        let configured = &self.config.proxy.backends[backend];
+        let pooled = &configured.pool.servers[place];
+        let shared = self.shared.backend(BackendIndex(backend as u16));
+        let in_flight = u64::from(shared.in_flight(ServerIndex(place as u16)));
+        model::Server {
+            name: pooled.name.clone(),
+            address: configured.servers[place].address.to_string(),
+            status: state.status,
+            admin: state.admin,
+            weight: u64::from(state.weight.get()),
+            effective_weight: u64::from(state.effective.get()),
+            tier: pooled.tier,
+            in_flight: meters.in_flight.level(in_flight, pooled.max_in_flight.map(u64::from)),
+            idle_connections: self.sum(|worker| &worker.servers[backend][place].idle),
+            traffic: self.traffic(meters, |worker| &worker.servers[backend][place]),
+            last_change_s: unix(SystemTime::now()).saturating_sub(checked.changed_unix),
+            check: check_of(checked),
+        }
+    }
+
+    fn traffic<'a>(&'a self, meters: &ServerMeters, pick: impl Fn(&'a WorkerStats) -> &'a ServerStats) -> Traffic {
+        Traffic {
+            requests: self.sum(|worker| &pick(worker).requests),
+            request_rate: meters.requests.rate(),
+            responses: self.classes(|worker| &pick(worker).answers),
+            bytes_in: self.sum(|worker| &pick(worker).bytes_in),
+            bytes_out: self.sum(|worker| &pick(worker).bytes_out),
+            connection_errors: self.sum(|worker| &pick(worker).connect_errors),
+            response_errors: self.sum(|worker| &pick(worker).response_errors),
+            retries: self.sum(|worker| &pick(worker).retries),
+            redispatches: self.sum(|worker| &pick(worker).redispatches),
+            client_aborts: self.sum(|worker| &pick(worker).aborted),
+            connections_opened: self.sum(|worker| &pick(worker).opened),
+            connections_reused: self.sum(|worker| &pick(worker).reused),
+            first_byte: self.histogram(|worker| &pick(worker).first_byte),
+            total_time: self.histogram(|worker| &pick(worker).total),
+        }
+    }
+
+    fn classes<'a>(&'a self, pick: impl Fn(&'a WorkerStats) -> &'a proxy::Classes) -> Classes {
+        let of = |class: usize| self.sum(|worker| &pick(worker).0[class]);
+        Classes {
+            informational: of(0),
+            success: of(1),
+            redirection: of(2),
+            client_error: of(3),
+            server_error: of(4),
+            other: of(5),
+        }
+    }
+
+    fn histogram<'a>(&'a self, pick: impl Fn(&'a WorkerStats) -> &'a proxy::Histogram) -> Histogram {
+        let mut histogram = Histogram::default();
+        for (index, count) in histogram.counts.iter_mut().enumerate() {
+            *count = self.sum(|worker| &pick(worker).buckets[index]);
+        }
+        histogram.sum_us = self.sum(|worker| &pick(worker).sum_micros);
+        histogram
+    }
+
+    fn refused(&self, frontend: usize) -> BTreeMap<String, u64> {
+        let counted = Reason::all().enumerate().filter(|(_, reason)| reason.is_refusal());
+        let counted = counted.map(|(index, reason)| (reason, self.sum(|w| &w.frontends[frontend].reasons[index])));
+        named(counted)
+    }
+
+    fn reasons(&self) -> BTreeMap<String, u64> {
+        let frontends = 0..self.config.proxy.frontends.len();
+        let of_all = |index: usize| frontends.clone().map(|f| self.sum(|w| &w.frontends[f].reasons[index])).sum();
+        named(Reason::all().enumerate().map(|(index, reason)| (reason, of_all(index))))
+    }
+
+    fn mode_of_backend(&self, backend: BackendIndex) -> Mode {
+        let serves = |frontend: &&proxy::config::Frontend| {
+            frontend.default == Some(proxy::config::Answer::Backend(backend))
+                && frontend.mode == proxy::config::Mode::Tcp
+        };
+        match self.config.proxy.frontends.iter().find(serves) {
+            Some(_) => Mode::Tcp,
+            None => Mode::Http,
+        }
+    }
+
+    fn process(&self) -> ProcessStats {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let mut pages = pages.split_ascii_whitespace().map(|field| field.parse::<u64>().unwrap_or(0));
+        let page = rustix::param::page_size() as u64;
+        let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        ProcessStats {
+            workers: self.shared.workers().len() as u64,
+            virtual_bytes: pages.next().unwrap_or(0) * page,
+            rss_bytes: pages.next().unwrap_or(0) * page,
+            open_fds: self.open_descriptors(),
+            max_fds: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
+            cpu_us: usage.tv_sec.unsigned_abs() * 1_000_000 + usage.tv_nsec.unsigned_abs() / 1000,
+            log_lost: self.sum(|worker| &worker.log_lost),
+        }
+    }
+
+    fn open_descriptors(&self) -> u64 {
+        let Some(folder) = &self.own_descriptors else { return 0 };
+        // Read anew each time; two entries are the folder itself and its parent.
+        rustix::fs::Dir::read_from(folder).map_or(0, |entries| entries.count().saturating_sub(2) as u64)
+    }
+}
+
+impl Source for StatusSource {
+    fn status(&self) -> Status {
+        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
+        let taken = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let frontends = meters.frontends.iter().enumerate();
+        let backends = meters.backends.iter().zip(&meters.servers).enumerate();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: self.generation,
+            pid: std::process::id(),
+            started_unix: unix(self.started),
+            uptime_s: now.duration_since(self.started).unwrap_or_default().as_secs(),
+            taken_unix_ms: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
+            latency_bounds_us: units::latency::BOUNDS_MICROS.to_vec(),
+            frontends: frontends.map(|(index, meters)| self.frontend(index, meters)).collect(),
+            backends: backends.map(|(index, (of, servers))| self.backend(index, &control, (of, servers))).collect(),
+            reasons: self.reasons(),
+            process: self.process(),
+        }
+    }
+
+    fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner).handle_command(command)
+    }
+}
+
+fn check_of(checked: &Checked) -> Option<model::Check> {
+    let first = checked.checks.first()?;
+    let sum = |pick: fn(&health::Carried) -> u64| checked.checks.iter().map(pick).sum();
+    let last = checked.last.or(first.last);
+    Some(model::Check {
+        code: last.map_or("INI", |last| last.finding.haproxy_code()).to_owned(),
+        http_status: last.and_then(|last| last.status),
+        duration_us: last.map_or(0, |last| last.took.as_micros() as u64),
+        failures: sum(|check| check.failures),
+        downs: sum(|check| check.downs),
+        text: last.map_or_else(|| "no answer yet".to_owned(), |last| last.to_string()),
+    })
+}
+
+fn named(counted: impl Iterator<Item = (Reason, u64)>) -> BTreeMap<String, u64> {
+    let mut named = BTreeMap::new();
+    for (reason, count) in counted {
+        *named.entry(reason.as_str().to_owned()).or_default() += count;
+    }
+    named
+}
+
+fn mode_of(mode: proxy::config::Mode) -> Mode {
+    match mode {
+        proxy::config::Mode::Http => Mode::Http,
+        proxy::config::Mode::Tcp => Mode::Tcp,
+    }
+}
+
+/// The configuration's word.
+fn word_of(algorithm: &Algorithm) -> String {
+    match algorithm {
+        Algorithm::RoundRobin => "round-robin".to_owned(),
+        Algorithm::LeastConnections => "least-connections".to_owned(),
+        Algorithm::Source => "source".to_owned(),
+        Algorithm::Uri => "uri".to_owned(),
+        Algorithm::Header(name) => format!("header:{name}"),
+        Algorithm::Maglev => "maglev".to_owned(),
+        Algorithm::Random => "random".to_owned(),
+        Algorithm::First => "first".to_owned(),
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
