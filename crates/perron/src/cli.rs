@@ -146,8 +146,7 @@ pub(crate) enum Server {
     Weight {
         #[command(flatten)]
         name: ServerName,
-        /// The share beside the other servers' weights; 0: nothing new.
-        #[arg(value_parser = clap::value_parser!(u16).range(..=256))]
+        /// 0 to 65535, beside the other servers' weights; 0: nothing new.
         weight: u16,
     },
 }
@@ -234,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn weights_beyond_256_are_wrong_usage() {
+    fn weights_beyond_65535_are_wrong_usage() {
         let parse = |weight| Cli::try_parse_from(["perron", "server", "weight", "web/a", weight]);
-        assert!(parse("256").is_ok());
-        assert_eq!(parse("257").unwrap_err().exit_code(), 2);
+        assert!(parse("65535").is_ok());
+        assert_eq!(parse("65536").unwrap_err().exit_code(), 2);
     }
 }

@@ -28,6 +28,9 @@ use child::Handle;
 use machine::{Action, ChildId, Input, Machine, Notice, Which};
 use prepare::{Origin, Prepared, Refusal};
 
+/// What the service manager is asked to wait beyond the drain-timeout: the end by force, and some for a busy machine.
+const MANAGER_GRACE: Duration = Duration::from_secs(10);
+
 /// What the loop waits for.
 #[derive(Debug)]
 enum Event {
@@ -321,7 +324,8 @@ impl Supervisor {
 
     fn terminate(&mut self) {
         log::info("ending", &[("drain-timeout", &units::write_duration(self.current.config.process.drain_timeout))]);
-        tell_manager("STOPPING=1");
+        let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
+        tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
         self.give(Input::Terminate);
     }
 
