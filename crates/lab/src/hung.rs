@@ -21,6 +21,7 @@ const FORGET: u32 = 2;
 const GETATTR: u32 = 3;
 const OPEN: u32 = 14;
 const READ: u32 = 15;
+const STATFS: u32 = 17;
 const RELEASE: u32 = 18;
 const FLUSH: u32 = 25;
 const INIT: u32 = 26;
@@ -180,6 +181,8 @@ fn answer(operation: u32, request: &[u8], content: &[u8]) -> Result<Vec<u8>, i32
         LOOKUP => Err(ENOENT),
         GETATTR => Ok([vec![0; 16], attributes(node, content)].concat()),
         OPEN | OPENDIR => Ok(vec![0; 16]),
+        // A file system of no size.
+        STATFS => Ok(vec![0; 80]),
         READ => {
             let (offset, size) = (number64(arguments, 8), number32(arguments, 16));
             let rest = content.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
