@@ -137,8 +137,10 @@ pub(crate) fn small(port: u16, path: &str, connections: u32, round: Duration) ->
         }
     }
     let elapsed = started.elapsed();
-    let said = child.wait_with_output()?;
-    moved(&String::from_utf8_lossy(&said.stdout), elapsed)
+    let output = child.wait_with_output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    moved(&String::from_utf8_lossy(&output.stdout), elapsed)
+        .with_context(|| format!("wrk ({}): {}", output.status, complaint.trim()))
 }
 
 /// Reads wrk's `123 requests in 2.00s, 45.6MB read` and its complaints.
