@@ -1,0 +1,199 @@
+//! `perron run` from outside: reloads, deaths, privileges, the control socket, the end.
+
+mod service;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use service::{Service, get, perron, signal, wait_for};
+
+const ONE: &str =
+    "[frontend.web]\nbind = \"ADDRESS\"\nrespond = { body = \"one\" }\n[process]\nworkers = 2\naccess-log = \"off\"\n";
+
+/// A backend whose server is never asked: only its administrative state matters.
+const BACKEND: &str = "[[backend.app.server]]\nname = \"a\"\naddress = \"127.0.0.1:9\"\n\
+    [[frontend.web.route]]\npath = \"/app\"\nbackend = \"app\"\n";
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+#[test]
+fn a_reload_under_load_loses_nothing_and_a_wrong_one_changes_nothing() {
+    let service = Service::start(ONE, &[]);
+    let ending = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while !ending.load(Ordering::Relaxed) {
+                answers.push(get(service.address).unwrap());
+            }
+            answers
+        });
+        service.write(&ONE.replace("one", "two"));
+        let output = service.perron(&["reload"]);
+        assert_eq!(text(&output.stdout), "reloaded: generation 2 serves\n");
+        wait_for("the new configuration", || (get(service.address).ok()? == "two").then_some(()));
+        service.write(&ONE.replace("body", "bodi"));
+        let output = service.perron(&["reload"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("bodi"), "{}", text(&output.stderr));
+        service.write(&ONE.replace("one", "three"));
+        service.signal("HUP");
+        wait_for("the third configuration", || (get(service.address).ok()? == "three").then_some(()));
+        wait_for("the old processes' end", || (service.serving().len() == 1).then_some(()));
+        ending.store(true, Ordering::Relaxed);
+        let mut answers = load.join().unwrap();
+        answers.dedup();
+        assert!(answers.starts_with(&["one".to_owned()]) && answers.ends_with(&["three".to_owned()]), "{answers:?}");
+    });
+}
+
+#[test]
+fn a_serving_process_that_dies_is_replaced_and_what_an_operator_set_stays() {
+    let service = Service::start(&format!("{ONE}{BACKEND}"), &[]);
+    let output = service.perron(&["server", "drain", "app/a"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(service.status("/backends/0/servers/0/admin"), "drain");
+    let pid = service.serving()[0];
+    signal(pid, "KILL");
+    assert_eq!(get(service.address).unwrap(), "one");
+    assert_ne!(service.serving()[0], pid);
+    wait_for("the state", || (service.status("/backends/0/servers/0/admin") == "drain").then_some(()));
+    assert!(service.log().contains("a serving process died; it is started again"), "{}", service.log());
+    let output = service.perron(&["server", "ready", "app/nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no server called `nobody`"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn serving_processes_hold_no_privilege() {
+    let service = Service::start(ONE, &[]);
+    let status = fs::read_to_string(format!("/proc/{}/status", service.serving()[0])).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(field("CapBnd:"), ["0000000000000000"]);
+        // nobody, as Debian numbers it.
+        assert_eq!(field("Uid:"), ["65534"; 4]);
+        assert!(!field("Groups:").contains(&"0".to_owned()));
+    }
+}
+
+#[test]
+fn a_stop_ends_everything_and_leaves_no_socket() {
+    let mut service = Service::start(ONE, &[]);
+    let children = service.serving();
+    assert_eq!(fs::metadata(service.socket()).unwrap().permissions().mode() & 0o777, 0o660);
+    let output = service.perron(&["stop"]);
+    assert_eq!(text(&output.stdout), "stopped\n");
+    assert!(service.end().success());
+    assert!(!service.socket().exists());
+    assert!(get(service.address).is_err());
+    assert!(children.iter().all(|child| !fs::exists(format!("/proc/{child}")).unwrap()));
+    let output = service.perron(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no service runs there"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_second_service_is_told_of_the_first_by_its_socket_or_its_port() {
+    let service = Service::start(ONE, &[]);
+    let config = service.folder.path().join("perron.toml");
+    let (config, socket) = (config.to_str().unwrap(), service.socket());
+    let again = perron(&["run", "-c", config, "--control", socket.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = text(&again.stderr);
+    assert!(said.contains(&format!("already running (pid {})", service.pid())), "{said}");
+    let elsewhere = service.folder.path().join("other.sock");
+    let again = perron(&["run", "-c", config, "--control", elsewhere.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = text(&again.stderr);
+    assert!(said.contains("listens there already"), "{said}");
+    assert_eq!(get(service.address).unwrap(), "one");
+}
+
+#[test]
+fn a_part_of_a_later_version_is_refused_unless_it_is_left_out() {
+    let vip = "[vip.api]\ninterface = \"lo\"\nrouter-id = 51\naddresses = [\"192.0.2.1/24\"]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vip.toml");
+    fs::write(&file, format!("{}{vip}", ONE.replace("ADDRESS", "127.0.0.1:1"))).unwrap();
+    let refused = perron(&["run", "-c", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("vip.api") && said.contains("--without vip"), "{said}");
+    let service = Service::start(&format!("{ONE}{vip}"), &["--without", "vip"]);
+    assert_eq!(get(service.address).unwrap(), "one");
+    assert!(service.log().contains("left out, as asked for by --without"), "{}", service.log());
+}
+
+#[test]
+fn the_access_log_is_opened_anew_after_someone_renamed_it() {
+    let service = Service::start(&ONE.replace("\"off\"", "\"./access.log\""), &[]);
+    let path = service.folder.path().join("access.log");
+    let old = service.folder.path().join("access.log.1");
+    let lines = |path: &std::path::Path| fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    wait_for("the first line", || (lines(&path) > 0).then_some(()));
+    fs::rename(&path, &old).unwrap();
+    service.signal("USR1");
+    wait_for("the log's return", || {
+        get(service.address).unwrap();
+        (lines(&path) > 0).then_some(())
+    });
+}
+
+#[test]
+fn the_control_socket_survives_what_makes_no_sense() {
+    let service = Service::start(ONE, &[]);
+    let ask = |request: &[u8]| {
+        let mut stream = UnixStream::connect(service.socket()).unwrap();
+        // The service may have answered and closed before all of it is sent.
+        let _ = stream.write_all(request);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    assert!(ask(b"hello\n").starts_with("{\"wrong\":\"not a request"));
+    assert!(ask(b"\xff\xfe\n").starts_with("{\"wrong\":"));
+    assert!(ask(b"{\"request\":\"shutdown\"}\n").starts_with("{\"wrong\":"));
+    let long = ask(&[b' '; 64 * 1024 + 1]);
+    assert!(long.is_empty() || long.contains("at most 65536 bytes"), "{long}");
+    assert!(service.perron(&["status"]).status.success());
+}
+
+#[test]
+fn a_wrong_configuration_is_shown_whole_and_is_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    fs::write(&file, "[frontend.web]\nbind = \"nowhere\"\nrespond = { bodi = \"x\" }\n").unwrap();
+    for command in ["run", "check"] {
+        let output = perron(&[command, "-c", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let said = text(&output.stderr);
+        assert!(said.contains("nowhere") && said.contains("bodi"), "{said}");
+    }
+    let output = perron(&["check", "--json", "-c", file.to_str().unwrap()]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["ok"], false);
+    assert_eq!(answer["problems"][0]["line"], 2);
+    assert_eq!(perron(&["run", "-c", "/nonexistent.toml"]).status.code(), Some(2));
+    assert_eq!(perron(&["status", "--frob"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_built_in_configuration_is_explained() {
+    let output = perron(&["check", "--explain"]);
+    assert!(output.status.success());
+    let said = text(&output.stdout);
+    assert!(said.contains("bind = \"127.0.0.1:8080\"") && said.contains("drain-timeout"), "{said}");
+}
