@@ -1,5 +1,6 @@
 //! A `perron run` in a folder of its own, and a client.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
 use std::fs::{self, File};
@@ -28,6 +29,11 @@ pub(crate) struct Service {
 impl Service {
     /// Starts one whose configuration is `text`, `ADDRESS` standing for a free address.
     pub(crate) fn start(text: &str, more: &[&str]) -> Service {
+        Service::start_with(text, more, &[])
+    }
+
+    /// The same, with environment variables.
+    pub(crate) fn start_with(text: &str, more: &[&str], variables: &[(&str, &str)]) -> Service {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -41,6 +47,7 @@ impl Service {
             .arg("--control")
             .arg(folder.path().join("control.sock"))
             .args(more)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
