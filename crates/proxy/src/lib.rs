@@ -2,6 +2,8 @@
 //!
 //! It opens no listening socket (they are handed to it), reads no configuration text and probes no server.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod backend;
 mod clock;
 pub mod config;
