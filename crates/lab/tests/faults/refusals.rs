@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{BadServer, End, Perron};
+use lab::{BadServer, End, Perron, SOON, wait_for};
 
 use crate::{FRONT, OK, Relay, Rig, rig};
 
@@ -16,6 +16,21 @@ fn refused(rig: &Rig, bytes: &str) -> (u16, End) {
     (status, client.rest().1)
 }
 
+/// Waits until this reason was counted so often.
+fn await_count(perron: &Perron, reason: &str, count: u64) {
+    wait_for(SOON, &format!("{reason} is counted {count} times"), || perron.status()["reasons"][reason] == count);
+}
+
+/// Waits until so many refusals were counted, for whatever reason.
+fn await_total(perron: &Perron, count: usize) {
+    let total = || -> u64 {
+        let status = perron.status();
+        let reasons = status["reasons"].as_object().into_iter().flat_map(|reasons| reasons.values());
+        reasons.filter_map(serde_json::Value::as_u64).sum()
+    };
+    wait_for(SOON, &format!("{count} refusals are counted by their reason"), || total() == count as u64);
+}
+
 fn open_door(name: &str) -> Result<(Rig, Perron, BadServer), lab::Skip> {
     let rig = rig(name)?;
     let perron = Relay { frontend: "timeouts = { header = \"500ms\" }", ..Relay::default() }.start(&rig);
@@ -25,7 +40,7 @@ fn open_door(name: &str) -> Result<(Rig, Perron, BadServer), lab::Skip> {
 
 #[test]
 fn a_slow_header_is_408() {
-    let (rig, _perron, server) = lab::require!(open_door("slow-header"));
+    let (rig, perron, server) = lab::require!(open_door("slow-header"));
     assert_eq!(refused(&rig, "GET / HTTP/1.1\r\nHos").0, 408);
     let mut client = rig.client.connect(FRONT);
     for byte in "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: abcdefghijklmnopqrstuvwxyz".chars() {
@@ -36,11 +51,12 @@ fn a_slow_header_is_408() {
     }
     assert_eq!(client.answer().status(), 408);
     assert_eq!(server.accepted(), 0);
+    await_count(&perron, "slow_header", 2);
 }
 
 #[test]
 fn sizes_have_limits_with_their_own_status() {
-    let (rig, _perron, server) = lab::require!(open_door("sizes"));
+    let (rig, perron, server) = lab::require!(open_door("sizes"));
     let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-A: b\r\n".repeat(count - 1));
     let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "p".repeat(length - 1));
     let header = |bytes: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX-A: {}\r\n\r\n", "b".repeat(bytes));
@@ -57,21 +73,25 @@ fn sizes_have_limits_with_their_own_status() {
     assert_eq!(refused(&rig, &header(1024 * 1024)).0, 431);
     assert_eq!(refused(&rig, &target(100 * 1024)).0, 414);
     assert_eq!(server.requests().len(), before);
+    for (reason, count) in [("too_many_fields", 1), ("target_too_long", 2), ("head_too_large", 2)] {
+        await_count(&perron, reason, count);
+    }
 }
 
 #[test]
 fn an_unknown_transfer_coding_is_501() {
-    let (rig, _perron, server) = lab::require!(open_door("coding"));
+    let (rig, perron, server) = lab::require!(open_door("coding"));
     for coding in ["gzip, chunked", "sdch, chunked", "xchunked"] {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
         assert_eq!(refused(&rig, &request), (501, End::Closed), "{coding}");
     }
     assert_eq!(server.accepted(), 0);
+    await_count(&perron, "coding_unknown", 3);
 }
 
 #[test]
 fn an_ambiguous_head_is_400_and_a_close() {
-    let (rig, _perron, server) = lab::require!(open_door("smuggling-heads"));
+    let (rig, perron, server) = lab::require!(open_door("smuggling-heads"));
     let after = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let fields = [
         "Content-Length: 5\r\nContent-Length: 6",
@@ -119,11 +139,12 @@ fn an_ambiguous_head_is_400_and_a_close() {
         assert_eq!(refused(&rig, &format!("{line}{after}")), (400, End::Closed), "{line:?}");
     }
     assert_eq!(server.requests(), Vec::<String>::new());
+    await_total(&perron, fields.len() + lines.len());
 }
 
 #[test]
 fn ambiguous_chunks_are_400_and_a_close() {
-    let (rig, _perron, server) = lab::require!(open_door("smuggling-chunks"));
+    let (rig, perron, server) = lab::require!(open_door("smuggling-chunks"));
     let after = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let bodies = [
         "5x\r\nhello\r\n0\r\n\r\n",
@@ -144,4 +165,5 @@ fn ambiguous_chunks_are_400_and_a_close() {
         assert_eq!(refused(&rig, &request), (400, End::Closed), "{body:?}");
     }
     assert!(!server.requests().iter().any(|line| line.contains("smuggled")), "{:?}", server.requests());
+    await_total(&perron, bodies.len());
 }

@@ -75,7 +75,7 @@ fn a_slow_server_is_not_a_silent_one() {
 #[test]
 fn a_malformed_answer_is_502() {
     let rig = lab::require!(rig("garbage"));
-    let _perron = Relay::default().start(&rig);
+    let perron = Relay::default().start(&rig);
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-A: b\r\n".repeat(300));
     let large = format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "b".repeat(80_000));
     let garbage = [
@@ -99,6 +99,10 @@ fn a_malformed_answer_is_502() {
         client.send(GET);
         assert_eq!(client.answer().status(), 502, "{:?}", &bytes[..bytes.len().min(90)]);
     }
+    let reasons = perron.status()["reasons"].clone();
+    let counted: u64 =
+        ["server_malformed", "server_cut", "server_closed"].iter().filter_map(|name| reasons[name].as_u64()).sum();
+    assert_eq!(counted, garbage.len() as u64, "{reasons}");
 }
 
 #[test]
