@@ -53,6 +53,19 @@ fn curl_and_wget_get_and_send() {
     for name in ["up/length", "up/chunked"] {
         assert!(fs::read(nginx.root().join(name)).expect("it was sent") == content, "{name} arrived otherwise");
     }
+    // nginx answers before it has read the body, and closes.
+    let refused = hosts.client.curl(&[
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        "Expect:",
+        "-T",
+        file,
+        &format!("{URL}/much"),
+    ]);
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), "413", "{}", refused.stderr);
     // Three transfers over one connection.
     let reused = hosts.client.curl(&[
         "-o",

@@ -191,3 +191,41 @@ fn what_a_client_forged_about_itself_does_not_reach_a_server() {
     assert_eq!((all("x-hop"), all("keep-alive"), request.field("x-kept")), (0, 0, Some("2")));
     assert_eq!(request.field("host"), Some("site"));
 }
+
+#[test]
+fn an_answer_may_come_before_the_request_is_whole() {
+    let rig = lab::require!(rig("early-answer"));
+    let _perron = Relay::default().start(&rig);
+    let _server = BadServer::start(&rig.server, 80, |wire| {
+        if wire.request_head().is_ok() {
+            wire.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch");
+        }
+    });
+    for size in [10, 100_000, 5_000_000] {
+        let mut client = rig.client.connect(FRONT);
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
+        // All of the body but its end; the program need not take it.
+        let _ = client.try_send(vec![b'x'; size - 5]);
+        assert_eq!((client.answer().status(), size), (413, size));
+    }
+}
+
+#[test]
+fn every_form_of_target_is_relayed() {
+    let rig = lab::require!(rig("targets"));
+    let _perron = Relay::default().start(&rig);
+    let server = BadServer::answering(&rig.server, 80, OK);
+    let mut client = rig.client.connect(FRONT);
+    for line in [
+        "GET http://site/a?b HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+        "GET /a%2Fb//c/./d?e=%20&f HTTP/1.1",
+        "PATCH /x HTTP/1.1",
+    ] {
+        client.send(format!("{line}\r\nHost: site\r\nContent-Length: 0\r\n\r\n"));
+        assert_eq!(client.answer().status(), 200, "{line}");
+    }
+    let seen = server.requests();
+    assert!(seen[0] == "GET /a?b HTTP/1.1" || seen[0] == "GET http://site/a?b HTTP/1.1", "{}", seen[0]);
+    assert_eq!(seen[1..], ["OPTIONS * HTTP/1.1", "GET /a%2Fb//c/./d?e=%20&f HTTP/1.1", "PATCH /x HTTP/1.1"]);
+}

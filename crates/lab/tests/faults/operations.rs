@@ -60,6 +60,35 @@ fn a_killed_serve_is_back_within_a_second_and_only_requests_in_flight_fail() {
 }
 
 #[test]
+fn a_hung_serve_is_replaced() {
+    let rig = lab::require!(rig("hung-serve"));
+    let _server = BadServer::answering(&rig.server, 80, OK);
+    let perron = Relay::default().start(&rig);
+    let before = perron.serve_pids();
+    perron.signal_serve(Signal::STOP);
+    wait_for(Duration::from_secs(20), "another process serves", || {
+        let now = perron.serve_pids();
+        !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
+    });
+    assert_eq!(rig.client.curl(&[&format!("http://{FRONT}/")]).text(), "ok");
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nobody_on_its_ports() {
+    let rig = lab::require!(rig("kill-supervisor"));
+    let _server = BadServer::answering(&rig.server, 80, OK);
+    let mut first = Relay::default().start(&rig);
+    let orphans = first.serve_pids();
+    first.process().signal(Signal::KILL);
+    first.process().wait(SOON);
+    wait_for(SOON, "the serving process ends with its supervisor", || {
+        orphans.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    });
+    let _second = Relay::default().start(&rig);
+    assert_eq!(rig.client.curl(&[&format!("http://{FRONT}/")]).text(), "ok");
+}
+
+#[test]
 fn a_stop_finishes_requests_in_flight() {
     let rig = lab::require!(rig("stop"));
     let go = Arc::new(AtomicBool::new(false));
