@@ -106,6 +106,44 @@ fn a_stop_ends_everything_and_leaves_no_socket() {
 }
 
 #[test]
+fn the_end_waits_for_a_download_and_a_stop_waits_with_it() {
+    let mut service = Service::start(&ONE.replace("respond = { body = \"one\" }", "files = \".\""), &[]);
+    // More than both sockets hold, so that it is under way until the client reads on.
+    std::fs::File::create(service.folder.path().join("large")).unwrap().set_len(64 << 20).unwrap();
+    let mut download = std::net::TcpStream::connect(service.address).unwrap();
+    download.write_all(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut first = [0; 1024];
+    download.read_exact(&mut first).unwrap();
+    service.signal("TERM");
+    wait_for("the end's begin", || service.log().contains("ending").then_some(()));
+    let stop = std::thread::scope(|scope| {
+        let stop = scope.spawn(|| service.perron(&["stop"]));
+        let mut rest = Vec::new();
+        download.read_to_end(&mut rest).unwrap();
+        assert!(first.len() + rest.len() > 64 << 20);
+        stop.join().unwrap()
+    });
+    assert!(stop.status.success() || text(&stop.stderr).contains("no service runs there"), "{}", text(&stop.stderr));
+    assert!(service.end().success());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut service = Service::start(&ONE.replace("respond = { body = \"one\" }", "files = \".\""), &[]);
+    std::fs::File::create(service.folder.path().join("large")).unwrap().set_len(64 << 20).unwrap();
+    let mut download = std::net::TcpStream::connect(service.address).unwrap();
+    download.write_all(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    download.read_exact(&mut [0; 1024]).unwrap();
+    service.signal("TERM");
+    wait_for("the end's begin", || service.log().contains("ending").then_some(()));
+    service.signal("TERM");
+    assert!(service.end().success());
+    let mut rest = Vec::new();
+    let ended = download.read_to_end(&mut rest);
+    assert!(ended.is_err() || rest.len() < 64 << 20);
+}
+
+#[test]
 fn a_second_service_is_told_of_the_first_by_its_socket_or_its_port() {
     let service = Service::start(ONE, &[]);
     let config = service.folder.path().join("perron.toml");
@@ -143,6 +181,7 @@ fn the_access_log_is_opened_anew_after_someone_renamed_it() {
     let path = service.folder.path().join("access.log");
     let old = service.folder.path().join("access.log.1");
     let lines = |path: &std::path::Path| fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    get(service.address).unwrap();
     wait_for("the first line", || (lines(&path) > 0).then_some(()));
     fs::rename(&path, &old).unwrap();
     service.signal("USR1");

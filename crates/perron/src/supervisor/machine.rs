@@ -187,6 +187,11 @@ impl Machine {
         self.children.iter().rev().find(serves).map(|child| child.id)
     }
 
+    /// Whether the service is to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
     /// Whether a reload can begin: none is under way, and this is not the end.
     pub(super) fn may_reload(&self) -> Result<(), &'static str> {
         match () {
@@ -374,11 +379,6 @@ impl Machine {
         if self.ending && self.children.is_empty() {
             actions.push(Action::Finish(self.failed.take().map_or(Ok(()), Err)));
         }
-    }
-
-    /// Whether the service is to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.ending
     }
 
     fn terminate(&mut self, now: Instant, actions: &mut Vec<Action>) {

@@ -138,6 +138,7 @@ async fn supervise(origin: Origin, prepared: Prepared, socket: &control::Socket)
             ("workers", &workers),
             ("user", &user),
             ("listen", &prepared.addresses()),
+            ("dashboard", &prepared.dashboard()),
             ("control", &socket.path().display()),
         ],
     );
@@ -299,7 +300,10 @@ impl Supervisor {
             Request::Reload => self.reload(Some(reply)),
             Request::Stop => {
                 self.stops.push(reply);
-                self.terminate();
+                // Only a second signal is impatience.
+                if !self.machine.is_ending() {
+                    self.terminate();
+                }
             }
         }
     }

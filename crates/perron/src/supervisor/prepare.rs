@@ -193,6 +193,11 @@ impl Prepared {
         words.join(" ")
     }
 
+    /// The dashboard's URL, for the log.
+    pub(super) fn dashboard(&self) -> String {
+        self.config.admin.bind.map_or_else(|| "off".to_owned(), |address| format!("http://{address}/"))
+    }
+
     /// How many workers a serving process has, and whom it runs as.
     pub(super) fn describe(&self) -> (usize, &str) {
         (self.workers, self.user.as_deref().unwrap_or("whoever started it"))

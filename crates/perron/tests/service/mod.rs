@@ -54,7 +54,9 @@ impl Service {
             .spawn()
             .unwrap();
         let service = Service { folder, address, child };
-        wait_for(&format!("an answer; the log says:\n{}", service.log()), || get(address).ok());
+        wait_for(&format!("an answer; the log says:\n{}", service.log()), || {
+            TcpStream::connect(address).is_ok().then_some(()).filter(|()| service.log().contains(" serving "))
+        });
         service
     }
 
