@@ -1,5 +1,7 @@
 //! Clients that are slow, too large or ambiguous.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lab::{BadServer, End, Perron, SOON, wait_for};
@@ -52,6 +54,52 @@ fn a_slow_header_is_408() {
     assert_eq!(client.answer().status(), 408);
     assert_eq!(server.accepted(), 0);
     await_count(&perron, "slow_header", 2);
+}
+
+#[test]
+fn a_silent_client_is_let_go_in_its_time() {
+    let rig = lab::require!(rig("silent-client"));
+    let timeouts = "timeouts = { idle = \"500ms\", keep-alive = \"300ms\", tunnel = \"400ms\" }";
+    let _perron = Relay { frontend: timeouts, ..Relay::default() }.start(&rig);
+    let given_up = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&given_up);
+    let _server = BadServer::start(&rig.server, 80, move |wire| {
+        while let Ok(request) = wire.request() {
+            let sent = match request.start.as_str() {
+                "GET /much HTTP/1.1" => {
+                    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
+                    wire.try_send(head).and_then(|()| wire.try_send(vec![b'x'; 100_000_000]))
+                }
+                "GET /tunnel HTTP/1.1" => {
+                    wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+                    let _ = wire.rest();
+                    return;
+                }
+                _ => wire.try_send(OK),
+            };
+            if sent.is_err() {
+                seen.store(true, Ordering::SeqCst);
+                return;
+            }
+        }
+    });
+    let ask = |request: &str| {
+        let mut client = rig.client.connect(FRONT);
+        client.send(request);
+        client
+    };
+    assert_eq!(rig.client.connect(FRONT).rest(), (Vec::new(), End::Closed), "before the first request");
+    let mut client = ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().status(), 200);
+    assert_eq!(client.rest(), (Vec::new(), End::Closed), "between two requests");
+
+    let mut half = ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    assert_ne!(half.rest().1, End::Open, "in its body");
+    let mut tunnel = ask("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+    assert_eq!(tunnel.answer().status(), 101);
+    assert_ne!(tunnel.rest().1, End::Open, "in a tunnel");
+    let _unread = ask("GET /much HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(SOON, "the server's answer is given up", || given_up.load(Ordering::SeqCst));
 }
 
 #[test]
