@@ -13,24 +13,27 @@ const DISTURBED: f64 = 0.08;
 pub(crate) fn markdown(conditions: &str, plan: &Plan, outcomes: &[Outcome]) -> String {
     let mut text = format!(
         "{conditions}; {} rounds of {} s in turn, medians. Core: time of core 0 for each unit, soft interrupts included; \
-         own: what the processes are charged.\nRatio: the first program's core time to this one's, taken within each round \
-         (lowest-highest). Under 1 the first is cheaper; differences under 0.05 are ties.\n\n",
+         own: what the processes are charged, to go by where others were on the core.\nRatio: the first program's to \
+         this one's, taken within each round (lowest-highest). Under 1 the first is cheaper; differences under 0.05 are \
+         ties.\n\n",
         plan.rounds,
         plan.round.as_secs()
     );
-    text += "| case | program | core | own | rate | ratio |\n|---|---|--:|--:|--:|--:|\n";
+    text += "| case | program | core | own | rate | ratio | ratio of own |\n|---|---|--:|--:|--:|--:|--:|\n";
     for outcome in outcomes {
         for (place, row) in outcome.rows.iter().enumerate() {
             let case = if place == 0 { outcome.case.title() } else { "" };
             let (cost, own, rate) = figures(outcome.unit, row);
-            let ratio = ratio_text(outcome, place);
+            let by_core = ratio_text(outcome, place, |sample| sample.cost);
+            let by_own = ratio_text(outcome, place, |sample| sample.own);
             let foreign = middle(row, |sample| sample.foreign);
             let disturbed = if foreign > DISTURBED {
                 format!(" (disturbed: {:.0} % of the core was others')", foreign * 100.0)
             } else {
                 String::new()
             };
-            let _ = writeln!(text, "| {case} | {} | {cost}{disturbed} | {own} | {rate} | {ratio} |", row.name);
+            let _ =
+                writeln!(text, "| {case} | {} | {cost}{disturbed} | {own} | {rate} | {by_core} | {by_own} |", row.name);
         }
     }
     text
@@ -52,6 +55,7 @@ pub(crate) fn json(conditions: &str, plan: &Plan, outcomes: &[Outcome]) -> Value
                         "own": middle(row, |sample| sample.own),
                         "rate": middle(row, |sample| sample.rate),
                         "ratio": median(ratios(outcome, place, |sample| sample.cost)),
+                        "own_ratio": median(ratios(outcome, place, |sample| sample.own)),
                         "samples": row.samples,
                     })
                 })
@@ -73,20 +77,15 @@ fn figures(unit: Unit, row: &Row) -> (String, String, String) {
     }
 }
 
-fn ratio_text(outcome: &Outcome, place: usize) -> String {
+/// The middle of the rounds' ratios, and the lowest and highest of them.
+fn ratio_text(outcome: &Outcome, place: usize, figure: fn(&Sample) -> f64) -> String {
     if place == 0 {
         return String::new();
     }
-    let shown = |figure: fn(&Sample) -> f64| {
-        let ratios = ratios(outcome, place, figure);
-        let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = ratios.iter().copied().fold(0.0, f64::max);
-        format!("**{:.2}** ({lowest:.2}-{highest:.2})", median(ratios))
-    };
-    match outcome.unit {
-        Unit::IdleConnection => format!("{}; burst {}", shown(|s| s.cost), shown(|s| s.own)),
-        Unit::Request | Unit::Gibibyte => shown(|s| s.cost),
-    }
+    let ratios = ratios(outcome, place, figure);
+    let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = ratios.iter().copied().fold(0.0, f64::max);
+    format!("**{:.2}** ({lowest:.2}-{highest:.2})", median(ratios))
 }
 
 fn ratios(outcome: &Outcome, place: usize, figure: fn(&Sample) -> f64) -> Vec<f64> {
