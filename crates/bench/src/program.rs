@@ -32,12 +32,13 @@ pub(crate) struct Program {
 pub(crate) fn find(perron: Option<&Path>) -> anyhow::Result<Vec<Program>> {
     let mut programs = Vec::new();
     let own = perron.map_or_else(|| beside_this_program("perron"), Path::to_path_buf);
-    if own.is_file() {
-        programs.push(Program { kind: Kind::Perron, name: "perron".to_owned(), path: own });
+    // Programs run in the folder of their configuration.
+    if let Ok(path) = own.canonicalize() {
+        programs.push(Program { kind: Kind::Perron, name: "perron".to_owned(), path });
     } else {
         eprintln!("{} is not there: cargo build --release -p perron", own.display());
     }
-    let named = std::env::var_os("HAPROXY").map(PathBuf::from);
+    let named = std::env::var_os("HAPROXY").and_then(|path| PathBuf::from(path).canonicalize().ok());
     for path in named.into_iter().chain(every("haproxy")) {
         add(&mut programs, Kind::Haproxy, "HAProxy", path, &["-v"]);
     }
