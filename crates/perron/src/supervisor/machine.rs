@@ -27,7 +27,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const WELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Processes that finish their requests beside the one that serves. Frequent reloads under endless downloads end here.
-pub(super) const DRAINING_MAX: usize = 4;
+pub(super) const DRAINING_MAX: usize = 32;
+
+/// Those among them that may wait for clients' kept connections: the youngest.
+const PATIENT_MAX: usize = 4;
 
 /// Which serving process: they are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,8 +79,10 @@ pub(super) enum Action {
     Spawn(ChildId, Which),
     /// Ask it for its state.
     AskState(ChildId),
-    /// Have it finish what is under way within this time.
+    /// Have it finish what is under way within this time; clients' kept connections have one more answer each.
     Drain(ChildId, Duration),
+    /// The same, without regard to kept connections on which nothing is under way. May follow [`Action::Drain`].
+    Hasten(ChildId, Duration),
     /// End it by force.
     Kill(ChildId),
     /// The candidate is the current configuration from now on.
@@ -308,19 +313,30 @@ impl Machine {
             }
             Phase::Serving { .. } => {
                 child.phase = Phase::Draining { until: now + timeout + DRAIN_GRACE };
-                actions.push(Action::Drain(child.id, timeout));
+                actions.push(match self.ending {
+                    false => Action::Drain(child.id, timeout),
+                    true => Action::Hasten(child.id, timeout),
+                });
             }
+            Phase::Draining { .. } if self.ending => actions.push(Action::Hasten(child.id, timeout)),
             Phase::Draining { .. } | Phase::Killed => {}
         }
     }
 
+    /// Of the processes that drain, the youngest few may wait for kept connections; of those that may not, a few more
+    /// may finish their requests.
     fn limit_draining(&mut self, actions: &mut Vec<Action>) {
         let draining = |child: &&mut Child| matches!(child.phase, Phase::Draining { .. });
-        let excess = self.children.iter_mut().filter(draining).count().saturating_sub(DRAINING_MAX);
-        for child in self.children.iter_mut().filter(draining).take(excess) {
-            child.phase = Phase::Killed;
-            actions.push(Action::Log(Notice::TooMany(child.id)));
-            actions.push(Action::Kill(child.id));
+        let count = self.children.iter_mut().filter(draining).count();
+        for (place, child) in self.children.iter_mut().filter(draining).enumerate() {
+            let younger = count - place - 1;
+            if younger >= DRAINING_MAX {
+                child.phase = Phase::Killed;
+                actions.push(Action::Log(Notice::TooMany(child.id)));
+                actions.push(Action::Kill(child.id));
+            } else if younger == PATIENT_MAX {
+                actions.push(Action::Hasten(child.id, self.drain_timeout));
+            }
         }
     }
 

@@ -331,6 +331,9 @@ impl Supervisor {
         let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
         tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
         self.give(Input::Terminate);
+        // A client that nobody will serve is refused at once rather than kept waiting.
+        self.current.close();
+        self.origin.close();
     }
 
     fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
@@ -384,11 +387,8 @@ impl Supervisor {
             match action {
                 Action::Spawn(id, which) => self.spawn(id, which),
                 Action::AskState(id) => self.send(id, ToServe::Snapshot, Vec::new()),
-                Action::Drain(id, timeout) => {
-                    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-                    let kept_connections = !self.machine.is_ending();
-                    self.send(id, ToServe::Drain { timeout_ms, kept_connections }, Vec::new());
-                }
+                Action::Drain(id, timeout) => self.drain(id, timeout, true),
+                Action::Hasten(id, timeout) => self.drain(id, timeout, false),
                 Action::Kill(id) => {
                     if let Some(child) = self.children.iter_mut().find(|child| child.id == id) {
                         child.kill();
@@ -405,6 +405,11 @@ impl Supervisor {
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
         }
+    }
+
+    fn drain(&self, id: ChildId, timeout: Duration, kept_connections: bool) {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.send(id, ToServe::Drain { timeout_ms, kept_connections }, Vec::new());
     }
 
     fn send(&self, id: ChildId, message: ToServe, fds: Vec<OwnedFd>) {

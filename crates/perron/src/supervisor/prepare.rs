@@ -72,6 +72,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Lets go of what the service manager opened.
+    pub(super) fn close(&mut self) {
+        self.inherited.clear();
+    }
+
     /// Takes over what the service manager opened.
     pub(super) fn new(path: Option<PathBuf>, without: Vec<String>) -> Origin {
         let inherited = linux::inherited_listeners().into_iter().filter_map(|listener| {
@@ -201,6 +206,12 @@ impl Prepared {
     /// How many workers a serving process has, and whom it runs as.
     pub(super) fn describe(&self) -> (usize, &str) {
         (self.workers, self.user.as_deref().unwrap_or("whoever started it"))
+    }
+
+    /// Closes the sockets.
+    pub(super) fn close(&mut self) {
+        self.listens.clear();
+        self.admin = None;
     }
 
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {

@@ -1,4 +1,4 @@
-use super::Action::{AskState, Commit, Drain, Finish, Kill, Log, Reject, Serving, Spawn};
+use super::Action::{AskState, Commit, Drain, Finish, Hasten, Kill, Log, Reject, Serving, Spawn};
 use super::*;
 
 const DRAIN: Duration = Duration::from_secs(30);
@@ -152,26 +152,42 @@ fn a_restart_that_waits_is_dropped_when_the_candidate_serves() {
     assert_eq!(bench.pass(10_000, &[]), []);
 }
 
+/// Reloads `bench` once more; what became of the processes before.
+fn reload(bench: &mut Bench, id: u64) -> Vec<Action> {
+    bench.give(Input::Reload);
+    bench.give(Input::State(ChildId(id)));
+    let mut ready = bench.give(Input::Ready(ChildId(id + 1)));
+    assert_eq!(ready[..3], [Commit, Serving(ChildId(id + 1)), Drain(ChildId(id), DRAIN)]);
+    ready.split_off(3)
+}
+
 #[test]
-fn the_oldest_ends_when_too_many_finish_their_requests() {
+fn of_many_that_drain_the_older_do_not_wait_for_idle_clients_and_the_oldest_ends() {
     let mut bench = Bench::serving();
     for id in 1..=4 {
-        bench.give(Input::Reload);
-        bench.give(Input::State(ChildId(id)));
-        let ready = bench.give(Input::Ready(ChildId(id + 1)));
-        assert_eq!(ready, [Commit, Serving(ChildId(id + 1)), Drain(ChildId(id), DRAIN)]);
+        assert_eq!(reload(&mut bench, id), []);
     }
-    bench.give(Input::Reload);
-    bench.give(Input::State(ChildId(5)));
-    let ready = bench.give(Input::Ready(ChildId(6)));
-    assert_eq!(ready[2..], [Drain(ChildId(5), DRAIN), Log(Notice::TooMany(ChildId(1))), Kill(ChildId(1))]);
+    for id in 5..=32 {
+        assert_eq!(reload(&mut bench, id), [Hasten(ChildId(id - 4), DRAIN)]);
+    }
+    assert_eq!(
+        reload(&mut bench, 33),
+        [Log(Notice::TooMany(ChildId(1))), Kill(ChildId(1)), Hasten(ChildId(29), DRAIN)]
+    );
     assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1)))]);
+}
+
+#[test]
+fn the_end_hastens_those_that_drain_already() {
+    let mut bench = Bench::serving();
+    assert_eq!(reload(&mut bench, 1), []);
+    assert_eq!(bench.give(Input::Terminate), [Hasten(ChildId(1), DRAIN), Hasten(ChildId(2), DRAIN)]);
 }
 
 #[test]
 fn the_end_waits_for_requests_within_the_limit_and_a_second_word_does_not() {
     let mut bench = Bench::serving();
-    assert_eq!(bench.give(Input::Terminate), [Drain(ChildId(1), DRAIN)]);
+    assert_eq!(bench.give(Input::Terminate), [Hasten(ChildId(1), DRAIN)]);
     assert_eq!(bench.machine.may_reload(), Err("the service is ending"));
     assert_eq!(bench.pass(31_950, &[]), []);
     assert_eq!(bench.pass(50, &[]), [Log(Notice::DrainOver(ChildId(1))), Kill(ChildId(1))]);
@@ -189,7 +205,7 @@ fn the_end_during_a_reload_rejects_it_and_waits_for_nobody_new() {
     bench.give(Input::Reload);
     bench.give(Input::State(ChildId(1)));
     let rejected = Reject("the service is ending".to_owned());
-    assert_eq!(bench.give(Input::Terminate), [rejected, Drain(ChildId(1), DRAIN), Kill(ChildId(2))]);
+    assert_eq!(bench.give(Input::Terminate), [rejected, Hasten(ChildId(1), DRAIN), Kill(ChildId(2))]);
     assert_eq!(bench.give(Input::Ready(ChildId(2))), []);
     bench.exit(2);
     assert_eq!(bench.exit(1), [Log(Notice::Ended(ChildId(1))), Finish(Ok(()))]);
