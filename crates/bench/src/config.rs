@@ -43,7 +43,7 @@ pub(crate) fn can(program: &Program, service: &Service) -> bool {
 pub(crate) fn command(program: &Program, service: &Service, port: u16, folder: &Path) -> anyhow::Result<Command> {
     let file = folder.join(format!("{port}.conf"));
     let (text, arguments) = match program.kind {
-        Kind::Perron => (perron(service, port), vec!["run", "-c"]),
+        Kind::Perron => (perron(service, port, folder), vec!["run", "-c"]),
         Kind::Haproxy => (haproxy(service, port), vec!["-db", "-f"]),
         Kind::Nginx => (nginx(service, port, folder), vec!["-c"]),
     };
@@ -56,8 +56,12 @@ pub(crate) fn command(program: &Program, service: &Service, port: u16, folder: &
     Ok(command)
 }
 
-fn perron(service: &Service, port: u16) -> String {
-    let mut text = String::from("[process]\nworkers = 1\naccess-log = \"off\"\n");
+fn perron(service: &Service, port: u16, folder: &Path) -> String {
+    let socket = folder.join(format!("{port}.sock"));
+    let mut text = format!(
+        "[admin]\nbind = \"off\"\n\n[process]\nworkers = 1\naccess-log = \"off\"\ncontrol-socket = \"{}\"\n",
+        socket.display()
+    );
     if rustix::process::geteuid().is_root() {
         // The folder of the files is ours alone.
         text += "user = \"root\"\n";
