@@ -114,12 +114,7 @@ impl Monitor {
     /// A check that probes first at `first_probe`, and knows what an earlier one knew.
     pub fn new(policy: Policy, carried: Option<Carried>, first_probe: Instant) -> Monitor {
         let known = carried.unwrap_or_default();
-        Monitor {
-            policy,
-            known,
-            traffic_failures: 0,
-            phase: Phase::Waiting { due: first_probe },
-        }
+        Monitor { policy, known, traffic_failures: 0, phase: Phase::Waiting { due: first_probe } }
     }
 
     /// When to call [`Monitor::handle_deadline`]; `None` while a probe is out or the check is suspended.
@@ -180,12 +175,7 @@ impl Monitor {
         if ok || self.traffic_failures < enough {
             return;
         }
-        self.change_to(
-            now,
-            Status::Down,
-            Why::Traffic(self.traffic_failures),
-            actions,
-        );
+        self.change_to(now, Status::Down, Why::Traffic(self.traffic_failures), actions);
         if let Phase::Waiting { due } = &mut self.phase {
             *due = (*due).min(now + self.policy.fast_interval);
         }

@@ -127,7 +127,8 @@ impl<'a> Quest<'a> {
     ) -> Result<Option<Reached<'a>>, Reason> {
         record.phase = Phase::Connect;
         let began = Instant::now();
-        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server));
+        // Boxed, as it is rare: an idle client pays for the size of everything that it might ever wait for.
+        let connecting = Box::pin(unless_gone(client, connect(self.context, slot.backend, slot.server)));
         let Some(connected) = connecting.await else {
             return Err(Reason::ClientGone);
         };
@@ -187,7 +188,7 @@ impl<'a> Quest<'a> {
                 record.queued.get_or_insert(Duration::ZERO);
                 server
             }
-            Ok(Turn::Wait(waiting)) => self.wait_in_line(waiting, client, record).await?,
+            Ok(Turn::Wait(waiting)) => Box::pin(self.wait_in_line(waiting, client, record)).await?,
             Err(NoServer::NoneUp) => return Err(Reason::NoServer),
             Err(NoServer::QueueFull) => return Err(Reason::QueueFull),
         };

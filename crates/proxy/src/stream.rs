@@ -80,6 +80,14 @@ impl Stream {
         self.try_read_io(|fd| Ok(recv(fd, &mut byte, RecvFlags::PEEK)?.1))
     }
 
+    /// Has the kernel send whole segments only, until this is taken back.
+    pub(crate) fn set_cork(&self, corked: bool) {
+        if let Stream::Tcp(stream) = self {
+            // Without it the same bytes take more packets.
+            let _ = rustix::net::sockopt::set_tcp_cork(stream, corked);
+        }
+    }
+
     /// Tells the runtime that the socket holds nothing more, as a short read has just shown:
     /// the next read then waits for an event instead of asking the kernel in vain.
     fn mark_drained(&self) {

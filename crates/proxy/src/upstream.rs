@@ -56,7 +56,11 @@ impl IdlePool {
         quiet
     }
 
+    /// Keeps a connection whose answer is whole, unless there is more on it.
     pub(crate) fn put(&self, backend: BackendIndex, server: ServerIndex, stream: Stream, now: Instant) {
+        if !is_quiet(&stream) && !is_drained(&stream) {
+            return;
+        }
         let mut kept = self.of(backend, server).borrow_mut();
         if kept.len() < self.backends[usize::from(backend.0)].max_idle {
             kept.push(Idle { stream, since: now });
@@ -92,6 +96,12 @@ impl IdlePool {
 /// It asks the runtime, which heard of it from the kernel, so it costs no system call.
 fn is_quiet(stream: &Stream) -> bool {
     stream.poll_read_ready(&mut TaskContext::from_waker(Waker::noop())).is_pending()
+}
+
+/// Whether the kernel holds nothing of a connection. The runtime does not know that when the last bytes were moved by
+/// the kernel, or just filled the buffer; asking makes it know.
+fn is_drained(stream: &Stream) -> bool {
+    matches!(stream.peek(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// A new connection to a server.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
@@ -33,6 +33,9 @@ const SPARE_BYTES: usize = 4 * 1024;
 
 /// What a worker does in its quiet moments: closing idle server connections, handing over log lines.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
+
+/// Threads of one worker that may wait for one handler at once: a hung mount takes these and no more.
+const PATIENT_MAX: usize = 32;
 
 /// How long accepting rests when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -131,8 +134,8 @@ pub(crate) struct Context {
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) idle: IdlePool,
     pub(crate) pipes: PipePool,
-    /// By handler: threads of this worker that wait for it.
-    pub(crate) patient: Vec<Arc<AtomicU32>>,
+    /// By handler: places for threads that may wait for it.
+    pub(crate) patient: Vec<Arc<Semaphore>>,
     spare: RefCell<Vec<Vec<u8>>>,
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
@@ -152,7 +155,7 @@ async fn run(
         idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
         stats,
         pipes: PipePool::default(),
-        patient: shared.handlers.iter().map(|_| Arc::default()).collect(),
+        patient: shared.handlers.iter().map(|_| Arc::new(Semaphore::new(PATIENT_MAX))).collect(),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
         chance: Cell::new(seed(index)),
@@ -244,7 +247,7 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
         tokio::task::spawn_local(async move {
             match configured_mode(&guard) {
                 Mode::Http => crate::http::serve(stream, peer, &guard).await,
-                Mode::Tcp => crate::tcp::serve(stream, peer, &guard).await,
+                Mode::Tcp => Box::pin(crate::tcp::serve(stream, peer, &guard)).await,
             }
         });
     }

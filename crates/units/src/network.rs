@@ -53,8 +53,7 @@ impl Network {
     /// Whether `address` stands in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && self.bits(address) & self.mask() == self.bits(self.address)
+        address.is_ipv4() == self.address.is_ipv4() && self.bits(address) & self.mask() == self.bits(self.address)
     }
 
     /// The first address.

@@ -32,14 +32,7 @@ impl std::error::Error for QuantityError {}
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let micros = scaled(
         text,
-        &[
-            ("us", 1),
-            ("ms", 1_000),
-            ("s", 1_000_000),
-            ("m", 60_000_000),
-            ("h", 3_600_000_000),
-            ("d", 86_400_000_000),
-        ],
+        &[("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)],
     )?;
     Ok(Duration::from_micros(micros))
 }
@@ -103,13 +96,7 @@ impl FromStr for Bandwidth {
     fn from_str(text: &str) -> Result<Bandwidth, QuantityError> {
         scaled(
             text,
-            &[
-                ("bit", 1),
-                ("kbit", 1_000),
-                ("Mbit", 1_000_000),
-                ("Gbit", 1_000_000_000),
-                ("Tbit", 1_000_000_000_000),
-            ],
+            &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000), ("Tbit", 1_000_000_000_000)],
         )
         .map(Bandwidth)
     }
@@ -118,7 +105,8 @@ impl FromStr for Bandwidth {
 impl fmt::Display for Bandwidth {
     /// In the largest unit that is exact.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, size) in [("Tbit", 1_000_000_000_000), ("Gbit", 1_000_000_000), ("Mbit", 1_000_000), ("kbit", 1_000)] {
+        for (unit, size) in [("Tbit", 1_000_000_000_000), ("Gbit", 1_000_000_000), ("Mbit", 1_000_000), ("kbit", 1_000)]
+        {
             if self.0 >= size && self.0.is_multiple_of(size) {
                 return write!(formatter, "{}{unit}", self.0 / size);
             }

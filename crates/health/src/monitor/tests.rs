@@ -15,11 +15,7 @@ const POLICY: Policy = Policy {
 const TOOK: Duration = Duration::from_millis(100);
 
 fn outcome(finding: Finding) -> Outcome {
-    Outcome {
-        finding,
-        status: None,
-        took: TOOK,
-    }
+    Outcome { finding, status: None, took: TOOK }
 }
 
 struct Play {
@@ -31,11 +27,7 @@ struct Play {
 impl Play {
     fn new(policy: Policy) -> Play {
         let now = Instant::from_millis(1_000_000);
-        Play {
-            monitor: Monitor::new(policy, None, now),
-            now,
-            actions: Vec::new(),
-        }
+        Play { monitor: Monitor::new(policy, None, now), now, actions: Vec::new() }
     }
 
     /// `P`, `F`, `L`: the next probe passes, fails, cannot be made; `o`, `x`: a request goes well, fails;
@@ -46,12 +38,8 @@ impl Play {
                 'P' => self.probe(Finding::Answered),
                 'F' => self.probe(Finding::WrongStatus),
                 'L' => self.probe(Finding::LocalFault),
-                'o' => self
-                    .monitor
-                    .handle_traffic(self.now, true, &mut self.actions),
-                'x' => self
-                    .monitor
-                    .handle_traffic(self.now, false, &mut self.actions),
+                'o' => self.monitor.handle_traffic(self.now, true, &mut self.actions),
+                'x' => self.monitor.handle_traffic(self.now, false, &mut self.actions),
                 's' => self.monitor.suspend(self.now, &mut self.actions),
                 'r' => self.monitor.resume(self.now),
                 _ => panic!("no step {step}"),
@@ -66,21 +54,17 @@ impl Play {
         assert_eq!(actions, [Action::Probe]);
         assert_eq!(self.monitor.deadline(), None, "one probe at a time");
         self.now = due + TOOK;
-        self.monitor
-            .handle_outcome(self.now, outcome(finding), &mut self.actions);
+        self.monitor.handle_outcome(self.now, outcome(finding), &mut self.actions);
     }
 
     /// Status, streak, milliseconds until the next probe (`-`: none), and the changes on the way.
     fn summary(&self) -> String {
         let known = self.monitor.known();
-        let due = self.monitor.deadline().map_or("-".to_owned(), |(due, _)| {
-            due.since(self.now).as_millis().to_string()
-        });
+        let due =
+            self.monitor.deadline().map_or("-".to_owned(), |(due, _)| due.since(self.now).as_millis().to_string());
         let mut summary = format!("{} {} {due}", known.status, known.streak);
         for action in &self.actions {
-            let Action::Became { to, why, .. } = action else {
-                panic!("{action:?}")
-            };
+            let Action::Became { to, why, .. } = action else { panic!("{action:?}") };
             let why = match why {
                 Why::Probed(_) => "probed",
                 Why::Traffic(_) => "traffic",
@@ -149,10 +133,7 @@ fn every_state_with_every_input() {
         ("Psxx", "unknown 0 -, up probed, unknown suspended"),
         ("Pss", "unknown 0 -, up probed, unknown suspended"),
         ("Psr", "unknown 0 0, up probed, unknown suspended"),
-        (
-            "PsrF",
-            "down 0 29900, up probed, unknown suspended, down probed",
-        ),
+        ("PsrF", "down 0 29900, up probed, unknown suspended, down probed"),
         // Requests that failed before it was down do not count when it is up again.
         ("PxxPPx", "up 0 9900, up probed, down traffic, up probed"),
         ("PFFFPPx", "up 0 9900, up probed, down probed, up probed"),
@@ -164,33 +145,17 @@ fn every_state_with_every_input() {
 
 #[test]
 fn gone_after_five_and_back_after_two() {
-    let policy = Policy {
-        fall: 5,
-        rise: 2,
-        ..POLICY
-    };
+    let policy = Policy { fall: 5, rise: 2, ..POLICY };
     assert_eq!(played(policy, "PFFFF"), "up 4 900, up probed");
-    assert_eq!(
-        played(policy, "PFFFFF"),
-        "down 0 29900, up probed, down probed"
-    );
-    assert_eq!(
-        played(policy, "PFFFFFP"),
-        "down 1 900, up probed, down probed"
-    );
-    assert_eq!(
-        played(policy, "PFFFFFPP"),
-        "up 0 9900, up probed, down probed, up probed"
-    );
+    assert_eq!(played(policy, "PFFFFF"), "down 0 29900, up probed, down probed");
+    assert_eq!(played(policy, "PFFFFFP"), "down 1 900, up probed, down probed");
+    assert_eq!(played(policy, "PFFFFFPP"), "up 0 9900, up probed, down probed, up probed");
     assert_eq!(played(policy, "PFFFFPFFFF"), "up 4 900, up probed");
 }
 
 #[test]
 fn traffic_counts_only_where_the_policy_says_so() {
-    let policy = Policy {
-        observe_failures: None,
-        ..POLICY
-    };
+    let policy = Policy { observe_failures: None, ..POLICY };
     assert_eq!(played(policy, "Pxxxxxxxx"), "up 0 9900, up probed");
 }
 
@@ -199,23 +164,19 @@ fn a_probe_that_took_longer_than_the_interval_is_followed_at_once() {
     let mut play = Play::new(POLICY);
     play.monitor.handle_deadline(play.now, &mut Vec::new());
     play.now = play.now + Duration::from_secs(60);
-    play.monitor
-        .handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
+    play.monitor.handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
     assert_eq!(play.summary(), "up 0 0, up probed");
 }
 
 #[test]
 fn early_deadlines_and_uncalled_outcomes_do_nothing() {
     let mut play = Play::new(POLICY);
-    play.monitor
-        .handle_deadline(play.now - Duration::from_nanos(1), &mut play.actions);
-    play.monitor
-        .handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
+    play.monitor.handle_deadline(play.now - Duration::from_nanos(1), &mut play.actions);
+    play.monitor.handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
     assert_eq!(play.summary(), "unknown 0 0");
     play.monitor.handle_deadline(play.now, &mut Vec::new());
     play.monitor.suspend(play.now, &mut play.actions);
-    play.monitor
-        .handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
+    play.monitor.handle_outcome(play.now, outcome(Finding::Answered), &mut play.actions);
     assert_eq!(play.summary(), "unknown 0 -");
     assert_eq!(play.monitor.known().probes, 0);
 }
@@ -258,15 +219,8 @@ fn a_server_is_up_when_all_its_checks_are() {
 
 #[test]
 fn words_for_people() {
-    let answer = Outcome {
-        finding: Finding::WrongStatus,
-        status: Some(503),
-        took: TOOK,
-    };
-    assert_eq!(
-        answer.to_string(),
-        "answered with another status (503) after 100ms"
-    );
+    let answer = Outcome { finding: Finding::WrongStatus, status: Some(503), took: TOOK };
+    assert_eq!(answer.to_string(), "answered with another status (503) after 100ms");
     assert_eq!(Why::Probed(answer).to_string(), answer.to_string());
     assert_eq!(Why::Traffic(4).to_string(), "4 requests in a row failed");
 }

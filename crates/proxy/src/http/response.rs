@@ -102,7 +102,7 @@ pub(crate) async fn receive(
                 return Answered::Failed { reason: halt.at_client(), heard };
             }
             if !body.is_done() {
-                let relayed = relay_body(&way, &mut body, dechunk, timer, record).await;
+                let relayed = Box::pin(relay_body(&way, &mut body, dechunk, timer, record)).await;
                 if let Err(reason) = relayed {
                     return Answered::Failed { reason, heard };
                 }

@@ -1,10 +1,10 @@
 //! Answers from this machine: bytes, and files without a copy.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http_proto::{Parsed, field_slots, parse_request, resolve_path};
@@ -20,13 +20,10 @@ use crate::reason::Reason;
 use crate::transfer::{Halt, writable, write_all};
 
 /// Sent before looking again whether the file is in memory.
-const STRETCH: u64 = 1 << 20;
+const STRETCH: u64 = 2 << 20;
 
 /// One call of sendfile(2) moves no more than this, so that no client holds a worker for long.
-const SENDFILE_MAX: usize = 4 << 20;
-
-/// Threads of one worker that may wait for one handler at once: a hung mount takes these and no more.
-const PATIENT_MAX: u32 = 32;
+const SENDFILE_MAX: usize = 2 << 20;
 
 /// Sends `bytes`, a whole head at least, and then `rest`.
 pub(crate) async fn send(
@@ -83,10 +80,18 @@ async fn send_parts(
             (Part::File { file, offset, length, storage }, Some(index)) => {
                 let handler = Arc::clone(&client.meta.context.shared.handlers[usize::from(index.0)]);
                 let mut span = Span { index, handler, file, offset, end: offset + length };
+                // Corked, a long file takes fewer packets; a short one is one call of sendfile anyway.
+                let is_long = length > STRETCH;
+                if is_long {
+                    client.stream.set_cork(true);
+                }
                 match storage {
                     Storage::Memory => span.send(client, length, record).await?,
                     Storage::Local => span.send_from_disk(client, record).await?,
                     Storage::Remote => span.send_from_afar(client, record).await?,
+                }
+                if is_long {
+                    client.stream.set_cork(false);
                 }
             }
             (Part::File { .. }, None) => return Err(Reason::HandlerBusy),
@@ -105,7 +110,7 @@ struct Span {
 }
 
 impl Span {
-    /// Has the kernel send the next `length` bytes.
+    /// Has the kernel send the next `length` bytes, and lets the other connections have their turn now and then.
     async fn send(&mut self, client: &mut Client<'_>, length: u64, record: &mut Record) -> Result<(), Reason> {
         let end = self.offset + length;
         while self.offset < end {
@@ -113,7 +118,12 @@ impl Span {
             let (file, offset) = (self.file.as_fd(), &mut self.offset);
             match client.stream.try_write_io(|fd| linux::sendfile(fd, file, offset, want)) {
                 Ok(0) => return Err(Reason::FileCut),
-                Ok(sent) => record.bytes_out += sent as u64,
+                Ok(sent) => {
+                    record.bytes_out += sent as u64;
+                    if self.offset < self.end {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     client.timer.set(client.meta.configured().timeouts.idle);
                     writable(&client.stream, &mut client.timer).await.map_err(Halt::at_client)?;
@@ -159,34 +169,30 @@ impl Span {
     }
 }
 
-/// One of the few threads that may wait for a handler.
-struct Place(Arc<AtomicU32>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Runs `work` on a thread that may wait, for as long as `timeout`. Work that hangs keeps its thread, and its place among the few.
+/// Runs `work` on one of the few threads that may wait for this handler, for as long as `timeout`, the wait for such a
+/// thread included. Work that hangs keeps its thread.
 async fn patiently<T: Send + 'static>(
     client: &Client<'_>,
     handler: HandlerIndex,
     timeout: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Reason> {
-    let place = Place(Arc::clone(&client.meta.context.patient[usize::from(handler.0)]));
-    if place.0.fetch_add(1, Ordering::Relaxed) >= PATIENT_MAX {
-        return Err(Reason::HandlerBusy);
-    }
-    let task = tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(place);
-        done
+    let places = Arc::clone(&client.meta.context.patient[usize::from(handler.0)]);
+    let waited = Cell::new(true);
+    let done = tokio::time::timeout(timeout, async {
+        let place = places.acquire_owned().await.ok()?;
+        waited.set(false);
+        let task = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        task.await.ok()
     });
-    match tokio::time::timeout(timeout, task).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) | Err(_) => Err(Reason::HandlerTimeout),
+    match done.await {
+        Ok(Some(done)) => Ok(done),
+        Err(_) if waited.get() => Err(Reason::HandlerBusy),
+        Ok(None) | Err(_) => Err(Reason::HandlerTimeout),
     }
 }
 
