@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use origin::{FileAnswer, FileRequest, FileSpan};
 use proxy::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
+
+use crate::log;
 
 /// While nothing is known of a tree, how often that is asked again by a thread that may wait.
 const HEALTH_LOOK: Duration = Duration::from_millis(5);
@@ -15,11 +18,31 @@ const HEALTH_LOOK: Duration = Duration::from_millis(5);
 pub(super) fn build(handlers: &[config::Handler]) -> anyhow::Result<Vec<Arc<dyn Handler>>> {
     let build = |handler: &config::Handler| -> anyhow::Result<Arc<dyn Handler>> {
         Ok(match handler {
-            config::Handler::Files(files) => Arc::new(Files(origin::Files::open(files.clone())?)),
+            config::Handler::Files(files) => {
+                look_into(files.root.clone())?;
+                Arc::new(Files(origin::Files::open(files.clone())?))
+            }
             config::Handler::Health(health) => Arc::new(Health(origin::Health::new(health.clone()))),
         })
     };
     handlers.iter().map(build).collect()
+}
+
+/// Says so if a tree cannot be read, on a thread of its own: looking may hang, and the tree may come later.
+fn look_into(root: PathBuf) -> io::Result<()> {
+    let look = move || {
+        if let Err(error) = std::fs::read_dir(&root) {
+            let user = rustix::process::geteuid().as_raw();
+            let help = match error.kind() {
+                io::ErrorKind::PermissionDenied => "let that user read it, or name another: [process] user = \"…\"",
+                _ => "its requests are answered 503 until it can be read",
+            };
+            let fields: log::Fields<'_> =
+                &[("root", &root.display()), ("uid", &user), ("error", &error), ("help", &help)];
+            log::warn("a tree of files cannot be read", fields);
+        }
+    };
+    std::thread::Builder::new().name("first-look".to_owned()).spawn(look).map(|_| ())
 }
 
 struct Files(origin::Files);

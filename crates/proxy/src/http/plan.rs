@@ -98,7 +98,11 @@ pub(crate) fn plan(meta: Meta<'_>, bytes: &[u8], record: &mut Record, rest: &mut
         Ok(None) => return Planned::Refused(Reason::NoRoute),
         Err(reason) => return Planned::Refused(reason),
     };
-    let traits = traits(&head, meta.context.shared.is_draining());
+    let mut traits = traits(&head, meta.context.shared.is_draining());
+    if !matches!(answer, Answer::Backend(_)) && !body.is_done() {
+        // Nobody wants the rest of this body: the answer says that the connection ends with it.
+        traits.keep_alive = false;
+    }
     let request = Request { meta, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
     match request.todo(answer) {
         Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),

@@ -20,6 +20,9 @@ use crate::transfer::{Halt, Watch, read_with, write_all};
 /// Up to this many bytes of a body are copied behind their head: that costs less than a write of two pieces.
 const JOIN_BYTES: usize = 2048;
 
+/// Interim heads before a final one: a server that sends more plays with its clients' time-outs.
+const INTERIM_MAX: u32 = 64;
+
 /// Where an answer comes from, where it goes, and what the request has to say about it.
 #[derive(Clone, Copy)]
 pub(crate) struct Downstream<'a> {
@@ -125,14 +128,15 @@ async fn receive_head(
     record: &mut Record,
 ) -> Result<Progress, Reason> {
     let mut held = Vec::new();
+    let mut interim_heads = 0;
     timer.set(way.timeout);
     loop {
         let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch.take(), |bytes| {
             if held.is_empty() {
-                return way.digest(bytes, record);
+                return way.digest(bytes, &mut interim_heads, record);
             }
             held.extend_from_slice(bytes);
-            way.digest(&held, record)
+            way.digest(&held, &mut interim_heads, record)
         });
         let (progress, interim) = match read.await {
             Ok(digested) => digested?,
@@ -159,7 +163,12 @@ async fn receive_head(
 
 impl Downstream<'_> {
     /// Reads heads from `bytes`, and writes what goes to the client. With it come interim heads that could not be sent yet.
-    fn digest(&self, bytes: &[u8], record: &mut Record) -> Result<(Progress, Vec<u8>), Reason> {
+    fn digest(
+        &self,
+        bytes: &[u8],
+        interim_heads: &mut u32,
+        record: &mut Record,
+    ) -> Result<(Progress, Vec<u8>), Reason> {
         let context = self.meta.context;
         let mut out = context.buffer();
         let mut at = 0;
@@ -184,6 +193,10 @@ impl Downstream<'_> {
                 return Ok((Progress::Switched { unsent: out }, Vec::new()));
             }
             if head.status < 200 {
+                *interim_heads += 1;
+                if *interim_heads > INTERIM_MAX {
+                    return Err(Reason::ServerMalformed);
+                }
                 // RFC 9110 §15.2: never to a client of HTTP/1.0.
                 if self.traits.version == Version::Http11 {
                     self.write(&mut out, &head, Connection::KeepAlive, Framing::None);
