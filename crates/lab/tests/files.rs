@@ -1,7 +1,7 @@
 //! A tree of files served to curl: ranges, conditions, listings, escapes, and a mount that hangs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -278,4 +278,16 @@ fn a_long_file_is_resumed_by_wget() {
     site.client.run(&[wget, "-q", "-c", "-O", part, &format!("{URL}/long")]).success();
     assert!(fs::read(part).expect("it was written") == long);
     assert!(site.get("/long", &[]).body == long);
+}
+
+#[test]
+fn what_the_serving_user_may_not_read_is_forbidden() {
+    let site = lab::require!(site("files-forbidden", plain));
+    for (name, mode) in [("bytes.bin", 0o000), ("folder", 0o700)] {
+        fs::set_permissions(site.root.join(name), fs::Permissions::from_mode(mode)).expect("the file is ours");
+    }
+    for path in ["/bytes.bin", "/folder/", "/folder/text.txt"] {
+        assert_eq!(site.status(path, &[]), 403, "{path}");
+    }
+    assert_eq!(site.status("/page.html", &[]), 200);
 }

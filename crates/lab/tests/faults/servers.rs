@@ -216,7 +216,7 @@ fn a_full_server_makes_requests_wait_and_at_last_fail() {
     .start(&rig);
     let (now, most, hold) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (peak, held) = (Arc::clone(&most), Arc::clone(&hold));
-    let _server = BadServer::start(&rig.server, 80, move |wire| {
+    let server = BadServer::start(&rig.server, 80, move |wire| {
         while wire.request().is_ok() {
             peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(30));
@@ -240,7 +240,7 @@ fn a_full_server_makes_requests_wait_and_at_last_fail() {
     hold.store(true, Ordering::SeqCst);
     let mut first = rig.client.connect(FRONT);
     first.send(GET);
-    wait_for(SOON, "the server works", || most.load(Ordering::SeqCst) == 1);
+    wait_for(SOON, "the server has the request", || server.requests().len() == 6);
     let mut waiting = rig.client.connect(FRONT);
     waiting.send(GET);
     assert!(waiting.is_quiet_for(Duration::from_millis(500)), "it waits its second");
