@@ -2,17 +2,17 @@
 
 use crate::answer::FileAnswer;
 use crate::config::FilesConfig;
+use crate::current::CurrentRoot;
 use crate::failure::Failure;
 use crate::listing::{Listing, Order, html, json};
 use crate::media::media_type;
 use crate::negotiate::{self, Coding};
 use crate::respond::{self, Chosen};
 use crate::tree::{self, Opened, Root};
-use arc_swap::ArcSwapOption;
 use http_proto::RequestHead;
 use rustix::fs::FileType;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Attempts to read a small file whole while somebody cuts it.
 const ATTEMPTS_MAX: usize = 4;
@@ -22,7 +22,7 @@ pub struct Files {
     config: FilesConfig,
     /// Begins and ends with a slash.
     prefix: Vec<u8>,
-    root: ArcSwapOption<Root>,
+    root: CurrentRoot,
 }
 
 /// Why a tree of files cannot be served at all.
@@ -68,7 +68,8 @@ impl Files {
         if !prefix.ends_with(b"/") {
             prefix.push(b'/');
         }
-        Ok(Files { config, prefix, root: ArcSwapOption::empty() })
+        let root = CurrentRoot::new(config.root.clone(), config.symlinks, config.timeout);
+        Ok(Files { config, prefix, root })
     }
 
     /// Appends the answer's head, and its body if it is small, to `out`; returns what is to be sent after that.
@@ -90,7 +91,7 @@ impl Files {
             out.truncate(before);
             match failure {
                 Failure::Wait => return Err(WouldBlock),
-                Failure::Stale => self.root.store(None),
+                Failure::Stale => self.root.forget(),
                 Failure::Changed => {}
                 failure => return Ok(respond::error(request, failure.status(), out)),
             }
@@ -138,17 +139,8 @@ impl Files {
     }
 
     fn root(&self, blocking: bool) -> Result<Arc<Root>, Failure> {
-        if let Some(root) = self.root.load_full().filter(|root| root.is_current()) {
-            return Ok(root);
-        }
-        if !blocking {
-            return Err(Failure::Wait);
-        }
-        // A root that is missing is an outage, not a missing file.
-        let root = Root::open(&self.config.root, self.config.symlinks).map_err(|_| Failure::Unavailable)?;
-        let root = Arc::new(root);
-        self.root.store(Some(Arc::clone(&root)));
-        Ok(root)
+        let now = Instant::now();
+        if blocking { self.root.waiting(now) } else { self.root.at_once(now) }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod answer;
 mod config;
+mod current;
 mod failure;
 mod files;
 mod health;

@@ -8,10 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long the root's descriptor is used before its path is walked again: as long may it take until a root that was
-/// mounted over, or switched by a symbolic link, is seen.
-const ROOT_AGE_MAX: Duration = Duration::from_secs(1);
-
 /// Attempts to open while other processes rename folders on the way (EAGAIN of RESOLVE_BENEATH).
 const ATTEMPTS_MAX: usize = 16;
 
@@ -37,17 +33,18 @@ pub(crate) struct Opened {
 }
 
 impl Root {
-    /// Walks the path; may wait.
-    pub(crate) fn open(path: &Path, symlinks: bool) -> Result<Root, Errno> {
+    /// Walks the path; may wait. Its age counts from `now`.
+    pub(crate) fn open(path: &Path, symlinks: bool, now: Instant) -> Result<Root, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
         let storage = Storage::of(folder.as_fd())?;
         let device = rustix::fs::fstat(&folder)?.st_dev;
-        Ok(Root { folder, device, storage, opened: Instant::now(), symlinks })
+        Ok(Root { folder, device, storage, opened: now, symlinks })
     }
 
-    pub(crate) fn is_current(&self) -> bool {
-        self.opened.elapsed() <= ROOT_AGE_MAX
+    /// How long ago the walk to it began.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.opened)
     }
 
     /// Opens a file or folder for reading. `path` is relative to the root; empty means the root.
