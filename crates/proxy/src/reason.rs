@@ -90,6 +90,11 @@ impl Reason {
         matches!(self, Reason::Head(_) | Reason::Chunk(_) | Reason::Path | Reason::SlowHead | Reason::NoRoute)
     }
 
+    /// Whether a server that had taken the request is to blame.
+    pub(crate) fn is_servers(self) -> bool {
+        matches!(self, Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerTimeout | Reason::ServerCut)
+    }
+
     /// The status that the client gets, if it can still be told one.
     pub(crate) fn status(self) -> u16 {
         match self {

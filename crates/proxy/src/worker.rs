@@ -376,9 +376,7 @@ impl Context {
             }
             match record.reason {
                 Some(Reason::ClientGone | Reason::ClientTimeout) => stats.aborted.add(1),
-                Some(Reason::ServerClosed | Reason::ServerCut | Reason::ServerMalformed | Reason::ServerTimeout) => {
-                    stats.response_errors.add(1)
-                }
+                Some(reason) if reason.is_servers() => stats.response_errors.add(1),
                 _ => {}
             }
         }

@@ -248,3 +248,40 @@ fn a_full_server_makes_requests_wait_and_at_last_fail() {
     hold.store(false, Ordering::SeqCst);
     assert_eq!(first.answer().status(), 200);
 }
+
+#[test]
+fn failing_requests_take_a_server_down_and_clients_that_leave_do_not() {
+    let rig = lab::require!(rig("observed"));
+    let server = BadServer::start(&rig.server, 80, |wire| {
+        while let Ok(request) = wire.request() {
+            if request.start.contains("/fails") {
+                wire.send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+            } else {
+                wire.rest();
+            }
+        }
+    });
+    let perron = Relay {
+        backend: "check = { type = \"tcp\", interval = \"60s\", fast-interval = \"60s\" }\nobserve = 3\nretries = 0",
+        ..Relay::default()
+    }
+    .start(&rig);
+    perron.wait_for_status("web/one", "up", SOON);
+    for left in 1..=5 {
+        let mut client = rig.client.connect(FRONT);
+        client.send(GET);
+        wait_for(SOON, "the server has the request", || server.requests().len() == left);
+        client.reset_at_close();
+    }
+    let failing = "GET /fails HTTP/1.1\r\nHost: a\r\n\r\n";
+    for _ in 0..3 {
+        assert_eq!(perron.status()["backends"][0]["servers"][0]["status"], "up");
+        let mut client = rig.client.connect(FRONT);
+        client.send(failing);
+        assert_eq!(client.answer().status(), 500);
+    }
+    perron.wait_for_status("web/one", "down", SOON);
+    let mut client = rig.client.connect(FRONT);
+    client.send(failing);
+    assert_eq!(client.answer().status(), 503);
+}

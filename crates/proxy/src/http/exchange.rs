@@ -1,6 +1,5 @@
 //! One request at a backend: to a server that takes it, and once more to another if that is safe.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::os::fd::AsFd;
 use std::task::Poll;
@@ -76,7 +75,9 @@ pub(crate) async fn exchange(
         };
         let repeatable = errand.whole && failure.heard == Heard::Nothing && (failure.untouched || traits.is_idempotent);
         if !repeatable || failure.reason != Reason::ServerClosed {
-            reached.slot.observe(false);
+            if failure.reason.is_servers() {
+                reached.slot.observe(false);
+            }
             break failure;
         }
         if reached.reused {
@@ -149,9 +150,9 @@ async fn attempt<'a>(
         receive(downstream, watch, &mut client.timer, record).await
     } else {
         let (carry, timer) = (&mut client.carry, &mut client.timer);
-        let received = record.bytes_in;
-        let answered = Box::pin(both_ways(downstream, &mut errand.body, carry, timer, record)).await;
-        errand.whole &= record.bytes_in == received;
+        let progress = Upload::new(Instant::now());
+        let answered = Box::pin(both_ways(downstream, &mut errand.body, carry, timer, &progress, record)).await;
+        errand.whole &= !progress.has_begun.get();
         answered
     };
     match answered {
@@ -183,22 +184,21 @@ fn is_untouched(server: &Stream, acked_before: Option<u64>) -> bool {
 }
 
 /// Sends the rest of the body while the answer may already be coming.
-async fn both_ways(
-    mut downstream: Downstream<'_>,
+async fn both_ways<'a>(
+    mut downstream: Downstream<'a>,
     body: &mut Body,
     carry: &mut Vec<u8>,
     timer: &mut Timer,
+    progress: &'a Upload,
     record: &mut Record,
 ) -> Answered {
-    let progress = Upload { last: Cell::new(Instant::now()), answering: Cell::new(false) };
-    downstream.upload = Some(&progress);
+    downstream.upload = Some(progress);
     let mut upload_timer = Timer::new(downstream.timeout);
     let mut uploaded = 0;
     let (meta, from, to) = (downstream.meta, downstream.client, downstream.server);
     let answered = {
         let server_timeout = downstream.timeout;
-        let sending =
-            upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, &progress.last, &mut uploaded);
+        let sending = upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, progress, &mut uploaded);
         let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(downstream, None, timer, record));
         let mut sent = false;

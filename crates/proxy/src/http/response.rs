@@ -43,8 +43,16 @@ pub(crate) struct Downstream<'a> {
 pub(crate) struct Upload {
     /// When the body last made a step: a server may be silent meanwhile.
     pub(crate) last: Cell<Instant>,
+    /// Whether any of the body has been taken from the client: the request is then nowhere whole.
+    pub(crate) has_begun: Cell<bool>,
     /// Whether the answer has begun.
     pub(crate) answering: Cell<bool>,
+}
+
+impl Upload {
+    pub(crate) fn new(now: Instant) -> Upload {
+        Upload { last: Cell::new(now), has_begun: Cell::new(false), answering: Cell::new(false) }
+    }
 }
 
 /// How an answer ended.

@@ -1,12 +1,12 @@
 //! The rest of a request's body, from the client to the server.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::body::Body;
 use super::plan::Meta;
+use super::response::Upload;
 use crate::reason::Reason;
 use crate::splice::{BULK, Moved, Patience, move_bytes};
 use crate::stream::Stream;
@@ -32,7 +32,7 @@ pub(crate) async fn upload(
     carry: &mut Vec<u8>,
     server_timeout: Duration,
     timer: &mut Timer,
-    activity: &Cell<Instant>,
+    progress: &Upload,
     uploaded: &mut u64,
 ) -> Result<(), UploadEnd> {
     let idle = meta.configured().timeouts.idle;
@@ -41,12 +41,13 @@ pub(crate) async fn upload(
         if body.unseen() >= BULK
             && let Some(lease) = lease_or_take(&mut lease, meta)
         {
+            progress.has_begun.set(true);
             let before = *uploaded;
             let patience = Patience { from: idle, to: server_timeout };
             let stretch = body.unseen().min(BULK * 16);
             let moved = move_bytes(lease, client, server, stretch, timer, patience, uploaded).await;
             body.pass(*uploaded - before);
-            activity.set(Instant::now());
+            progress.last.set(Instant::now());
             match moved {
                 Moved::All => continue,
                 Moved::Ended => return Err(UploadEnd::Client(Reason::ClientGone)),
@@ -56,6 +57,7 @@ pub(crate) async fn upload(
         }
         timer.set(idle);
         let read = read_with(client, &meta.context.read_buffer, timer, None, |bytes| {
+            progress.has_begun.set(true);
             let taken = body.take(bytes).map_err(Reason::Chunk)?;
             carry.extend_from_slice(&bytes[taken..]);
             let written = server.try_write(&bytes[..taken]).unwrap_or(0);
@@ -68,7 +70,7 @@ pub(crate) async fn upload(
         };
         write_all(server, timer, server_timeout, &rest).await.map_err(|_| UploadEnd::Server)?;
         *uploaded += taken as u64;
-        activity.set(Instant::now());
+        progress.last.set(Instant::now());
     }
     Ok(())
 }
