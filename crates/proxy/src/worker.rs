@@ -75,6 +75,7 @@ pub struct WorkerHandle {
 struct Load {
     connections: AtomicU32,
     requests: AtomicU32,
+    turns: AtomicU32,
 }
 
 impl Worker {
@@ -119,6 +120,11 @@ impl WorkerHandle {
     /// Whether its thread has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// A number that changes several times a second for as long as the worker is not hung.
+    pub fn turns(&self) -> u32 {
+        self.load.turns.load(Ordering::Relaxed)
     }
 
     /// Connections and requests that it has now.
@@ -418,6 +424,7 @@ impl Context {
     }
 
     fn keep_house(&self) {
+        self.load.turns.fetch_add(1, Ordering::Relaxed);
         self.idle.sweep(Instant::now());
         self.flush_log();
     }

@@ -43,11 +43,22 @@ pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
     })
 }
 
+/// A worker that makes no turn for so long is hung.
+const WORKER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a worker was last seen doing.
+struct Seen {
+    turns: u32,
+    at: Instant,
+}
+
 /// A process that serves.
 struct Serving {
     control: Arc<Mutex<Control>>,
     source: Arc<StatusSource>,
     workers: Vec<WorkerHandle>,
+    /// In step with `workers`.
+    seen: Vec<Seen>,
     events: mpsc::UnboundedReceiver<check::Event>,
     assembly: Assembly,
 }
@@ -76,7 +87,8 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners);
         workers.push(worker.context("cannot start a worker's thread")?);
     }
-    Ok(Serving { control, source, workers, events: received, assembly })
+    let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
+    Ok(Serving { control, source, workers, seen, events: received, assembly })
 }
 
 fn become_user(start: &Start) -> anyhow::Result<()> {
@@ -114,6 +126,9 @@ impl Serving {
                 Some(event) = self.events.recv() => self.lock().handle_check(event),
                 () = until(deadline) => self.lock().handle_deadline(),
                 _ = beat.tick() => {
+                    if drain.is_none() {
+                        self.look_after_workers()?;
+                    }
                     self.source.sample();
                     sender.send(&FromServe::Beat, Vec::new()).await?;
                 }
@@ -124,6 +139,23 @@ impl Serving {
                 }
             }
         }
+    }
+
+    /// A process with a worker that has ended, or that hangs, does not serve those whose connections that worker has:
+    /// it is better replaced.
+    fn look_after_workers(&mut self) -> anyhow::Result<()> {
+        for (index, (worker, seen)) in self.workers.iter().zip(&mut self.seen).enumerate() {
+            if worker.is_finished() {
+                bail!("worker {index} has ended");
+            }
+            let turns = worker.turns();
+            if turns != seen.turns {
+                *seen = Seen { turns, at: Instant::now() };
+            } else if seen.at.elapsed() > WORKER_PATIENCE {
+                bail!("worker {index} hangs");
+            }
+        }
+        Ok(())
     }
 
     async fn obey(
