@@ -114,6 +114,9 @@ impl fmt::Display for Outcome {
         if let Some(status) = self.status {
             write!(formatter, " ({status})")?;
         }
-        write!(formatter, " after {}ms", self.took.as_millis())
+        match self.took.as_micros() {
+            micros @ ..1000 => write!(formatter, " after {micros}us"),
+            _ => write!(formatter, " after {}ms", self.took.as_millis()),
+        }
     }
 }

@@ -237,7 +237,7 @@ function frontendRow(frontend) {
     const seen = codes.map((code) => [code, rate(key, (f) => f.responses[code], true)])
       .filter(([, count]) => count > 0).map(([code, count]) => `${code} ${amount(count)}`);
     answered.set(seen.slice(0, 2).join(" · ") || "–", seen.slice(2).join(" · "));
-    const reasons = Object.entries(now.refused).sort((a, b) => b[1] - a[1]);
+    const reasons = Object.entries(now.refused).filter(([, count]) => count > 0).sort((a, b) => b[1] - a[1]);
     refused.set(grouped.format(refusedOf(now)), reasons.slice(0, 2).map(([reason, count]) => `${reason.replaceAll("_", " ")} ${count}`).join(", "));
   } });
   return row;
@@ -370,7 +370,7 @@ function draw() {
   const { status, things } = answers.at(-1);
   write(document.getElementById("about"),
     `${status.version} · up ${span(status.uptime_s)} · configuration ${status.generation} · pid ${status.pid} · ` +
-    `${status.process.workers} workers · ${bytes(status.process.rss_bytes)} memory · ${grouped.format(status.process.open_fds)} files open`);
+    `${status.process.workers} ${status.process.workers === 1 ? "worker" : "workers"} · ${bytes(status.process.rss_bytes)} memory · ${grouped.format(status.process.open_fds)} files open`);
   for (const { key, set } of updates) set(things.get(key), status.latency_bounds_us);
   filter();
 }
