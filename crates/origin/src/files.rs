@@ -6,16 +6,20 @@ use crate::current::CurrentRoot;
 use crate::failure::Failure;
 use crate::listing::{Listing, Order, html, json};
 use crate::media::media_type;
+use crate::memory;
 use crate::negotiate::{self, Coding};
 use crate::respond::{self, Chosen};
 use crate::tree::{self, Opened, Root};
 use http_proto::RequestHead;
 use rustix::fs::FileType;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Attempts to read a small file whole while somebody cuts it.
 const ATTEMPTS_MAX: usize = 4;
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// A tree of files, ready to be served.
 pub struct Files {
@@ -23,6 +27,8 @@ pub struct Files {
     /// Begins and ends with a slash.
     prefix: Vec<u8>,
     root: CurrentRoot,
+    /// No two of a process have the same.
+    number: u64,
 }
 
 /// Why a tree of files cannot be served at all.
@@ -69,7 +75,7 @@ impl Files {
             prefix.push(b'/');
         }
         let root = CurrentRoot::new(config.root.clone(), config.symlinks, config.timeout);
-        Ok(Files { config, prefix, root })
+        Ok(Files { config, prefix, root, number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// Appends the answer's head, and its body if it is small, to `out`; returns what is to be sent after that.
@@ -114,33 +120,28 @@ impl Files {
             return Ok(respond::error(request, 405, out));
         }
         let firmware = negotiate::is_firmware(request.head.fields);
-        let attempt = Attempt { files: self, request, blocking, firmware };
+        let attempt = Attempt { files: self, request, blocking, firmware, now: Instant::now() };
         let Some(path) = request.path.strip_prefix(&self.prefix[..]) else {
             if self.prefix.strip_suffix(b"/") != Some(request.path) {
                 return Err(Failure::Missing);
             }
             if firmware {
-                let root = self.root(blocking)?;
+                let root = attempt.root()?;
                 return attempt.folder(b"", &root, out);
             }
             return Ok(respond::redirect_to_folder(request, out));
         };
-        let root = self.root(blocking)?;
+        let root = attempt.root()?;
         if path.is_empty() || path.ends_with(b"/") {
             return attempt.folder(path, &root, out);
         }
-        let opened = root.open_beneath(path, blocking)?;
+        let opened = attempt.open(path, &root)?;
         match opened.kind {
             FileType::RegularFile => attempt.file(path, opened, &root, out),
             FileType::Directory if firmware => attempt.folder(&[path, b"/"].concat(), &root, out),
             FileType::Directory => Ok(respond::redirect_to_folder(request, out)),
             _ => Err(Failure::Missing),
         }
-    }
-
-    fn root(&self, blocking: bool) -> Result<Arc<Root>, Failure> {
-        let now = Instant::now();
-        if blocking { self.root.waiting(now) } else { self.root.at_once(now) }
     }
 }
 
@@ -150,9 +151,22 @@ struct Attempt<'a> {
     request: &'a FileRequest<'a>,
     blocking: bool,
     firmware: bool,
+    now: Instant,
 }
 
 impl Attempt<'_> {
+    fn root(&self) -> Result<Arc<Root>, Failure> {
+        if self.blocking { self.files.root.waiting(self.now) } else { self.files.root.at_once(self.now) }
+    }
+
+    fn open(&self, path: &[u8], root: &Root) -> Result<Opened, Failure> {
+        if self.blocking {
+            root.open_beneath(path, true)
+        } else {
+            memory::open(self.files.number, root, path, self.now)
+        }
+    }
+
     /// Answers with a file, or with its sibling in a coding that the client prefers.
     fn file(&self, path: &[u8], opened: Opened, root: &Root, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         let media = media_type(path);
@@ -171,7 +185,7 @@ impl Attempt<'_> {
 
     fn sibling(&self, path: &[u8], coding: Coding, not_before: u64, root: &Root) -> Result<Option<Opened>, Failure> {
         let path = [path, coding.ending().as_bytes()].concat();
-        match root.open_beneath(&path, self.blocking) {
+        match self.open(&path, root) {
             // One that is older was made of what the file was before.
             Ok(opened) => Ok(Some(opened)
                 .filter(|opened| opened.kind == FileType::RegularFile && opened.modified_nanos >= not_before)),
@@ -187,7 +201,7 @@ impl Attempt<'_> {
         if !(config.listing && as_json) {
             for name in &config.index {
                 let path = [path, name.as_bytes()].concat();
-                match root.open_beneath(&path, self.blocking) {
+                match self.open(&path, root) {
                     Ok(opened) if opened.kind == FileType::RegularFile => {
                         return self.file(&path, opened, root, out);
                     }

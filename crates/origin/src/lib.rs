@@ -1,7 +1,8 @@
 //! Serves files from a tree, and says whether the tree can be read.
 //!
 //! It parses no request and owns no connection: the caller gives a request's head, and sends what comes back.
-//! It keeps nothing of any file: what has changed on disk is served changed at the next request.
+//! It keeps no byte of any file: what has changed on disk is served changed at the next request. Files that are asked for
+//! often are kept open for moments.
 //!
 //! A worker that must never wait asks [`Files::answer`] without blocking first; what could wait for a disk or for
 //! another machine comes back as [`WouldBlock`], to be asked again from a thread that may hang.
@@ -16,6 +17,7 @@ mod health;
 mod hung;
 mod listing;
 mod media;
+mod memory;
 mod negotiate;
 mod respond;
 mod span;
@@ -26,4 +28,5 @@ pub use answer::{Body, FileAnswer, Part};
 pub use config::{FilesConfig, HealthConfig};
 pub use files::{FileRequest, Files, FilesError, WouldBlock};
 pub use health::{Health, Step, Verdict};
+pub use memory::let_go;
 pub use span::{FileSpan, Storage, is_resident, preread, read};

@@ -10,7 +10,6 @@ use crate::url;
 use http_proto::{
     ByteRange, Precondition, Ranges, Validators, applicable_range, evaluate, imf_fixdate, resolve_ranges,
 };
-use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -120,7 +119,7 @@ impl Sending<'_> {
             append(self.chosen.opened.file.as_fd(), range.start, range.length as usize, reading, out)?;
             Body::Done
         } else {
-            let file = Arc::new(File::from(self.chosen.opened.file));
+            let file = self.chosen.opened.file;
             Body::File(FileSpan { file, offset: range.start, length: range.length, storage })
         };
         Ok(FileAnswer { status, body })
@@ -149,7 +148,7 @@ impl Sending<'_> {
             .length(length + last.len() as u64)
             .end();
         let storage = self.chosen.opened.storage;
-        let file = Arc::new(File::from(self.chosen.opened.file));
+        let file = self.chosen.opened.file;
         let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
         for (head, range) in heads.into_iter().zip(ranges) {
             parts.push(Part::Bytes(head));

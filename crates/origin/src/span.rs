@@ -28,12 +28,24 @@ impl Storage {
 
     /// By the magic numbers of `linux/magic.h` and of the file systems themselves. Whatever is not known is remote, and
     /// so is an overlay: its lower layers may be NFS, as on nodes without disks.
-    fn from_magic(system: &StatFs) -> Storage {
+    pub(crate) fn from_magic(system: &StatFs) -> Storage {
         match system.f_type as u64 & 0xffff_ffff {
             0x0102_1994 | 0x8584_58f6 => Storage::Memory, // tmpfs, ramfs
             0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x2fc1_2fc1 | 0xca45_1a4e => Storage::Local, // ext2-4, xfs, btrfs, f2fs, zfs, bcachefs
             0x7371_7368 | 0xe0f5_e1e2 | 0x9660 | 0x1501_3346 | 0x4d44 | 0x2011_bab0 => Storage::Local, // squashfs, erofs, iso9660, udf, vfat, exfat
             _ => Storage::Remote,
+        }
+    }
+
+    /// Whether a file's ctime changes when it is renamed: POSIX leaves that open. Those that cannot be written need not.
+    pub(crate) fn tells_changes(self, system: &StatFs) -> bool {
+        match self {
+            Storage::Memory => true,
+            Storage::Local => matches!(
+                system.f_type as u64 & 0xffff_ffff,
+                0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0x7371_7368 | 0xe0f5_e1e2 | 0x9660 // ext2-4, xfs, btrfs, f2fs; squashfs, erofs, iso9660
+            ),
+            Storage::Remote => false,
         }
     }
 }

@@ -4,12 +4,17 @@ use crate::failure::Failure;
 use crate::span::Storage;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Attempts to open while other processes rename folders on the way (EAGAIN of RESOLVE_BENEATH).
 const ATTEMPTS_MAX: usize = 16;
+
+static ROOTS: AtomicU64 = AtomicU64::new(0);
 
 /// The folder that everything is opened beneath.
 pub(crate) struct Root {
@@ -18,11 +23,24 @@ pub(crate) struct Root {
     storage: Storage,
     opened: Instant,
     symlinks: bool,
+    /// No two roots of a process have the same.
+    number: u64,
+    tells_changes: bool,
+}
+
+/// What changes of an inode whenever it, or its name, is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    changed: (i64, u64),
+    modified: (i64, u64),
+    size: i64,
+    links: u64,
 }
 
 /// Something open, and what it was when it was opened.
+#[derive(Clone)]
 pub(crate) struct Opened {
-    pub(crate) file: OwnedFd,
+    pub(crate) file: Arc<File>,
     pub(crate) kind: FileType,
     pub(crate) size: u64,
     /// Seconds since 1970; zero for earlier.
@@ -30,6 +48,7 @@ pub(crate) struct Opened {
     /// The same moment in nanoseconds, modulo 2⁶⁴.
     pub(crate) modified_nanos: u64,
     pub(crate) storage: Storage,
+    pub(crate) stamp: Stamp,
 }
 
 impl Root {
@@ -37,9 +56,32 @@ impl Root {
     pub(crate) fn open(path: &Path, symlinks: bool, now: Instant) -> Result<Root, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
-        let storage = Storage::of(folder.as_fd())?;
+        let system = rustix::fs::fstatfs(&folder)?;
+        let storage = Storage::from_magic(&system);
+        let tells_changes = !symlinks && storage.tells_changes(&system);
+        let number = ROOTS.fetch_add(1, Ordering::Relaxed);
         let device = rustix::fs::fstat(&folder)?.st_dev;
-        Ok(Root { folder, device, storage, opened: now, symlinks })
+        Ok(Root { folder, device, storage, opened: now, symlinks, number, tells_changes })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When the walk to it began.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Whether a [`Stamp`] tells of every change beneath it but mounts. Symbolic links are not stamped.
+    pub(crate) fn tells_changes(&self) -> bool {
+        self.tells_changes
+    }
+
+    /// Opens a folder on the way to a file, without waiting; only to see whether it is changed.
+    pub(crate) fn stamp_folder(&self, path: &[u8]) -> Result<(OwnedFd, Stamp), Failure> {
+        let (folder, stat) = self.find(path, OFlags::PATH | OFlags::DIRECTORY, false)?;
+        Ok((folder, Stamp::from_stat(&stat)))
     }
 
     /// How long ago the walk to it began.
@@ -65,10 +107,20 @@ impl Root {
     }
 
     fn resolve(&self, path: &[u8], flags: OFlags, blocking: bool) -> Result<Opened, Failure> {
+        let (file, stat) = self.find(path, flags, blocking)?;
+        // Without blocking no other mount is entered.
+        let storage = if !blocking || stat.st_dev == self.device {
+            self.storage
+        } else {
+            Storage::of(file.as_fd()).map_err(Failure::from_blocking)?
+        };
+        Ok(Opened::new(file, &stat, storage))
+    }
+
+    fn find(&self, path: &[u8], flags: OFlags, blocking: bool) -> Result<(OwnedFd, Stat), Failure> {
         let path = if path.is_empty() { b"." } else { path };
-        let (file, storage) = if blocking {
-            let file = self.open_waiting(path, flags)?;
-            (file, None)
+        let file = if blocking {
+            self.open_waiting(path, flags)?
         } else if self.storage == Storage::Remote {
             return Err(Failure::Wait);
         } else {
@@ -78,16 +130,10 @@ impl Root {
                 _ => ResolveFlags::CACHED,
             };
             let cached = self.resolve_flags() | cached | ResolveFlags::NO_XDEV;
-            let file = self.open_with(path, flags, cached).map_err(Failure::from_cached)?;
-            (file, Some(self.storage))
+            self.open_with(path, flags, cached).map_err(Failure::from_cached)?
         };
         let stat = rustix::fs::fstat(&file).map_err(Failure::from_blocking)?;
-        let storage = match storage {
-            Some(storage) => storage,
-            None if stat.st_dev == self.device => self.storage,
-            None => Storage::of(file.as_fd()).map_err(Failure::from_blocking)?,
-        };
-        Ok(Opened::new(file, &stat, storage))
+        Ok((file, stat))
     }
 
     fn open_waiting(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Failure> {
@@ -114,12 +160,35 @@ impl Opened {
     fn new(file: OwnedFd, stat: &Stat, storage: Storage) -> Opened {
         let seconds = stat.st_mtime;
         Opened {
-            file,
+            file: Arc::new(File::from(file)),
             kind: FileType::from_raw_mode(stat.st_mode),
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified: u64::try_from(seconds).unwrap_or(0),
             modified_nanos: (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec),
             storage,
+            stamp: Stamp::from_stat(stat),
+        }
+    }
+}
+
+impl Stamp {
+    /// As it is now. Never waits on the file systems that tell changes.
+    pub(crate) fn of(file: impl AsFd) -> Result<Stamp, Errno> {
+        rustix::fs::fstat(file).map(|stat| Stamp::from_stat(&stat))
+    }
+
+    /// Whether the last change was before a moment.
+    pub(crate) fn is_before(&self, moment: SystemTime) -> bool {
+        let seconds = moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        u64::try_from(self.changed.0).is_ok_and(|changed| changed < seconds)
+    }
+
+    fn from_stat(stat: &Stat) -> Stamp {
+        Stamp {
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            size: stat.st_size,
+            links: stat.st_nlink,
         }
     }
 }
