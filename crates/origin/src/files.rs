@@ -156,7 +156,11 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn root(&self) -> Result<Arc<Root>, Failure> {
-        if self.blocking { self.files.root.waiting(self.now) } else { self.files.root.at_once(self.now) }
+        if self.blocking {
+            return self.files.root.waiting(self.now);
+        }
+        // This thread may ask for nothing beneath the next root for long.
+        self.files.root.at_once(self.now).inspect_err(|_| memory::let_go_at(self.now))
     }
 
     fn open(&self, path: &[u8], root: &Root) -> Result<Opened, Failure> {

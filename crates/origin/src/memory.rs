@@ -11,11 +11,12 @@
 //! with whatever was mounted or linked on the way.
 
 use crate::failure::Failure;
+use crate::span::{Reading, Storage, append};
 use crate::tree::{Opened, Root, Stamp};
 use rustix::fs::FileType;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Paths that a worker remembers of one tree.
@@ -31,6 +32,9 @@ const AGE_MAX: Duration = Duration::from_secs(5);
 /// A file changed so recently is not kept, for the next change could bear the same time: clocks of file systems tick
 /// every 10 ms at the slowest.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// Files up to this size are looked at whole, once, to see whether they are in the page cache.
+const SHORT: u64 = 128 * 1024;
 
 thread_local! {
     static TREES: RefCell<HashMap<u64, Tree>> = RefCell::default();
@@ -82,7 +86,8 @@ pub fn let_go() {
     let_go_at(Instant::now());
 }
 
-fn let_go_at(now: Instant) {
+/// The same, at a given moment.
+pub(crate) fn let_go_at(now: Instant) {
     TREES.with_borrow_mut(|trees| trees.retain(|_, tree| tree.is_young(now)));
 }
 
@@ -133,13 +138,25 @@ impl Kept {
         let is_kept = opened.kind == FileType::RegularFile
             && is_settled(&opened.stamp)
             && folders.iter().all(|(_, stamp)| is_settled(stamp));
-        let kept = is_kept.then(|| Kept { opened: opened.clone(), folders });
+        let kept = is_kept.then(|| Kept { opened: opened.clone().resident_if_short(), folders });
         Ok((opened, kept))
     }
 
     fn is_current(&self) -> bool {
         Stamp::of(&*self.opened.file) == Ok(self.opened.stamp)
             && self.folders.iter().all(|(folder, stamp)| Stamp::of(folder) == Ok(*stamp))
+    }
+}
+
+impl Opened {
+    /// A short file whose every byte can be read at once is as good as in memory for the moments that it is kept: what is
+    /// asked for so often is the last that is evicted.
+    fn resident_if_short(mut self) -> Opened {
+        let reading = Reading::Now(self.storage);
+        if self.size <= SHORT && append(self.file.as_fd(), 0, self.size as usize, reading, &mut Vec::new()).is_ok() {
+            self.storage = Storage::Memory;
+        }
+        self
     }
 }
 

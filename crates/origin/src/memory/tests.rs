@@ -134,6 +134,22 @@ fn folders_on_the_way_are_looked_at_too() {
 }
 
 #[test]
+fn a_short_file_is_as_good_as_in_memory_if_it_is_in_the_page_cache() {
+    let Some(kept) = Kept::new(&["short"]) else {
+        return;
+    };
+    let opened = kept.root.open_beneath(b"short", true).unwrap();
+    if opened.storage != Storage::Local {
+        eprintln!("SKIPPED: temporary files do not lie on a disk");
+        return;
+    }
+    assert_eq!(open(FILES, &kept.root, b"short", kept.now).unwrap().storage, Storage::Memory);
+    opened.file.sync_all().unwrap();
+    rustix::fs::fadvise(&*opened.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    assert_eq!(opened.clone().resident_if_short().storage, Storage::Local);
+}
+
+#[test]
 fn another_root_is_another_tree() {
     let Some(kept) = Kept::new(&["a"]) else {
         return;
