@@ -33,6 +33,9 @@ pub trait Handler: Send + Sync {
     /// What the file system says. Fewer bytes than asked for are no error: the file was cut.
     fn read(&self, file: &File, offset: u64, length: usize, out: &mut Vec<u8>) -> io::Result<()>;
 
+    /// Called on each worker's thread several times a second: lets go of what that thread keeps and nobody asked for lately.
+    fn keep_house(&self) {}
+
     /// How long an answer, or the next span of one, may take.
     fn timeout(&self) -> Duration;
 }

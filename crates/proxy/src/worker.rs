@@ -426,6 +426,9 @@ impl Context {
     fn keep_house(&self) {
         self.load.turns.fetch_add(1, Ordering::Relaxed);
         self.idle.sweep(Instant::now());
+        for handler in &self.shared.handlers {
+            handler.keep_house();
+        }
         self.flush_log();
     }
 

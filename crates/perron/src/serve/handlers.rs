@@ -78,6 +78,10 @@ impl Handler for Files {
         origin::read(file, offset, length, out).map(|_| ())
     }
 
+    fn keep_house(&self) {
+        origin::let_go();
+    }
+
     fn timeout(&self) -> Duration {
         self.0.timeout()
     }
