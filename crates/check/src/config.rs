@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use wire::proxy_header;
+
 /// One check of one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckConfig {
@@ -9,6 +11,8 @@ pub struct CheckConfig {
     pub kind: Kind,
     /// Whom.
     pub target: Target,
+    /// The PROXY header that the connection begins with; it says that nobody is relayed.
+    pub send_proxy: Option<proxy_header::Version>,
     /// When, and what answers mean.
     pub policy: health::Policy,
 }

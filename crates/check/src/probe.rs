@@ -6,6 +6,7 @@ use health::{Finding, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
+use wire::proxy_header::{Header, write_header};
 
 use crate::answer;
 use crate::config::{CheckConfig, HttpCheck, Kind, Target};
@@ -35,17 +36,25 @@ where
         Ok(Err(error)) => return outcome(connect_fault(&error), None),
         Ok(Ok(stream)) => stream,
     };
+    let mut message = Vec::new();
+    if let Some(version) = check.send_proxy {
+        write_header(&mut message, version, Header::Local);
+    }
     let Kind::Http(http) = &check.kind else {
         let connected = outcome(Finding::Connected, None);
         // The connection was taken; that it cannot be closed in order as well says nothing more.
-        let _ = timeout_at(deadline, stream.shutdown()).await;
+        let goodbye = async {
+            stream.write_all(&message).await?;
+            stream.shutdown().await
+        };
+        let _ = timeout_at(deadline, goodbye).await;
         return connected;
     };
     let mut status = None;
-    let request = request(http, &check.target);
+    message.extend_from_slice(request(http, &check.target).as_bytes());
     let exchange = async {
         // A server may answer before it has read the request, and close; so the answer counts, not the write.
-        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.write_all(&message).await;
         answer::judge(&mut stream, http, &mut status).await
     };
     let finding = timeout_at(deadline, exchange).await.unwrap_or(Finding::AnswerTimedOut);

@@ -9,9 +9,10 @@ use config::{AccessLog, Handler, Loaded, Sources};
 use http_proto::{Condition, HeaderEdits};
 use linux::Bind;
 use proxy::config::{
-    Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Redirect, Respond, ServerAddress, TcpKeepalive,
+    AcceptProxy, Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Redirect, Respond, ServerAddress, TcpKeepalive,
 };
 use units::{AdminState, Weight};
+use wire::proxy_header::Version;
 
 fn load(text: &str) -> Loaded {
     let sources = Sources::from_texts(vec![("perron.toml".into(), text.into())], "/etc/perron".into());
@@ -244,6 +245,29 @@ server = [
     assert_eq!(backend.servers[2].address, ServerAddress::Unix("/etc/perron/run/s".into()));
     assert_eq!(config.checks[0].iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0]);
     assert_eq!(config.checks[0][1][0].target, Target::Ip("[2001:db8::1]:81".parse().expect("an address")));
+}
+
+#[test]
+fn the_proxy_protocol_in_and_out() {
+    let accepted = |text: &str| pair(text, "").config.proxy.frontends[0].accept_proxy.clone();
+    assert_eq!(accepted(""), AcceptProxy::Nobody);
+    assert_eq!(accepted("accept-proxy = false"), AcceptProxy::Nobody);
+    assert_eq!(accepted("accept-proxy = true"), AcceptProxy::Everybody);
+    let networks = ["10.0.0.0/8", "2001:db8::1"].map(|network| network.parse().expect("a network"));
+    assert_eq!(accepted("accept-proxy = [\"10.0.0.0/8\", \"2001:db8::1\"]"), AcceptProxy::From(networks.into()));
+    let tcp = pair("mode = \"tcp\"\naccept-proxy = \"10.0.0.1\"\ntimeouts = { header = \"3s\" }", "");
+    assert_eq!(tcp.config.proxy.frontends[0].timeouts.header, secs(3));
+
+    let text = "[backend.b]\nsend-proxy = \"v2\"\ncheck = { type = \"tcp\" }\n\
+                [[backend.b.server]]\naddress = \"10.0.0.1:80\"\n\
+                [[backend.b.server]]\naddress = \"10.0.0.2:80\"\nsend-proxy = true\n\
+                [[backend.b.server]]\naddress = \"10.0.0.3:80\"\nsend-proxy = false\n\
+                [[backend.b.server]]\naddress = \"10.0.0.4:80\"\nchecks = [{ type = \"tcp\", port = 81 }]\n";
+    let config = load(text).config;
+    let sent = config.proxy.backends[0].servers.iter().map(|server| server.send_proxy);
+    assert!(sent.eq([Some(Version::V2), Some(Version::V1), None, Some(Version::V2)]));
+    let checked = config.checks[0].iter().flatten().map(|check| check.send_proxy);
+    assert!(checked.eq([Some(Version::V2), Some(Version::V1), None, None]));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http_proto::{Condition, Forwarded, HeaderEdits};
+use units::Network;
+use wire::proxy_header;
 
 /// Everything that the workers need to carry traffic.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -38,6 +40,8 @@ pub struct Frontend {
     pub max_connections: Option<u32>,
     /// Probes on idle client connections (SO_KEEPALIVE).
     pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Whose connections begin with a PROXY header.
+    pub accept_proxy: AcceptProxy,
     /// How long each phase may last.
     pub timeouts: FrontendTimeouts,
     /// Tried in this order; the first that matches answers. Empty in TCP mode.
@@ -52,6 +56,18 @@ pub struct Frontend {
     pub response_headers: HeaderEdits,
     /// What a finished request or connection leaves in the log.
     pub log: LogFormat,
+}
+
+/// Whose connections must begin with a PROXY header; it is not looked for on others.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum AcceptProxy {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Those of peers in these networks.
+    From(Vec<Network>),
+    /// Everybody's, those of peers on unix sockets too.
+    Everybody,
 }
 
 /// What a frontend does with its connections.
@@ -186,6 +202,8 @@ pub struct Backend {
 pub struct Server {
     /// Where its requests go.
     pub address: ServerAddress,
+    /// The PROXY header that each connection to it begins with.
+    pub send_proxy: Option<proxy_header::Version>,
 }
 
 /// Where a server listens.

@@ -10,6 +10,7 @@ pub mod config;
 mod handler;
 mod http;
 mod log;
+mod proxied;
 mod quest;
 mod reason;
 mod shared;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::backend::{NoServer, Turn, Waiting, Wish};
-use crate::config::{Backend, BackendIndex};
+use crate::config::{Backend, BackendIndex, Server};
 use crate::log::{Phase, Record};
 use crate::reason::Reason;
 use crate::stream::Stream;
@@ -68,8 +68,16 @@ impl Slot<'_> {
         }
     }
 
-    /// Keeps the connection for the next request, and gives the slot back.
+    /// How its server is reached.
+    pub(crate) fn configured(&self) -> &Server {
+        &self.context.shared.config.backends[usize::from(self.backend.0)].servers[usize::from(self.server.0)]
+    }
+
+    /// Keeps the connection for the next request, unless it speaks for this client alone, and gives the slot back.
     pub(crate) fn keep(self, stream: Stream, now: Instant) {
+        if self.configured().send_proxy.is_some() {
+            return;
+        }
         self.context.idle.put(self.backend, self.server, stream, now);
     }
 }

@@ -1,4 +1,5 @@
 use http_proto::{ChunkError, HeadError};
+use wire::proxy_header::HeaderError;
 
 /// Why a request was refused or ended before its time. One counter each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,6 +8,10 @@ pub enum Reason {
     Head(HeadError),
     /// The request's chunked body was refused.
     Chunk(ChunkError),
+    /// The PROXY header that had to come first was refused.
+    ProxyHeader(HeaderError),
+    /// The PROXY header was not whole in time.
+    SlowProxyHeader,
     /// The path has a malformed escape.
     Path,
     /// The head was not whole in time.
@@ -42,7 +47,8 @@ pub enum Reason {
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 16] = [
+const OWN: [Reason; 17] = [
+    Reason::SlowProxyHeader,
     Reason::Path,
     Reason::SlowHead,
     Reason::ClientTimeout,
@@ -63,13 +69,14 @@ const OWN: [Reason; 16] = [
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len();
+    pub const COUNT: usize = OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len();
 
     /// Every reason, each at its [`Reason::index`].
     pub fn all() -> impl Iterator<Item = Reason> {
         let heads = HeadError::ALL.iter().copied().map(Reason::Head);
         let chunks = ChunkError::ALL.iter().copied().map(Reason::Chunk);
-        OWN.into_iter().chain(heads).chain(chunks)
+        let proxy_headers = HeaderError::ALL.iter().copied().map(Reason::ProxyHeader);
+        OWN.into_iter().chain(heads).chain(chunks).chain(proxy_headers)
     }
 
     /// Its place among the counters.
@@ -81,13 +88,26 @@ impl Reason {
                 let place = ChunkError::ALL.iter().position(|other| *other == error).unwrap_or(0);
                 OWN.len() + HeadError::ALL.len() + place
             }
+            Reason::ProxyHeader(error) => {
+                let place = HeaderError::ALL.iter().position(|other| *other == error).unwrap_or(0);
+                OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + place
+            }
             reason => own(reason),
         }
     }
 
     /// Whether the request was refused for what it is, before anybody was asked.
     pub fn is_refusal(self) -> bool {
-        matches!(self, Reason::Head(_) | Reason::Chunk(_) | Reason::Path | Reason::SlowHead | Reason::NoRoute)
+        matches!(
+            self,
+            Reason::Head(_)
+                | Reason::Chunk(_)
+                | Reason::ProxyHeader(_)
+                | Reason::SlowProxyHeader
+                | Reason::Path
+                | Reason::SlowHead
+                | Reason::NoRoute
+        )
     }
 
     /// Whether a server that had taken the request is to blame.
@@ -99,8 +119,8 @@ impl Reason {
     pub(crate) fn status(self) -> u16 {
         match self {
             Reason::Head(error) => error.status(),
-            Reason::Chunk(_) | Reason::Path => 400,
-            Reason::SlowHead | Reason::ClientTimeout => 408,
+            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path => 400,
+            Reason::SlowHead | Reason::SlowProxyHeader | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::NoRoute => 404,
             Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
@@ -115,6 +135,8 @@ impl Reason {
         match self {
             Reason::Head(error) => error.reason(),
             Reason::Chunk(error) => error.reason(),
+            Reason::ProxyHeader(error) => error.reason(),
+            Reason::SlowProxyHeader => "slow_proxy_header",
             Reason::Path => "malformed_path",
             Reason::SlowHead => "slow_header",
             Reason::ClientTimeout => "client_timeout",

@@ -1,38 +1,32 @@
 //! TCP mode: one server for each connection, bytes both ways.
 
-use std::net::SocketAddr;
-
 use tokio::time::Instant;
 
 use crate::config::{Answer, BackendIndex};
 use crate::log::{Phase, Record};
+use crate::proxied::{Arrival, Told, preface};
 use crate::quest::{Quest, Reached, hash_of_client};
 use crate::reason::Reason;
-use crate::stream::Stream;
 use crate::tunnel::{Side, tunnel};
 use crate::worker::ConnectionGuard;
 
 /// Relays one client's connection.
-pub(crate) async fn serve(stream: Stream, peer: Option<SocketAddr>, guard: &ConnectionGuard) {
+pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
     let context = &guard.context;
     let frontend = context.shared.frontend(guard.frontend);
     let mut record = Record::new(Instant::now(), context.is_logged(guard.frontend));
     if let Some(Answer::Backend(backend)) = frontend.default {
         let _busy = context.begin_request();
-        relay(&stream, peer, guard, backend, &mut record).await;
+        relay(&arrival, guard, backend, &mut record).await;
     } else {
         record.fail(Reason::NoRoute);
     }
-    context.finish(&record, guard.frontend, peer);
+    context.finish(&record, guard.frontend, arrival.peer);
 }
 
-async fn relay(
-    client: &Stream,
-    peer: Option<SocketAddr>,
-    guard: &ConnectionGuard,
-    backend: BackendIndex,
-    record: &mut Record,
-) {
+async fn relay(arrival: &Arrival, guard: &ConnectionGuard, backend: BackendIndex, record: &mut Record) {
+    let Arrival { stream: client, peer, destination, early } = arrival;
+    let (peer, destination) = (*peer, *destination);
     let context = &guard.context;
     record.backend = Some(backend);
     let hash = hash_of_client(context, backend, peer);
@@ -43,8 +37,11 @@ async fn relay(
     };
     record.phase = Phase::Data;
     let timeout = context.shared.frontend(guard.frontend).timeouts.tunnel;
-    let tunnelled = tunnel(context, client, &server, &[], timeout).await;
-    record.bytes_in = tunnelled.to_server;
+    let preface = preface(&slot, Told { stream: client, peer, destination });
+    let own = preface.as_ref().map_or(0, Vec::len) as u64;
+    let first = preface.map(|preface| [preface.as_slice(), early].concat());
+    let tunnelled = tunnel(context, client, &server, first.as_deref().unwrap_or(early), timeout).await;
+    record.bytes_in = tunnelled.to_server.saturating_sub(own);
     record.bytes_out = tunnelled.to_client;
     slot.observe(true);
     match tunnelled.halt {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
 use crate::log::{Origin, Place, Record, WorkerLog, write_line};
+use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::splice::PipePool;
@@ -251,16 +252,21 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
         gate.enter(permit);
         let guard = ConnectionGuard::new(&context, frontend);
         tokio::task::spawn_local(async move {
-            match configured_mode(&guard) {
-                Mode::Http => crate::http::serve(stream, peer, &guard).await,
-                Mode::Tcp => Box::pin(crate::tcp::serve(stream, peer, &guard)).await,
+            let mut arrival = Arrival { stream, peer, destination: None, early: Vec::new() };
+            let configured = guard.context.shared.frontend(guard.frontend);
+            if configured.expects_header(peer) {
+                // Boxed, as it is rare: an idle client pays for the size of everything that it might ever wait for.
+                let Some(announced) = Box::pin(read_header(arrival, &guard)).await else {
+                    return;
+                };
+                arrival = announced;
+            }
+            match configured.mode {
+                Mode::Http => crate::http::serve(arrival, &guard).await,
+                Mode::Tcp => Box::pin(crate::tcp::serve(arrival, &guard)).await,
             }
         });
     }
-}
-
-fn configured_mode(guard: &ConnectionGuard) -> Mode {
-    guard.context.shared.frontend(guard.frontend).mode
 }
 
 fn is_exhaustion(error: &io::Error) -> bool {

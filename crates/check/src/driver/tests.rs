@@ -24,7 +24,7 @@ fn check(address: SocketAddr, interval: Duration) -> Check {
         fall: 3,
         observe_failures: Some(2),
     };
-    let config = CheckConfig { kind: Kind::Tcp, target: Target::Ip(address), policy };
+    let config = CheckConfig { kind: Kind::Tcp, target: Target::Ip(address), send_proxy: None, policy };
     Check { config, carried: None, suspended: false }
 }
 

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use health::Policy;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::task::JoinHandle;
+use wire::proxy_header::Version;
 
 use super::*;
 use crate::config::{BodyMatch, Statuses};
@@ -22,7 +23,7 @@ fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConfig {
         fall: 3,
         observe_failures: None,
     };
-    CheckConfig { kind, target, policy }
+    CheckConfig { kind, target, send_proxy: None, policy }
 }
 
 fn http() -> HttpCheck {
@@ -87,6 +88,29 @@ async fn a_connection_that_is_taken_is_closed_in_order() {
     assert_eq!(stream.read(&mut [0; 1]).await.expect("no reset"), 0);
     let outcome = checked.await.expect("an outcome");
     assert_eq!((outcome.finding, outcome.status), (Finding::Connected, None));
+}
+
+#[tokio::test]
+async fn a_server_that_expects_a_proxy_header_gets_one() {
+    let block: &[u8] = &[0x0d, 0x0a, 0x0d, 0x0a, 0, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a, 0x20, 0, 0, 0];
+    for (version, header) in [(Version::V1, &b"PROXY UNKNOWN\r\n"[..]), (Version::V2, block)] {
+        for (kind, status) in [(Kind::Tcp, None), (Kind::Http(http()), Some(204))] {
+            let (listener, address) = listener().await;
+            let check = CheckConfig { send_proxy: Some(version), ..config(Target::Ip(address), kind, PATIENT) };
+            let checked = tokio::spawn(async move { probe(&check).await });
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let request = format!(
+                "GET /health?full HTTP/1.1\r\nHost: {address}\r\nUser-Agent: perron\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            );
+            let expected = [header, if status.is_some() { request.as_bytes() } else { b"" }].concat();
+            let mut got = vec![0; expected.len()];
+            stream.read_exact(&mut got).await.expect("a header");
+            assert_eq!(got, expected);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("it is read");
+            drop(stream);
+            assert_eq!(checked.await.expect("an outcome").status, status);
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::schema::{Key, Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults};
 use crate::sections::http::is_token;
-use crate::sections::{forward, frontend, server, tls};
+use crate::sections::{forward, frontend, proxy_header, server, tls};
 use crate::suggest;
 use crate::tree::Entry;
 
@@ -66,7 +66,7 @@ const KEYS: [Key; 22] = {
         ),
         optional("proxy-clients", form::TEXTS, "Beginnings of User-Agents that are never redirected.").later(),
         optional("class", "tables `[backend.NAME.class.NAME]`", "Kinds of servers; see `class`.").later(),
-        optional("send-proxy", "1 or 2", "Tell servers of the client by the PROXY protocol of this version.").later(),
+        proxy_header::backend_key(),
         optional("tls", "true or table", "TLS with the servers; see `tls`.").later(),
         quorum,
         hysteresis,
@@ -128,6 +128,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
     let defaults = Defaults {
         interval: section.value::<Period>("interval", cx).0,
         observe_failures: observe.as_ref().map(|failures| failures.value.get()),
+        send_proxy: proxy_header::send(&mut section, cx).flatten(),
     };
     let templates =
         section.entry("check").map(|check| checks::list(&check.node, &format!("{}.check", section.path), defaults, cx));
@@ -211,10 +212,6 @@ fn later_parts(section: &mut Section<'_>, cx: &mut Context) {
     if let (Some(entry), None) = (section.entry("proxy-clients"), deliver) {
         cx.error(entry.span, "proxy-clients only means something where others are redirected")
             .help("write deliver = \"auto\"");
-    }
-    let _: Option<Whole<1, 2>> = section.optional("send-proxy", cx);
-    if let Some(entry) = section.entry("send-proxy") {
-        cx.later(format!("{}.send-proxy: PROXY protocol", section.path), entry.span);
     }
     tls::server(section, cx);
     forward::backend(section, cx);

@@ -6,6 +6,7 @@ use check::{BodyMatch, CheckConfig, HttpCheck, Kind, Target};
 use health::Policy;
 use proxy::config::ServerAddress;
 use units::write_duration;
+use wire::proxy_header::Version;
 
 use crate::context::Context;
 use crate::read::{At, Command, Line, Period, Read, Some1, Whole, better_address};
@@ -78,6 +79,8 @@ pub(crate) static PAGE: Schema = Schema {
 pub(crate) struct Defaults {
     pub(crate) interval: Duration,
     pub(crate) observe_failures: Option<u32>,
+    /// For the backend's servers.
+    pub(crate) send_proxy: Option<Version>,
 }
 
 /// A check before it is aimed at a server.
@@ -96,8 +99,15 @@ struct Override {
 }
 
 impl Template {
-    /// The check of the server at `server`, whose address stands at `span`.
-    pub(crate) fn aim(&self, server: &ServerAddress, span: Span, cx: &mut Context) -> Option<CheckConfig> {
+    /// The check of the server at `server`, whose address stands at `span`, and whose connections begin with a
+    /// PROXY header. Who listens elsewhere was not told to expect one.
+    pub(crate) fn aim(
+        &self,
+        server: &ServerAddress,
+        send_proxy: Option<Version>,
+        span: Span,
+        cx: &mut Context,
+    ) -> Option<CheckConfig> {
         let own_port = match server {
             ServerAddress::Ip(address) => Some(address.port()),
             ServerAddress::Unix(_) => None,
@@ -117,7 +127,8 @@ impl Template {
                 problem.note(port.span, "this port");
             }
         }
-        Some(CheckConfig { kind: self.kind.clone()?, target: target?, policy: self.policy })
+        let send_proxy = send_proxy.filter(|_| self.address.is_none() && self.port.is_none());
+        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, policy: self.policy })
     }
 }
 

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use proxy::config::{
-    Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig, TcpKeepalive,
+    AcceptProxy, Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig,
+    TcpKeepalive,
 };
 
 use crate::binds::{Claim, Transport, Written};
@@ -10,11 +11,11 @@ use crate::read::{At, Period, Read, Some1, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
-use crate::sections::{forward, headers, route, tls};
+use crate::sections::{forward, headers, proxy_header, route, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
-const KEYS: [Key; 20] = {
+const KEYS: [Key; 21] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         with(
@@ -35,6 +36,7 @@ const KEYS: [Key; 20] = {
             "false",
             "Let the kernel probe silent clients; see `tcp-keepalive`.",
         ),
+        proxy_header::accept_key(),
         optional("timeouts", form::TABLE, "How long each phase may last; see `timeouts`."),
         optional("route", form::TABLES, "Which request goes where; see `route`. HTTP only."),
         backend,
@@ -73,9 +75,14 @@ pub(crate) static FRONTEND: Schema = Schema {
 
 pub(crate) static TIMEOUTS: Schema = Schema {
     path: "frontend.NAME.timeouts",
-    about: "With clients. In TCP mode there is `tunnel` only.",
+    about: "With clients. In TCP mode there is `tunnel`, and `header` beside `accept-proxy`.",
     keys: &[
-        with("header", form::TIME, "\"10s\"", "From a request's first byte to the end of its header; then 408."),
+        with(
+            "header",
+            form::TIME,
+            "\"10s\"",
+            "From a request's first byte to the end of its header; then 408. From a connection to the end of its PROXY header; then it is closed.",
+        ),
         with(
             "idle",
             form::TIME,
@@ -161,7 +168,8 @@ pub(crate) fn frontend(
     if let Some(tls) = section.optional_section("tls", &tls::FRONTEND_TLS, cx) {
         tls::frontend(tls, cx);
     }
-    let frontend = terminating(name, section, mode, cx);
+    let accept_proxy = proxy_header::accept(&mut section, &binds, cx);
+    let frontend = terminating(name, section, mode, accept_proxy, cx);
     if let Some(Answer::Backend(backend)) = frontend.default {
         check_tcp_backend(name, &frontend, &proxy.backends[usize::from(backend.0)], cx);
     }
@@ -175,21 +183,28 @@ pub(crate) fn frontend(
     }));
 }
 
-fn terminating(name: &At<String>, mut section: Section<'_>, mode: Wanted, cx: &mut Context) -> Frontend {
+fn terminating(
+    name: &At<String>,
+    mut section: Section<'_>,
+    mode: Wanted,
+    accept_proxy: AcceptProxy,
+    cx: &mut Context,
+) -> Frontend {
     let http = mode == Wanted::Http;
     if !http {
-        let help = "write mode = \"http\", or keep bind, backend, max-connections, tcp-keepalive, timeouts.tunnel, log";
+        let help = "write mode = \"http\", or keep bind, backend, max-connections, tcp-keepalive, accept-proxy, timeouts.tunnel, log";
         section.refuse(&HTTP_ONLY, "is for HTTP; this frontend relays bytes unread", help, cx);
     }
     let max_connections = section.optional("max-connections", cx).map(Whole::<1, 100_000_000>::get);
     let tcp_keepalive = keepalive(&mut section, cx);
     let timeouts = section.section("timeouts", &TIMEOUTS, cx);
-    let timeouts = timeouts_of(timeouts, http, cx);
+    let timeouts = timeouts_of(timeouts, http, accept_proxy != AcceptProxy::Nobody, cx);
     let mut frontend = Frontend {
         name: name.value.clone(),
         mode: if http { Mode::Http } else { Mode::Tcp },
         max_connections,
         tcp_keepalive,
+        accept_proxy,
         timeouts,
         routes: Vec::new(),
         default: None,
@@ -262,24 +277,26 @@ fn forwarding(mut section: Section<'_>, binds: &[At<Written>], cx: &mut Context)
     forward::frontend(&mut section, cx);
     tcp_backend(&mut section, cx);
     let help = "keep bind, backend, forward, sync; or write mode = \"http\" or \"tcp\"";
-    let terminated = ["max-connections", "tcp-keepalive", "timeouts", "log", "tls"];
+    let terminated = ["max-connections", "tcp-keepalive", "accept-proxy", "timeouts", "log", "tls"];
     section.refuse(&HTTP_ONLY, "is for HTTP; this frontend's packets are forwarded by the kernel", help, cx);
     section.refuse(&terminated, "is for connections that end here; these are forwarded by the kernel", help, cx);
 }
 
-fn timeouts_of(mut section: Section<'_>, http: bool, cx: &mut Context) -> FrontendTimeouts {
+const UNREAD: &str = "is for HTTP; this frontend relays bytes unread";
+const TUNNEL_ONLY: &str = "write tunnel: how long both sides may be silent";
+
+fn timeouts_of(mut section: Section<'_>, http: bool, announced: bool, cx: &mut Context) -> FrontendTimeouts {
     let mut timeouts = FrontendTimeouts::default();
-    if http {
+    if http || announced {
         timeouts.header = section.value::<Period>("header", cx).0;
+    } else {
+        section.refuse(&["header"], UNREAD, TUNNEL_ONLY, cx);
+    }
+    if http {
         timeouts.idle = section.value::<Period>("idle", cx).0;
         timeouts.keep_alive = section.value::<Period>("keep-alive", cx).0;
     } else {
-        section.refuse(
-            &["header", "idle", "keep-alive"],
-            "is for HTTP; this frontend relays bytes unread",
-            "write tunnel: how long both sides may be silent",
-            cx,
-        );
+        section.refuse(&["idle", "keep-alive"], UNREAD, TUNNEL_ONLY, cx);
     }
     timeouts.tunnel = section.value::<Period>("tunnel", cx).0;
     timeouts

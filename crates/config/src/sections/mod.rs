@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod masters;
 pub(crate) mod name_service;
 pub(crate) mod process;
+pub(crate) mod proxy_header;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod tls;

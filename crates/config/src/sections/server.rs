@@ -9,7 +9,7 @@ use crate::read::{At, Line, Read, Whole, wrong};
 use crate::schema::{Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults, Template};
-use crate::sections::tls;
+use crate::sections::{proxy_header, tls};
 use crate::suggest;
 use crate::tree::{Node, Value};
 
@@ -38,10 +38,10 @@ pub(crate) static SERVER: Schema = Schema {
             "What it starts as: serving; checked and given nothing new; left alone.",
         ),
         optional("checks", "list of tables", "How it is checked, instead of the backend's `check`; `[]`: not at all."),
+        proxy_header::server_key(),
         optional("class", "name of a class", "The kind of server that it is.").later(),
         optional("zone", "name of a zone", "Where it stands.").later(),
         optional("redirect-to", "URL", "Where clients are sent that follow redirects.").later(),
-        optional("send-proxy", "1 or 2", "Tell it of the client by the PROXY protocol of this version.").later(),
         optional("tls", "true or table", "TLS with it; see `tls`.").later(),
     ],
 };
@@ -136,6 +136,7 @@ fn server(
     let Tier(tier) = section.value("backup", cx);
     let admin = [AdminState::Ready, AdminState::Drain, AdminState::Maintenance].map(|state| (state.as_str(), state));
     let admin = section.choice("state", &admin, cx);
+    let send_proxy = proxy_header::send(&mut section, cx).unwrap_or(defaults.send_proxy);
     let own =
         section.entry("checks").map(|list| checks::list(&list.node, &format!("{}.checks", section.path), defaults, cx));
     later_parts(&mut section, classes, cx);
@@ -148,7 +149,7 @@ fn server(
         None => At { value: address.to_string(), span },
     };
     let templates = own.as_deref().unwrap_or(templates);
-    let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, span, cx)).collect();
+    let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, send_proxy, span, cx)).collect();
     let pool = ServerConfig {
         name: name.value.clone(),
         weight: Weight::new(weight),
@@ -157,7 +158,7 @@ fn server(
         checked: !templates.is_empty(),
         admin,
     };
-    Some((name, Parts { pool, proxy: Server { address }, checks }))
+    Some((name, Parts { pool, proxy: Server { address, send_proxy }, checks }))
 }
 
 fn max_in_flight(section: &mut Section<'_>, cx: &mut Context) -> Option<u32> {
@@ -190,10 +191,6 @@ fn later_parts(section: &mut Section<'_>, classes: &[String], cx: &mut Context) 
         if !["http://", "https://"].iter().any(|scheme| url.value.0.starts_with(scheme)) {
             cx.error(url.span, "this is no URL").help("write \"https://server.example.org\"");
         }
-    }
-    let _: Option<Whole<1, 2>> = section.optional("send-proxy", cx);
-    if let Some(entry) = section.entry("send-proxy") {
-        cx.later(format!("{}.send-proxy: PROXY protocol", section.path), entry.span);
     }
     tls::server(section, cx);
 }

@@ -1,6 +1,5 @@
 //! A client's connection: requests one after the other, until one of the two sides has had enough.
 
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::plan::{Meta, Plan, Planned, Todo, plan};
 use super::reply::write_error;
 use super::send::{ask, send};
 use crate::log::{Phase, Record};
+use crate::proxied::Arrival;
 use crate::reason::Reason;
 use crate::stream::Stream;
 use crate::timer::Timer;
@@ -44,10 +44,11 @@ pub(crate) struct Client<'a> {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(stream: Stream, peer: Option<SocketAddr>, guard: &ConnectionGuard) {
-    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer };
+pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
+    let Arrival { stream, peer, destination, early } = arrival;
+    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer, destination };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
-    let mut client = Client { meta, stream, timer, carry: Vec::new() };
+    let mut client = Client { meta, stream, timer, carry: early };
     let then = loop {
         match client.serve_one().await {
             Then::Keep => {}

@@ -13,6 +13,7 @@ use super::response::{Answered, Downstream, Heard, Upload, receive};
 use super::upload::{UploadEnd, upload};
 use crate::config::BackendIndex;
 use crate::log::{Phase, Record};
+use crate::proxied::{Told, preface};
 use crate::quest::{Quest, Reached};
 use crate::reason::Reason;
 use crate::stream::Stream;
@@ -129,7 +130,14 @@ async fn attempt<'a>(
         true => linux::tcp_bytes_acked(reached.stream.as_fd()).ok(),
         false => None,
     };
-    let sent = write_all(&reached.stream, &mut client.timer, timeout, errand.request).await;
+    let told = Told { stream: &client.stream, peer: client.meta.peer, destination: client.meta.destination };
+    let sent = match preface(&reached.slot, told) {
+        None => write_all(&reached.stream, &mut client.timer, timeout, errand.request).await,
+        Some(mut bytes) => {
+            bytes.extend_from_slice(errand.request);
+            write_all(&reached.stream, &mut client.timer, timeout, &bytes).await
+        }
+    };
     if let Err(halt) = sent {
         let reason = halt.at_server();
         let untouched = is_untouched(&reached.stream, acked_before);

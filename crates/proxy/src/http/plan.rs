@@ -22,6 +22,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) context: &'a Context,
     pub(crate) frontend: FrontendIndex,
     pub(crate) peer: Option<SocketAddr>,
+    /// Where a PROXY header says that it wanted to go.
+    pub(crate) destination: Option<SocketAddr>,
 }
 
 impl<'a> Meta<'a> {

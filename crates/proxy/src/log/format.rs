@@ -141,8 +141,8 @@ fn termination(record: &Record) -> &'static str {
     };
     let phase = record.phase;
     match (reason, phase) {
-        (Reason::Head(_) | Reason::Chunk(_) | Reason::Path | Reason::NoRoute, _) => "PR",
-        (Reason::SlowHead, _) => "cR",
+        (Reason::Head(_) | Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path | Reason::NoRoute, _) => "PR",
+        (Reason::SlowHead | Reason::SlowProxyHeader, _) => "cR",
         (Reason::ClientTimeout, Phase::Request) => "cR",
         (Reason::ClientTimeout, Phase::Headers) => "cH",
         (Reason::ClientTimeout, _) => "cD",

@@ -1,0 +1,3 @@
+//! Readers and writers of bytes that programs exchange beside HTTP: pure, so that they can be fuzzed and simulated.
+
+pub mod proxy_header;
