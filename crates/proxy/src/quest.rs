@@ -135,8 +135,7 @@ impl<'a> Quest<'a> {
     ) -> Result<Option<Reached<'a>>, Reason> {
         record.phase = Phase::Connect;
         let began = Instant::now();
-        // Boxed, as it is rare: an idle client pays for the size of everything that it might ever wait for.
-        let connecting = Box::pin(unless_gone(client, connect(self.context, slot.backend, slot.server)));
+        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server));
         let Some(connected) = connecting.await else {
             return Err(Reason::ClientGone);
         };

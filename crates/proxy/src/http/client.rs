@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::exchange::exchange;
+use super::exchange::{Errand, exchange};
 use super::plan::{Meta, Plan, Planned, Todo, plan};
 use super::reply::write_error;
 use super::send::{ask, send};
@@ -141,8 +141,8 @@ impl Client<'_> {
     async fn carry_out(&mut self, plan: Plan, record: &mut Record) -> Then {
         match plan.todo {
             Todo::Forward { backend, hash, request } => {
-                let body = plan.body;
-                let then = exchange(self, backend, hash, &request, body, plan.traits, plan.route, record).await;
+                let mut errand = Errand::new(&request, plan.body, plan.traits, plan.route);
+                let then = exchange(self, backend, hash, &mut errand, record).await;
                 self.meta.context.recycle(request);
                 then
             }

@@ -25,13 +25,20 @@ use crate::tunnel::{Side, tunnel};
 const REPLAY_BYTES: usize = 128 * 1024;
 
 /// A request on its way: the bytes to send, what the client has yet to send, and what matters of its head.
-struct Errand<'a> {
+pub(crate) struct Errand<'a> {
     request: &'a [u8],
     body: Body,
     /// Whether all that has been taken of the client is in `request`, so that it can be sent once more.
     whole: bool,
     traits: Traits,
     route: Option<u16>,
+}
+
+impl<'a> Errand<'a> {
+    /// `request` is what there is of it now: the head as it is sent on, and the beginning of the body.
+    pub(crate) fn new(request: &'a [u8], body: Body, traits: Traits, route: Option<u16>) -> Errand<'a> {
+        Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route }
+    }
 }
 
 /// How one attempt ended, if not with a whole answer.
@@ -43,19 +50,14 @@ struct Failure {
 }
 
 /// Carries a request to one of the backend's servers and its answer to the client.
-#[expect(clippy::too_many_arguments, reason = "the parts of one plan, taken apart because they live differently long")]
 pub(crate) async fn exchange(
     client: &mut Client<'_>,
     backend: BackendIndex,
     hash: Option<u64>,
-    request: &[u8],
-    body: Body,
-    traits: Traits,
-    route: Option<u16>,
+    errand: &mut Errand<'_>,
     record: &mut Record,
 ) -> Then {
     record.backend = Some(backend);
-    let mut errand = Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route };
     let mut quest = Quest::new(client.meta.context, backend, hash);
     let mut fresh = None;
     let failure = loop {
@@ -70,11 +72,12 @@ pub(crate) async fn exchange(
             }
         };
         record.phase = Phase::Headers;
-        let (failure, reached) = match attempt(client, reached, &mut errand, record).await {
+        let (failure, reached) = match attempt(client, reached, errand, record).await {
             Ok(then) => return then,
             Err(failed) => failed,
         };
-        let repeatable = errand.whole && failure.heard == Heard::Nothing && (failure.untouched || traits.is_idempotent);
+        let repeatable =
+            errand.whole && failure.heard == Heard::Nothing && (failure.untouched || errand.traits.is_idempotent);
         if !repeatable || failure.reason != Reason::ServerClosed {
             if failure.reason.is_servers() {
                 reached.slot.observe(false);
@@ -96,7 +99,7 @@ pub(crate) async fn exchange(
             break failure;
         }
     };
-    conclude(client, &errand, failure, record).await
+    conclude(client, errand, failure, record).await
 }
 
 /// Tells the client of a failure, or breaks off if it has had a part of an answer.
@@ -155,7 +158,7 @@ async fn attempt<'a>(
     };
     let answered = if errand.body.is_done() {
         let watch = Some(Watch::new(&client.stream));
-        receive(downstream, watch, &mut client.timer, record).await
+        receive(&downstream, watch, &mut client.timer, record).await
     } else {
         let (carry, timer) = (&mut client.carry, &mut client.timer);
         let progress = Upload::new(Instant::now());
@@ -208,7 +211,7 @@ async fn both_ways<'a>(
         let server_timeout = downstream.timeout;
         let sending = upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, progress, &mut uploaded);
         let mut sending = std::pin::pin!(sending);
-        let mut receiving = std::pin::pin!(receive(downstream, None, timer, record));
+        let mut receiving = std::pin::pin!(receive(&downstream, None, timer, record));
         let mut sent = false;
         poll_fn(|cx| {
             if !sent && let Poll::Ready(end) = sending.as_mut().poll(cx) {

@@ -89,12 +89,12 @@ enum Progress {
 
 /// Relays one answer.
 pub(crate) async fn receive(
-    way: Downstream<'_>,
+    way: &Downstream<'_>,
     watch: Option<Watch<'_>>,
     timer: &mut Timer,
     record: &mut Record,
 ) -> Answered {
-    let progress = match receive_head(&way, watch, timer, record).await {
+    let progress = match receive_head(way, watch, timer, record).await {
         Ok(progress) => progress,
         Err(reason) => {
             return Answered::Failed { reason, heard: Heard::Nothing };
@@ -113,7 +113,7 @@ pub(crate) async fn receive(
                 return Answered::Failed { reason: halt.at_client(), heard };
             }
             if !body.is_done() {
-                let relayed = Box::pin(relay_body(&way, &mut body, dechunk, timer, record)).await;
+                let relayed = Box::pin(relay_body(way, &mut body, dechunk, timer, record)).await;
                 if let Err(reason) = relayed {
                     return Answered::Failed { reason, heard };
                 }
