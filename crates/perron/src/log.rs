@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use units::Utc;
+
 /// How much an operator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -42,7 +44,7 @@ pub(crate) fn write(level: Level, message: &str, fields: Fields<'_>) {
     let line = match is_journal() {
         true => format!("<{}>{}\n", level.priority(), body(message, fields)),
         false => {
-            let now = time(SystemTime::now());
+            let now = Utc::at(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
             format!("{now} {:5} {}\n", level.word(), body(message, fields))
         }
     };
@@ -95,58 +97,9 @@ fn body(message: &str, fields: Fields<'_>) -> String {
     text
 }
 
-/// RFC 3339 in UTC, with milliseconds.
-fn time(now: SystemTime) -> String {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
-}
-
-/// The Gregorian date of a day counted from 1970-01-01.
-fn civil(mut day: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while day >= 365 + u64::from(leap(year)) {
-        day -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if day < length {
-            break;
-        }
-        day -= length;
-        month += 1;
-    }
-    (year, month, day + 1)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn times_are_as_date_prints_them() {
-        // `date -u -d @N +%FT%TZ`.
-        for (unix, expected) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(time(SystemTime::UNIX_EPOCH + Duration::from_secs(unix)), expected);
-        }
-    }
 
     #[test]
     fn values_that_could_be_mistaken_are_quoted() {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
+use units::Utc;
 
 use super::{Origin, Phase, Record};
 use crate::config::{LogFormat, Mode};
@@ -178,33 +179,15 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// Universal time, whatever the machine's zone: a log read on another machine means the same.
 fn write_time(out: &mut Vec<u8>, wall: Option<SystemTime>, format: TimeFormat) {
     let since = wall.and_then(|wall| wall.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let (days, seconds, millis) = (since.as_secs() / 86_400, since.as_secs() % 86_400, since.subsec_millis());
-    let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let time = Utc::at(since);
     let _ = match format {
-        TimeFormat::Iso => {
-            write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-        }
+        TimeFormat::Iso => write!(out, "{time}"),
         TimeFormat::Haproxy => {
-            let name = MONTHS[month as usize - 1];
+            let Utc { year, month, day, hour, minute, second, millis } = time;
+            let name = MONTHS[usize::from(month) - 1];
             write!(out, "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02}.{millis:03}")
         }
     };
-}
-
-/// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    // Counted from 0000-03-01, so that a leap day ends its year; 719 468 days before 1970.
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -126,11 +126,3 @@ fn json_lines_are_json_and_say_why() {
     assert_eq!(value["state"], "sH");
     assert_eq!(value["reason"], "server_timeout");
 }
-
-#[test]
-fn days_become_dates() {
-    // From `date -u -d @N +%F`.
-    assert_eq!(civil_date(0), (1970, 1, 1));
-    assert_eq!(civil_date(11_016), (2000, 2, 29));
-    assert_eq!(civil_date(20_778), (2026, 11, 21));
-}
