@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
-use crate::log::{Origin, Place, Record, WorkerLog, write_line};
+use crate::log::{Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
 use crate::shared::Shared;
@@ -405,7 +405,8 @@ impl Context {
             _ => 0,
         };
         let place = Place {
-            origin: Origin { peer, frontend: &configured.name },
+            peer,
+            frontend: &configured.name,
             mode: configured.mode,
             backend: backend.map(|backend| backend.name.as_str()),
             server: server.map(|server| server.name.as_str()),

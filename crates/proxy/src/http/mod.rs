@@ -1,7 +1,8 @@
 //! HTTP/1.1 clients: one task a connection, one exchange after the other.
 //!
 //! `client` reads requests and keeps the connection, `plan` decides what answers one, `exchange` takes it to a server
-//! and `response` brings the answer back; `reply` sends what is answered here.
+//! (`upload` sends the rest of its body) and `response` brings the answer back; `reply` writes and `send` sends what is
+//! answered here. `body` follows a body to its end, whichever way that is told.
 
 mod body;
 mod client;

@@ -1,19 +1,21 @@
 //! Lines of the access log: JSON, and HAProxy's `httplog` and `tcplog` to the letter.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use units::Utc;
 
-use super::{Origin, Phase, Record};
+use super::{Phase, Record};
 use crate::config::{LogFormat, Mode};
 use crate::reason::Reason;
 
 /// Where a record belongs: the names and the load that a line tells beside the record itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    pub(crate) origin: Origin<'a>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) frontend: &'a str,
     pub(crate) mode: Mode,
     pub(crate) backend: Option<&'a str>,
     pub(crate) server: Option<&'a str>,
@@ -36,11 +38,11 @@ fn write_json(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Instan
     out.extend_from_slice(b"{\"time\":\"");
     write_time(out, record.wall, TimeFormat::Iso);
     out.extend_from_slice(b"\",\"client\":");
-    match place.origin.peer {
+    match place.peer {
         Some(peer) => write!(out, "\"{peer}\"").ok(),
         None => write!(out, "\"unix\"").ok(),
     };
-    write_text(out, "frontend", Some(place.origin.frontend));
+    write_text(out, "frontend", Some(place.frontend));
     write_text(out, "backend", place.backend);
     write_text(out, "server", place.server);
     if place.mode == Mode::Http {
@@ -72,7 +74,7 @@ fn write_micros(out: &mut Vec<u8>, name: &str, duration: Option<Duration>) {
 }
 
 fn write_haproxy(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Instant) {
-    match place.origin.peer {
+    match place.peer {
         Some(peer) => write!(out, "{}:{} [", peer.ip(), peer.port()).ok(),
         None => write!(out, "unix:1 [").ok(),
     };
@@ -80,8 +82,8 @@ fn write_haproxy(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Ins
     let _ = write!(
         out,
         "] {} {}/{} ",
-        place.origin.frontend,
-        place.backend.unwrap_or(place.origin.frontend),
+        place.frontend,
+        place.backend.unwrap_or(place.frontend),
         place.server.unwrap_or("<NOSRV>"),
     );
     let total = now.duration_since(record.began).as_millis();

@@ -3,7 +3,6 @@
 mod format;
 mod sink;
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use balance::ServerIndex;
@@ -67,13 +66,6 @@ pub(crate) enum Phase {
     Data,
     /// Nothing was left to do.
     Ended,
-}
-
-/// Who the client of a record is and where it came in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin<'a> {
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) frontend: &'a str,
 }
 
 impl Record {

@@ -86,11 +86,11 @@ impl WorkerLog {
         }
         match batches.try_send(std::mem::take(&mut self.pending)) {
             Ok(()) => 0,
-            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => memchr_count(&lost),
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => count_lines(&lost),
         }
     }
 }
 
-fn memchr_count(lines: &[u8]) -> u64 {
+fn count_lines(lines: &[u8]) -> u64 {
     lines.iter().filter(|byte| **byte == b'\n').count() as u64
 }

@@ -15,8 +15,7 @@ fn record(began: Instant) -> Record {
 
 fn place<'a>(port: u16, frontend: &'a str, backend: Option<&'a str>, server: Option<&'a str>) -> Place<'a> {
     let peer = Some(([127, 0, 0, 1], port).into());
-    let origin = Origin { peer, frontend };
-    Place { origin, mode: Mode::Http, backend, server, load: PROCESS_FRONTEND_BACKEND_SERVER }
+    Place { peer, frontend, mode: Mode::Http, backend, server, load: PROCESS_FRONTEND_BACKEND_SERVER }
 }
 
 fn line(format: LogFormat, record: &Record, place: &Place<'_>, took: Duration) -> String {
