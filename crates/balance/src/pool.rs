@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use units::{AdminState, Instant, Status, Weight};
+use units::{AdminState, Bandwidth, Instant, Status, Weight};
 
 use crate::Snapshot;
 use crate::limits::SERVERS_MAX;
@@ -8,6 +8,14 @@ use crate::limits::SERVERS_MAX;
 /// A server's place in [`PoolConfig::servers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerIndex(pub u16);
+
+/// A class's place in [`PoolConfig::classes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassIndex(pub u16);
+
+/// A zone's place in the caller's list of zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneIndex(pub u16);
 
 /// How a pool chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub enum Algorithm {
     Random,
     /// The first in the list that has room.
     First,
+    /// The one whose link is expected to have sent the answer first, of the client's own zone unless that is busy.
+    Bandwidth,
 }
 
 /// A pool as configured.
@@ -39,6 +49,20 @@ pub struct PoolConfig {
     pub slow_start: Duration,
     /// In the order of the text; at most 4096.
     pub servers: Vec<ServerConfig>,
+    /// Kinds of servers; [`ServerConfig::class`] points here.
+    pub classes: Vec<ClassConfig>,
+    /// Requests in flight at once, over all servers; `None`: no limit.
+    pub max_in_flight: Option<u32>,
+}
+
+/// A kind of servers as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassConfig {
+    /// Unique in its pool.
+    pub name: String,
+    /// Of all requests in flight and waiting at the pool, the per cent that its servers together may have in flight,
+    /// 1 to 100, and never less than one request; `None`: no limit.
+    pub max_share: Option<u8>,
 }
 
 /// A server as configured.
@@ -56,6 +80,12 @@ pub struct ServerConfig {
     pub checked: bool,
     /// What it starts as.
     pub admin: AdminState,
+    /// The kind of server that it is.
+    pub class: Option<ClassIndex>,
+    /// Where it stands.
+    pub zone: Option<ZoneIndex>,
+    /// What its link takes; `None`: 1 Gbit for each unit of its weight.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 /// What became of a server.

@@ -1,4 +1,6 @@
-use crate::pool::{Algorithm, PoolConfig, ServerIndex};
+use units::Instant;
+
+use crate::pool::{Algorithm, ClassIndex, PoolConfig, ServerIndex, ZoneIndex};
 use crate::{maglev, turns};
 
 /// What a request brings to the choice.
@@ -10,15 +12,33 @@ pub struct Ask {
     pub turn: u64,
     /// A random number.
     pub chance: u64,
+    /// Where the client stands.
+    pub zone: Option<ZoneIndex>,
+    /// How many bytes the answer is expected to have.
+    pub size: u64,
+    /// This moment.
+    pub now: Instant,
 }
 
 /// What the servers carry at this moment.
 pub trait Loads {
-    /// Requests in flight at a server.
+    /// Requests in flight at a server, those of clients that were redirected to it included.
     fn in_flight(&self, server: ServerIndex) -> u32;
 
     /// Whether this request may go to a server; false if it was there already.
     fn may_take(&self, server: ServerIndex) -> bool;
+
+    /// Requests in flight at all servers of a class.
+    fn in_flight_of(&self, class: ClassIndex) -> u32;
+
+    /// Requests in flight at all servers, and waiting for one.
+    fn demand(&self) -> u32;
+
+    /// When a server's link will have sent what it has to; see [`crate::Account`].
+    fn free_at(&self, server: ServerIndex) -> Instant;
+
+    /// Bytes a second that one more client may expect of a server; never 0.
+    fn rate(&self, server: ServerIndex) -> u64;
 }
 
 /// Where a request goes.
@@ -84,7 +104,7 @@ impl Snapshot {
         let order = match &config.algorithm {
             Algorithm::RoundRobin => Order::Turns(turns::sequence(&weights)),
             Algorithm::LeastConnections => Order::LeastLoaded,
-            Algorithm::First => Order::Listed,
+            Algorithm::First | Algorithm::Bandwidth => Order::Listed,
             Algorithm::Random => Order::Drawn(sums(&weights)),
             Algorithm::Source | Algorithm::Uri | Algorithm::Header(_) | Algorithm::Maglev => {
                 let size = maglev::size_for(config.servers.len());

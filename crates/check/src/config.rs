@@ -24,6 +24,13 @@ pub enum Target {
     Ip(SocketAddr),
     /// A unix stream socket.
     Unix(PathBuf),
+    /// A name that is looked up at each probe, as clients do, or an address without brackets; and a port.
+    Name {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }
 
 /// What a probe asks.

@@ -22,6 +22,7 @@ pub async fn probe(check: &CheckConfig) -> Outcome {
     match &check.target {
         Target::Ip(address) => ask(TcpStream::connect(address), check, begun).await,
         Target::Unix(path) => ask(UnixStream::connect(path), check, begun).await,
+        Target::Name { host, port } => ask(TcpStream::connect((host.as_str(), *port)), check, begun).await,
     }
 }
 
@@ -68,6 +69,7 @@ fn request(check: &HttpCheck, target: &Target) -> String {
         (Some(host), _) => host.clone(),
         (None, Target::Ip(address)) => address.to_string(),
         (None, Target::Unix(_)) => "localhost".to_owned(),
+        (None, Target::Name { host, port }) => format!("{host}:{port}"),
     };
     format!(
         "{} {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: perron\r\nAccept: */*\r\nConnection: close\r\n\r\n",

@@ -76,6 +76,8 @@ pub struct Config {
     pub proxy: proxy::config::ProxyConfig,
     /// By backend, server and check; in step with `proxy`.
     pub checks: Vec<Vec<Vec<check::CheckConfig>>>,
+    /// By backend and server; in step with `proxy`: how the place is checked that its clients are redirected to.
+    pub redirect_checks: Vec<Vec<Option<check::CheckConfig>>>,
     /// What a [`proxy::config::HandlerIndex`] points to.
     pub handlers: Vec<Handler>,
     /// Parts that are right but that this version cannot run, in the order of the text.

@@ -65,7 +65,17 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");
     }
     let later = cx.later_parts();
-    Config { process, admin, listens, proxy, checks, handlers: std::mem::take(&mut cx.handlers), later }
+    let redirect_checks = checks.iter().map(|servers| vec![None; servers.len()]).collect();
+    Config {
+        process,
+        admin,
+        listens,
+        proxy,
+        checks,
+        redirect_checks,
+        handlers: std::mem::take(&mut cx.handlers),
+        later,
+    }
 }
 
 fn later_parts(root: &mut Section<'_>, cx: &mut Context) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use balance::{Ask, Loads, Pick, Queue, ServerIndex, Snapshot, Ticket};
+use balance::{Ask, ClassIndex, Loads, Pick, Queue, ServerIndex, Snapshot, Ticket};
 use tokio::sync::oneshot;
 use units::Instant;
 
@@ -86,6 +86,22 @@ impl Loads for View<'_> {
     fn may_take(&self, server: ServerIndex) -> bool {
         !self.tried.contains(&server)
     }
+
+    fn in_flight_of(&self, _class: ClassIndex) -> u32 {
+        0
+    }
+
+    fn demand(&self) -> u32 {
+        0
+    }
+
+    fn free_at(&self, _server: ServerIndex) -> Instant {
+        Instant::ZERO
+    }
+
+    fn rate(&self, _server: ServerIndex) -> u64 {
+        1
+    }
 }
 
 impl Slots {
@@ -149,7 +165,14 @@ impl BackendShared {
 
     /// Takes a slot at a server, or a place in the line.
     pub(crate) fn ask(&self, wish: Wish<'_>, now: Instant) -> Result<Turn, NoServer> {
-        let ask = Ask { hash: wish.hash, turn: self.turn.fetch_add(1, Ordering::Relaxed), chance: wish.chance };
+        let ask = Ask {
+            hash: wish.hash,
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            chance: wish.chance,
+            zone: None,
+            size: 0,
+            now,
+        };
         let view = View { servers: &self.servers, tried: wish.tried };
         let snapshot = self.snapshot.load();
         loop {

@@ -15,6 +15,17 @@ pub struct ProxyConfig {
     pub frontends: Vec<Frontend>,
     /// In the order of the text; a [`BackendIndex`] points here.
     pub backends: Vec<Backend>,
+    /// In the order of the text; a [`balance::ZoneIndex`] points here.
+    pub zones: Vec<Zone>,
+}
+
+/// Where clients and servers stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The word in the text, the logs and the metrics.
+    pub name: String,
+    /// The addresses that stand there. An address in networks of several zones stands in that of the longest prefix.
+    pub networks: Vec<Network>,
 }
 
 /// A frontend's place in [`ProxyConfig::frontends`].
@@ -56,6 +67,26 @@ pub struct Frontend {
     pub response_headers: HeaderEdits,
     /// What a finished request or connection leaves in the log.
     pub log: LogFormat,
+    /// How many requests it takes; see [`RateLimits`].
+    pub rate_limits: RateLimits,
+}
+
+/// How many requests are taken; those beyond are answered 429 with the time to wait in `Retry-After`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RateLimits {
+    /// Of one client: an IPv4 address, or an IPv6 network of 64 bits. Clients on unix sockets are one.
+    pub client: Option<Rate>,
+    /// Of all clients together.
+    pub total: Option<Rate>,
+}
+
+/// A number of requests in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The time of one request, on average; not zero.
+    pub period: Duration,
+    /// How many may come at once after a silence; at least 1.
+    pub burst: u32,
 }
 
 /// Whose connections must begin with a PROXY header; it is not looked for on others.
@@ -125,6 +156,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Changes to the answer, after the frontend's.
     pub response_headers: HeaderEdits,
+    /// How many requests it takes, beside the frontend's limits.
+    pub rate_limits: RateLimits,
 }
 
 /// What answers a request.
@@ -195,6 +228,47 @@ pub struct Backend {
     pub max_idle: u32,
     /// Traffic that counts as a check's answer: this many failures in a row mark a server down. `None`: not observed.
     pub observe_failures: Option<u32>,
+    /// How an answer comes to the client.
+    pub deliver: Deliver,
+    /// What a client that is turned away for want of room is told to wait.
+    pub retry_after: Duration,
+}
+
+/// How an answer comes to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    /// Through here, or straight from the server.
+    pub mode: DeliverMode,
+    /// The status of redirects: 302, 307 or 308.
+    pub status: u16,
+    /// What the text knows of clients, before the built-in table: the first whose User-Agent begins so decides.
+    pub clients: Vec<ClientRule>,
+}
+
+impl Default for Deliver {
+    fn default() -> Deliver {
+        Deliver { mode: DeliverMode::Proxy, status: 302, clients: Vec::new() }
+    }
+}
+
+/// Through here, or straight from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliverMode {
+    /// Every answer is relayed.
+    Proxy,
+    /// GET and HEAD are redirected to the server, where it has a [`Server::redirect_to`] that is well.
+    Redirect,
+    /// The same for clients that are known to follow redirects; the others' are relayed.
+    Auto,
+}
+
+/// What is known of a kind of client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRule {
+    /// The beginning of its User-Agent, letters of either case.
+    pub prefix: String,
+    /// Whether it follows redirects.
+    pub follows: bool,
 }
 
 /// How a server is reached.
@@ -204,6 +278,21 @@ pub struct Server {
     pub address: ServerAddress,
     /// The PROXY header that each connection to it begins with.
     pub send_proxy: Option<proxy_header::Version>,
+    /// Where clients are sent that are to have their answers straight from it.
+    pub redirect_to: Option<RedirectTo>,
+    /// How many requests it gets; those beyond go elsewhere or wait.
+    pub rate_limit: Option<Rate>,
+}
+
+/// Where clients reach a server themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectTo {
+    /// `scheme://authority`, and perhaps a path, without a `/` at its end: the request's path and query follow it.
+    pub base: String,
+    /// The host in it, lower case: a name, or an address without brackets.
+    pub host: String,
+    /// The port in it, or the scheme's own.
+    pub port: u16,
 }
 
 /// Where a server listens.

@@ -15,6 +15,9 @@ fn server(name: &str, weight: u16) -> ServerConfig {
         tier: 0,
         checked: true,
         admin: AdminState::Ready,
+        class: None,
+        zone: None,
+        bandwidth: None,
     }
 }
 
@@ -23,6 +26,8 @@ fn config(servers: &[(&str, u16)]) -> PoolConfig {
         algorithm: Algorithm::RoundRobin,
         slow_start: Duration::from_secs(20),
         servers: servers.iter().map(|(name, weight)| server(name, *weight)).collect(),
+        classes: Vec::new(),
+        max_in_flight: None,
     }
 }
 

@@ -23,6 +23,22 @@ impl Loads for Table {
     fn may_take(&self, server: ServerIndex) -> bool {
         !self.tried.contains(&server)
     }
+
+    fn in_flight_of(&self, _class: ClassIndex) -> u32 {
+        0
+    }
+
+    fn demand(&self) -> u32 {
+        0
+    }
+
+    fn free_at(&self, _server: ServerIndex) -> Instant {
+        Instant::ZERO
+    }
+
+    fn rate(&self, _server: ServerIndex) -> u64 {
+        1
+    }
 }
 
 fn loads(in_flight: &[u32]) -> Table {
@@ -42,8 +58,17 @@ fn snapshot(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> Snapsh
         tier: 0,
         checked: false,
         admin: AdminState::Ready,
+        class: None,
+        zone: None,
+        bandwidth: None,
     });
-    let config = PoolConfig { algorithm, slow_start: Duration::ZERO, servers: servers.collect() };
+    let config = PoolConfig {
+        algorithm,
+        slow_start: Duration::ZERO,
+        servers: servers.collect(),
+        classes: Vec::new(),
+        max_in_flight: None,
+    };
     let shares: Vec<u32> = weights.iter().map(|weight| u32::from(*weight) * 200).collect();
     Snapshot::build(&config, &shares)
 }
@@ -53,17 +78,17 @@ fn server(index: u16) -> Pick {
 }
 
 fn turn(turn: u64) -> Ask {
-    Ask { hash: None, turn, chance: 0 }
+    Ask { hash: None, turn, chance: 0, zone: None, size: 0, now: Instant::ZERO }
 }
 
 fn hash(hash: u64) -> Ask {
-    Ask { hash: Some(hash), turn: 0, chance: 0 }
+    Ask { hash: Some(hash), turn: 0, chance: 0, zone: None, size: 0, now: Instant::ZERO }
 }
 
 /// A draw's part of the range, in 1/1000, for each of the two draws.
 fn chance(first: u64, second: u64) -> Ask {
     let part = |thousandths: u64| (thousandths << 32) / 1000;
-    Ask { hash: None, turn: 0, chance: part(first) | part(second) << 32 }
+    Ask { hash: None, turn: 0, chance: part(first) | part(second) << 32, zone: None, size: 0, now: Instant::ZERO }
 }
 
 const ALGORITHMS: [Algorithm; 7] = [
@@ -156,7 +181,7 @@ fn random_takes_the_less_loaded_of_two() {
     let busy = Table { in_flight: vec![4, 0], tried: [ServerIndex(1)].into() };
     let idle_was_tried = pool.pick(&chance(0, 999), &busy);
     assert_eq!(idle_was_tried, server(0));
-    let top = Ask { hash: None, turn: 0, chance: u64::MAX };
+    let top = Ask { hash: None, turn: 0, chance: u64::MAX, zone: None, size: 0, now: Instant::ZERO };
     assert_eq!(pool.pick(&top, &loads(&[])), server(1));
 }
 
@@ -212,7 +237,7 @@ proptest! {
             tried: tried.map(|place| ServerIndex(place as u16)).collect(),
         };
         let (hash, turn, chance) = numbers;
-        let ask = Ask { hash: hashed.then_some(hash), turn, chance };
+        let ask = Ask { hash: hashed.then_some(hash), turn, chance, zone: None, size: 0, now: Instant::ZERO };
         for algorithm in ALGORITHMS {
             match snapshot(algorithm, &weights, Some(3)).pick(&ask, &table) {
                 Pick::Server(server) => {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use balance::{Algorithm, PoolConfig};
 use check::CheckConfig;
-use proxy::config::{Backend, BackendTimeouts};
+use proxy::config::{Backend, BackendTimeouts, Deliver};
 
 use crate::context::Context;
 use crate::read::{At, Line, Period, Some1, Whole};
@@ -121,6 +121,9 @@ pub(crate) static CLASS: Schema = Schema {
     ],
 };
 
+/// What a client that is turned away is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// Reads `[backend.NAME]`: the backend, and each server's checks.
 pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context) -> (Backend, Vec<Vec<CheckConfig>>) {
     let classes = classes(&mut section, cx);
@@ -144,6 +147,8 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
             algorithm: balance(&mut section, cx),
             slow_start: section.value::<Duration>("slow-start", cx),
             servers: servers.iter().map(|server| server.pool.clone()).collect(),
+            classes: Vec::new(),
+            max_in_flight: None,
         },
         servers: servers.iter().map(|server| server.proxy.clone()).collect(),
         timeouts: timeouts(section.section("timeouts", &TIMEOUTS, cx), cx),
@@ -153,6 +158,8 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         max_queue: section.value::<Whole<0, 100_000_000>>("max-queue", cx).get(),
         max_idle: section.value::<Whole<0, 1_000_000>>("max-idle", cx).get(),
         observe_failures: defaults.observe_failures,
+        deliver: Deliver::default(),
+        retry_after: RETRY_AFTER,
     };
     (backend, servers.into_iter().map(|server| server.checks).collect())
 }

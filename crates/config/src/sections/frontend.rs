@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proxy::config::{
     AcceptProxy, Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig,
-    TcpKeepalive,
+    RateLimits, TcpKeepalive,
 };
 
 use crate::binds::{Claim, Transport, Written};
@@ -212,6 +212,7 @@ fn terminating(
         request_headers: http_proto::HeaderEdits::default(),
         response_headers: http_proto::HeaderEdits::default(),
         log: section.choice("log", &LOGS, cx),
+        rate_limits: RateLimits::default(),
     };
     if http {
         let forwarded = section.section("forwarded", &headers::FORWARDED, cx);

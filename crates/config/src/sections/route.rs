@@ -1,5 +1,5 @@
 use http_proto::Condition;
-use proxy::config::{Answer, Route};
+use proxy::config::{Answer, RateLimits, Route};
 use units::Network;
 
 use crate::context::Context;
@@ -90,6 +90,7 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
         answer,
         request_headers: request_headers.clone(),
         response_headers: response_headers.clone(),
+        rate_limits: RateLimits::default(),
     };
     let given = answer::read(&mut section, &prefixes, cx);
     if matches!(given, Given::Nothing) && answer::KEYS.iter().all(|key| !section.has(key)) && !cx.broken {

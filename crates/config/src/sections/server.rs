@@ -157,8 +157,11 @@ fn server(
         tier,
         checked: !templates.is_empty(),
         admin,
+        class: None,
+        zone: None,
+        bandwidth: None,
     };
-    Some((name, Parts { pool, proxy: Server { address, send_proxy }, checks }))
+    Some((name, Parts { pool, proxy: Server { address, send_proxy, redirect_to: None, rate_limit: None }, checks }))
 }
 
 fn max_in_flight(section: &mut Section<'_>, cx: &mut Context) -> Option<u32> {

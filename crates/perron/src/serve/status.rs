@@ -329,6 +329,7 @@ fn word_of(algorithm: &Algorithm) -> String {
         Algorithm::Maglev => "maglev".to_owned(),
         Algorithm::Random => "random".to_owned(),
         Algorithm::First => "first".to_owned(),
+        Algorithm::Bandwidth => "bandwidth".to_owned(),
     }
 }
 
