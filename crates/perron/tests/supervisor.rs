@@ -4,6 +4,7 @@ mod service;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +68,28 @@ fn a_serving_process_that_dies_is_replaced_and_what_an_operator_set_stays() {
     let output = service.perron(&["server", "ready", "app/nobody"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no server called `nobody`"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_checks_found_moments_ago_outlives_a_death() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    // It answers the first check and no other one.
+    std::thread::spawn(move || {
+        let (mut first, _) = server.accept().unwrap();
+        let _ = first.read(&mut [0; 4096]);
+        first.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let _held: Vec<_> = server.incoming().collect();
+    });
+    let backend = BACKEND.replace("127.0.0.1:9", &address.to_string());
+    let check = "[backend.app]\ncheck = { type = \"http\", path = \"/\", interval = \"60s\" }\n";
+    let service = Service::start(&format!("{ONE}{check}{backend}"), &[]);
+    let server = |field: &str| service.status(&format!("/backends/0/servers/0/{field}"));
+    wait_for("the first answer", || (server("status") == "up").then_some(()));
+    wait_for("a second since", || (server("last_change_s").as_u64()? > 0).then_some(()));
+    signal(service.serving()[0], "KILL");
+    assert_eq!(get(service.address).unwrap(), "one");
+    assert_eq!(server("status"), "up");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) struct Control {
     /// By check: whose it is, and its place among that server's.
     owners: Vec<(BackendIndex, ServerIndex, usize)>,
     driver: Driver,
+    changed: bool,
 }
 
 /// A server and what its checks know.
@@ -78,7 +79,13 @@ impl Control {
             configs,
             owners,
             driver,
+            changed: false,
         }
+    }
+
+    /// Whether a server has changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// When [`Control::handle_deadline`] is due.
@@ -185,6 +192,7 @@ impl Control {
     /// Publishes and logs a change.
     fn apply(&mut self, backend: BackendIndex, change: Option<Change>, why: &str) {
         let Some(change) = change else { return };
+        self.changed = true;
         let index = usize::from(backend.0);
         self.publish(index);
         let moved = change.from.status != change.to.status || change.from.admin != change.to.admin;

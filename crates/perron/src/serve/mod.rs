@@ -24,6 +24,10 @@ use status::StatusSource;
 /// How often the supervisor is told what the next serving process should know.
 const STATE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How soon it is told when a server has changed: what changes together is told at once, and a process that is started
+/// after a sudden death of this one knows of it.
+const STATE_SOON: Duration = Duration::from_millis(20);
+
 /// While draining, how often the workers are asked whether they have ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -109,9 +113,14 @@ impl Serving {
         sender.send(&FromServe::Ready, Vec::new()).await?;
         let mut beat = tokio::time::interval(BEAT_INTERVAL);
         let mut state = tokio::time::interval(STATE_INTERVAL);
+        let mut hastened = false;
         let mut drain: Option<Drain> = None;
         loop {
             let deadline = self.lock().deadline();
+            if self.lock().take_changed() && !hastened {
+                hastened = true;
+                state.reset_after(STATE_SOON);
+            }
             tokio::select! {
                 message = receiver.receive() => {
                     let Some((message, fds)) = message? else { return Ok(()) };
@@ -132,7 +141,10 @@ impl Serving {
                     self.source.sample();
                     sender.send(&FromServe::Beat, Vec::new()).await?;
                 }
-                _ = state.tick() => self.send_state(&mut sender).await?,
+                _ = state.tick() => {
+                    hastened = false;
+                    self.send_state(&mut sender).await?;
+                }
                 () = drained(&self.workers, drain.as_ref()) => {
                     sender.send(&FromServe::Drained, Vec::new()).await?;
                     return Ok(());

@@ -23,8 +23,9 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait before a restart.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// A process that served this long was well: the next restart is the first again.
-const WELL_AFTER: Duration = Duration::from_secs(10);
+/// A process that served this long was well: the next restart is the first again, and at once. Longer than a process
+/// that falls over its first requests lives, shorter than an operator needs between two deeds.
+const WELL_AFTER: Duration = Duration::from_secs(1);
 
 /// Processes that finish their requests beside the one that serves. Frequent reloads under endless downloads end here.
 pub(super) const DRAINING_MAX: usize = 32;

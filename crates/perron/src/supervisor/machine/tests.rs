@@ -71,8 +71,35 @@ fn a_process_that_dies_is_started_again_at_once_and_then_ever_later() {
         bench.give(Input::Ready(ChildId(id + 1)));
     }
     assert_eq!(waits, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    assert_eq!(bench.pass(10_000, &[]), []);
-    assert_eq!(bench.exit(10), [died(10, 0)]);
+    assert_eq!(bench.pass(950, &[]), []);
+    assert_eq!(bench.exit(10), [died(10, 5000)]);
+    assert_eq!(bench.pass(5_000, &[]), [Spawn(ChildId(11), Which::Current)]);
+    bench.give(Input::Ready(ChildId(11)));
+    assert_eq!(bench.pass(1_000, &[]), []);
+    assert_eq!(bench.exit(11), [died(11, 0)]);
+}
+
+#[test]
+fn deaths_of_processes_that_served_for_a_second_are_each_healed_at_once() {
+    let mut bench = Bench::serving();
+    for id in 1..=5 {
+        assert_eq!(bench.pass(1_000, &[]), []);
+        assert_eq!(bench.exit(id), [died(id, 0)]);
+        assert_eq!(bench.pass(50, &[]), [Spawn(ChildId(id + 1), Which::Current)]);
+        bench.give(Input::Ready(ChildId(id + 1)));
+    }
+}
+
+#[test]
+fn a_process_that_hangs_again_and_again_was_not_well() {
+    let mut bench = Bench::serving();
+    let hung = |id, millis| [Log(Notice::Died(ChildId(id), "it hung".to_owned(), Duration::from_millis(millis)))];
+    for (id, wait) in [(1, 0), (2, 100), (3, 200)] {
+        assert_eq!(bench.pass(5_050, &[id]), [Log(Notice::Hung(ChildId(id))), Kill(ChildId(id))]);
+        assert_eq!(bench.exit(id), hung(id, wait));
+        assert_eq!(bench.pass(200, &[]), [Spawn(ChildId(id + 1), Which::Current)]);
+        bench.give(Input::Ready(ChildId(id + 1)));
+    }
 }
 
 #[test]
