@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use wire::load_report::{self, LoadReport};
 
 /// How old a finding may be to count as the present.
 const FRESH: Duration = Duration::from_secs(1);
@@ -123,22 +124,29 @@ impl Health {
     }
 
     /// Appends a whole answer for a verdict, a JSON object: 200 if all is well, else 503. Pending is taken as hung.
+    /// `load` is told beside it, whatever the verdict.
     pub fn answer(
         &self,
         verdict: &Verdict,
         is_head: bool,
         date: &[u8],
         connection: &[u8],
+        load: Option<&LoadReport>,
         out: &mut Vec<u8>,
     ) -> FileAnswer {
         let status = if matches!(verdict, Verdict::Ok { .. }) { 200 } else { 503 };
         let mut body = Vec::new();
         self.describe(verdict, &mut body);
-        HeadWriter::new(status, date, connection, out)
+        let mut head = HeadWriter::new(status, date, connection, out)
             .field("Content-Type", b"application/json")
             .length(body.len() as u64)
-            .field("Cache-Control", b"no-store")
-            .end();
+            .field("Cache-Control", b"no-store");
+        if let Some(load) = load {
+            let mut value = Vec::new();
+            load_report::write(&mut value, load);
+            head = head.field(load_report::FIELD, &value);
+        }
+        head.end();
         if !is_head {
             out.extend_from_slice(&body);
         }

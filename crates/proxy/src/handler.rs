@@ -36,6 +36,11 @@ pub trait Handler: Send + Sync {
     /// Called on each worker's thread several times a second: lets go of what that thread keeps and nobody asked for lately.
     fn keep_house(&self) {}
 
+    /// Whether its answers are part of what this machine has to send; see [`crate::Shared::load_report`].
+    fn is_load(&self) -> bool {
+        true
+    }
+
     /// How long an answer, or the next span of one, may take.
     fn timeout(&self) -> Duration;
 }
@@ -92,6 +97,16 @@ pub enum Part {
         /// Where the file is.
         storage: Storage,
     },
+}
+
+impl Part {
+    /// Its bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::File { length, .. } => *length,
+        }
+    }
 }
 
 /// Where a file is, and so how it may be sent.

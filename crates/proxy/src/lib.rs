@@ -30,5 +30,5 @@ pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storag
 pub use log::LogSink;
 pub use reason::Reason;
 pub use shared::{Observer, Shared};
-pub use stats::{Classes, Counter, FrontendStats, Histogram, ServerStats, WorkerStats};
+pub use stats::{Classes, Counter, FrontendStats, Histogram, Sending, ServerStats, WorkerStats};
 pub use worker::{Listener, Worker, WorkerHandle};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use balance::{ServerIndex, Snapshot};
 use http_proto::Limits;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use wire::load_report::LoadReport;
 
 use crate::backend::BackendShared;
 use crate::clock::Clock;
@@ -13,7 +14,7 @@ use crate::config::{BackendIndex, Frontend, FrontendIndex, ProxyConfig};
 use crate::handler::Handler;
 use crate::log::LogSink;
 use crate::reason::Reason;
-use crate::stats::{Counter, FrontendStats, ServerStats, WorkerStats};
+use crate::stats::{Counter, FrontendStats, Sending, ServerStats, WorkerStats};
 
 /// Everything that the workers of one process share. Immutable but for atomics and the published snapshots.
 pub struct Shared {
@@ -84,6 +85,19 @@ impl Shared {
         &self.workers
     }
 
+    /// What the handlers of all workers have sent, and have still to send.
+    pub fn load_report(&self) -> LoadReport {
+        let mut report = LoadReport::default();
+        for Sending { promised, sent, given_up, under_way } in self.workers.iter().map(|worker| &worker.sending) {
+            // Read before the promises, which are counted first: what is sent was promised.
+            let (sent, given_up) = (sent.value(), given_up.value());
+            report.sent = report.sent.wrapping_add(sent);
+            report.left += promised.value().saturating_sub(sent).saturating_sub(given_up);
+            report.requests += u32::try_from(under_way.value()).unwrap_or(u32::MAX);
+        }
+        report
+    }
+
     /// From here on every answer tells its client that the connection ends.
     pub fn begin_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -112,6 +126,7 @@ impl WorkerStats {
                 .iter()
                 .map(|backend| backend.servers.iter().map(|_| ServerStats::default()).collect())
                 .collect(),
+            sending: Sending::default(),
             log_lost: Counter::default(),
         }
     }

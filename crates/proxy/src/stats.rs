@@ -100,6 +100,8 @@ pub struct ServerStats {
     pub reused: Counter,
     /// Idle connections that the worker keeps to a server; not counted for backends.
     pub idle: Counter,
+    /// Clients sent to it by a redirect.
+    pub redirected: Counter,
     /// Requests that the client gave up.
     pub aborted: Counter,
     /// From a request's last byte sent to its answer's head.
@@ -108,6 +110,57 @@ pub struct ServerStats {
     pub total: Histogram,
     /// Time in the queue, in microseconds, of all requests together.
     pub queued_micros: Counter,
+}
+
+/// What one worker's handlers have to send, and have sent.
+#[derive(Debug, Default)]
+pub struct Sending {
+    /// Bytes of all bodies begun, whole.
+    pub promised: Counter,
+    /// Bytes of them that the kernel has taken.
+    pub sent: Counter,
+    /// Bytes of them that are not sent any more: the client has gone, or the file was cut.
+    pub given_up: Counter,
+    /// Answers under way.
+    pub under_way: Counter,
+}
+
+/// A handler's answer in its worker's [`Sending`], for as long as it is under way.
+pub(crate) struct SendingGuard<'a> {
+    /// `None`: it is not counted.
+    sending: Option<&'a Sending>,
+    left: u64,
+}
+
+impl Sending {
+    /// An answer with a body of `promised` bytes begins. Only the worker that owns the counters may call this.
+    pub(crate) fn begin(&self, promised: u64) -> SendingGuard<'_> {
+        self.promised.add(promised);
+        self.under_way.add(1);
+        SendingGuard { sending: Some(self), left: promised }
+    }
+}
+
+impl SendingGuard<'_> {
+    /// An answer that is not counted.
+    pub(crate) const UNCOUNTED: SendingGuard<'static> = SendingGuard { sending: None, left: 0 };
+
+    /// The kernel has taken `bytes` more of the body.
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        if let Some(sending) = self.sending {
+            sending.sent.add(bytes);
+            self.left = self.left.saturating_sub(bytes);
+        }
+    }
+}
+
+impl Drop for SendingGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(sending) = self.sending {
+            sending.given_up.add(self.left);
+            sending.under_way.set(sending.under_way.value().saturating_sub(1));
+        }
+    }
 }
 
 /// Everything one worker counts.
@@ -119,6 +172,32 @@ pub struct WorkerStats {
     pub backends: Vec<ServerStats>,
     /// In step with each backend's servers.
     pub servers: Vec<Vec<ServerStats>>,
+    /// What its handlers have to send.
+    pub sending: Sending,
     /// Lines of the access log that were dropped because nobody took them.
     pub log_lost: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_is_sent_or_given_up() {
+        let sending = Sending::default();
+        let counted = || {
+            let Sending { promised, sent, given_up, under_way } = &sending;
+            [promised.value(), sent.value(), given_up.value(), under_way.value()]
+        };
+        let mut first = sending.begin(1000);
+        let mut second = sending.begin(50);
+        first.sent(300);
+        second.sent(50);
+        drop(SendingGuard::UNCOUNTED);
+        assert_eq!(counted(), [1050, 350, 0, 2]);
+        drop(second);
+        assert_eq!(counted(), [1050, 350, 0, 1]);
+        drop(first);
+        assert_eq!(counted(), [1050, 350, 700, 0]);
+    }
 }

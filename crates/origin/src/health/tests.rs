@@ -121,7 +121,7 @@ fn answers_are_json_and_say_what_is_wrong() {
     let health = health(Path::new("/srv/x"), Duration::from_secs(2));
     let answer = |verdict: Verdict, is_head: bool| {
         let mut out = Vec::new();
-        let answer = health.answer(&verdict, is_head, b"", b"Connection: close\r\n", &mut out);
+        let answer = health.answer(&verdict, is_head, b"", b"Connection: close\r\n", None, &mut out);
         (answer.status, String::from_utf8(out).unwrap())
     };
     let millis = Duration::from_millis;
@@ -130,6 +130,11 @@ fn answers_are_json_and_say_what_is_wrong() {
     let body = "{\"status\":\"ok\",\"files\":\"/srv/x\",\"took_ms\":3}\n";
     assert_eq!(answer(Verdict::Ok { took: millis(3) }, false), (200, format!("{expected}{body}")));
     assert_eq!(answer(Verdict::Ok { took: millis(3) }, true), (200, expected.to_owned()));
+    let mut out = Vec::new();
+    let load = LoadReport { sent: 5_000_000_000, left: 300, requests: 2 };
+    health.answer(&Verdict::Ok { took: millis(3) }, true, b"", b"", Some(&load), &mut out);
+    let head = String::from_utf8(out).unwrap();
+    assert!(head.ends_with("\r\nPerron-Load: sent=5000000000, left=300, requests=2\r\n\r\n"), "{head}");
     let (status, text) = answer(Verdict::Hung { step: Step::Status, since: millis(2100) }, false);
     assert!(
         status == 503

@@ -56,9 +56,10 @@ impl Assembly {
         };
         let watcher = Watcher::default();
         let watched = Arc::clone(&watcher);
-        let shared = Shared::new(
+        let home = handlers::Home::default();
+        let shared = Arc::new(Shared::new(
             config.proxy.clone(),
-            handlers::build(&config.handlers)?,
+            handlers::build(&config.handlers, &home)?,
             pools.iter().map(|pool| pool.snapshot(now)).collect(),
             start.workers,
             log.clone(),
@@ -67,11 +68,12 @@ impl Assembly {
                     watcher(backend, server, well);
                 }
             })),
-        );
+        ));
+        let _ = home.set(Arc::downgrade(&shared));
         Ok(Assembly {
             generation: start.generation,
             config: Arc::new(config),
-            shared: Arc::new(shared),
+            shared,
             pools,
             carried,
             watcher,

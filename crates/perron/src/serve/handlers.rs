@@ -3,26 +3,31 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use origin::{FileAnswer, FileRequest, FileSpan};
-use proxy::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
+use proxy::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Shared, Storage, WouldBlock};
 
 use crate::log;
 
 /// While nothing is known of a tree, how often that is asked again by a thread that may wait.
 const HEALTH_LOOK: Duration = Duration::from_millis(5);
 
+/// What the workers share, once it is there: it holds the handlers, and health reports tell its load.
+pub(super) type Home = Arc<OnceLock<Weak<Shared>>>;
+
 /// One handler for each of the configuration's.
-pub(super) fn build(handlers: &[config::Handler]) -> anyhow::Result<Vec<Arc<dyn Handler>>> {
+pub(super) fn build(handlers: &[config::Handler], home: &Home) -> anyhow::Result<Vec<Arc<dyn Handler>>> {
     let build = |handler: &config::Handler| -> anyhow::Result<Arc<dyn Handler>> {
         Ok(match handler {
             config::Handler::Files(files) => {
                 look_into(files.root.clone())?;
                 Arc::new(Files(origin::Files::open(files.clone())?))
             }
-            config::Handler::Health(health) => Arc::new(Health(origin::Health::new(health.clone()))),
+            config::Handler::Health(health) => {
+                Arc::new(Health { tree: origin::Health::new(health.clone()), home: Arc::clone(home) })
+            }
         })
     };
     handlers.iter().map(build).collect()
@@ -111,7 +116,10 @@ fn part_of(span: FileSpan) -> Part {
     Part::File { file: span.file, offset: span.offset, length: span.length, storage }
 }
 
-struct Health(origin::Health);
+struct Health {
+    tree: origin::Health,
+    home: Home,
+}
 
 impl Handler for Health {
     fn answer(
@@ -121,19 +129,20 @@ impl Handler for Health {
         out: &mut Vec<u8>,
     ) -> Result<HandlerAnswer, WouldBlock> {
         let began = Instant::now();
-        let mut verdict = self.0.check();
+        let mut verdict = self.tree.check();
         while verdict == origin::Verdict::Pending {
             if patience == Patience::None {
                 return Err(WouldBlock);
             }
-            if began.elapsed() > self.0.timeout() {
+            if began.elapsed() > self.tree.timeout() {
                 break;
             }
             std::thread::sleep(HEALTH_LOOK);
-            verdict = self.0.check();
+            verdict = self.tree.check();
         }
         let is_head = request.head.method == "HEAD";
-        Ok(rest_of(self.0.answer(&verdict, is_head, request.date, request.fields, out)))
+        let load = self.home.get().and_then(Weak::upgrade).map(|shared| shared.load_report());
+        Ok(rest_of(self.tree.answer(&verdict, is_head, request.date, request.fields, load.as_ref(), out)))
     }
 
     fn is_resident(&self, _file: &File, _offset: u64, _length: u64) -> bool {
@@ -146,8 +155,13 @@ impl Handler for Health {
         Ok(())
     }
 
+    /// Who asks how much there is to send does not add to it.
+    fn is_load(&self) -> bool {
+        false
+    }
+
     /// Longer than the report's own, which is to be heard.
     fn timeout(&self) -> Duration {
-        self.0.timeout() + Duration::from_secs(1)
+        self.tree.timeout() + Duration::from_secs(1)
     }
 }

@@ -17,7 +17,9 @@ use crate::config::HandlerIndex;
 use crate::handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage};
 use crate::log::{Phase, Record};
 use crate::reason::Reason;
+use crate::stats::SendingGuard;
 use crate::transfer::{Halt, writable, write_all};
+use crate::worker::Context;
 
 /// Sent before looking again whether the file is in memory.
 const STRETCH: u64 = 2 << 20;
@@ -37,11 +39,16 @@ pub(crate) async fn send(
 ) -> Then {
     let keep = traits.keep_alive;
     record.phase = Phase::Data;
+    let inline = body_within(&bytes);
+    let mut sending = begin(client.meta.context, handler, inline, &rest);
     let sent = if rest.is_empty() {
-        send_bytes(client, &bytes, record).await
+        let sent = send_bytes(client, &bytes, record).await;
+        sent.map(|()| sending.sent(inline))
     } else {
-        Box::pin(send_parts(client, &bytes, rest, handler, record)).await
+        let parts = Parts { inline, rest, handler, sending: &mut sending };
+        Box::pin(send_parts(client, &bytes, parts, record)).await
     };
+    drop(sending);
     client.meta.context.recycle(bytes);
     match sent {
         Ok(()) => {
@@ -55,6 +62,31 @@ pub(crate) async fn send(
     }
 }
 
+/// How many of an answer's bytes follow its head.
+fn body_within(bytes: &[u8]) -> u64 {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
+    (bytes.len() - end) as u64
+}
+
+/// Counts an answer as under way, if it is a handler's that is part of this machine's load.
+fn begin<'a>(context: &'a Context, handler: Option<HandlerIndex>, inline: u64, rest: &[Part]) -> SendingGuard<'a> {
+    match handler {
+        Some(index) if context.shared.handlers[usize::from(index.0)].is_load() => {
+            context.stats.sending.begin(inline + rest.iter().map(Part::length).sum::<u64>())
+        }
+        _ => SendingGuard::UNCOUNTED,
+    }
+}
+
+/// What follows an answer's first bytes.
+struct Parts<'s, 'a> {
+    /// Of the first bytes, how many are of the body.
+    inline: u64,
+    rest: Vec<Part>,
+    handler: Option<HandlerIndex>,
+    sending: &'s mut SendingGuard<'a>,
+}
+
 async fn send_bytes(client: &mut Client<'_>, bytes: &[u8], record: &mut Record) -> Result<(), Reason> {
     let patience = client.meta.configured().timeouts.idle;
     write_all(&client.stream, &mut client.timer, patience, bytes).await.map_err(Halt::at_client)?;
@@ -65,8 +97,7 @@ async fn send_bytes(client: &mut Client<'_>, bytes: &[u8], record: &mut Record) 
 async fn send_parts(
     client: &mut Client<'_>,
     head: &[u8],
-    parts: Vec<Part>,
-    handler: Option<HandlerIndex>,
+    Parts { inline, rest, handler, sending }: Parts<'_, '_>,
     record: &mut Record,
 ) -> Result<(), Reason> {
     // The head waits in the kernel for the file's first bytes.
@@ -74,12 +105,16 @@ async fn send_parts(
     let written = client.stream.try_write_io(more).unwrap_or(0);
     record.bytes_out += written as u64;
     send_bytes(client, &head[written..], record).await?;
-    for part in parts {
+    sending.sent(inline);
+    for part in rest {
         match (part, handler) {
-            (Part::Bytes(bytes), _) => send_bytes(client, &bytes, record).await?,
+            (Part::Bytes(bytes), _) => {
+                send_bytes(client, &bytes, record).await?;
+                sending.sent(bytes.len() as u64);
+            }
             (Part::File { file, offset, length, storage }, Some(index)) => {
                 let handler = Arc::clone(&client.meta.context.shared.handlers[usize::from(index.0)]);
-                let mut span = Span { index, handler, file, offset, end: offset + length };
+                let mut span = Span { index, handler, file, offset, end: offset + length, sending };
                 // Corked, a long file takes fewer packets; a short one is one call of sendfile anyway.
                 let is_long = length > STRETCH;
                 if is_long {
@@ -101,15 +136,16 @@ async fn send_parts(
 }
 
 /// What is left to send of a file.
-struct Span {
+struct Span<'s, 'a> {
     index: HandlerIndex,
     handler: Arc<dyn Handler>,
     file: Arc<File>,
     offset: u64,
     end: u64,
+    sending: &'s mut SendingGuard<'a>,
 }
 
-impl Span {
+impl Span<'_, '_> {
     /// Has the kernel send the next `length` bytes, and lets the other connections have their turn now and then.
     async fn send(&mut self, client: &mut Client<'_>, length: u64, record: &mut Record) -> Result<(), Reason> {
         let end = self.offset + length;
@@ -120,6 +156,7 @@ impl Span {
                 Ok(0) => return Err(Reason::FileCut),
                 Ok(sent) => {
                     record.bytes_out += sent as u64;
+                    self.sending.sent(sent as u64);
                     if self.offset < self.end {
                         tokio::task::yield_now().await;
                     }
@@ -164,6 +201,7 @@ impl Span {
             }
             self.offset += bytes.len() as u64;
             send_bytes(client, &bytes, record).await?;
+            self.sending.sent(bytes.len() as u64);
         }
         Ok(())
     }
@@ -214,6 +252,7 @@ pub(crate) async fn ask(
     write_now(&mut date);
     write_last_fields(&mut fields, client.meta, route, traits.version, traits.keep_alive);
     record.phase = Phase::Headers;
+    let sending = begin(context, Some(index), 0, &[]);
     let answered = Box::pin(patiently(client, index, timeout, move || {
         let mut out = Vec::new();
         let mut slots = field_slots();
@@ -231,7 +270,9 @@ pub(crate) async fn ask(
         let answer = handler.answer(&request, Patience::Wait, &mut out).ok()?;
         Some((answer, out))
     }));
-    let reason = match answered.await {
+    let answered = answered.await;
+    drop(sending);
+    let reason = match answered {
         Ok(Some((HandlerAnswer { status, rest }, bytes))) => {
             record.status = status;
             return send(client, bytes, rest, Some(index), body, traits, record).await;
