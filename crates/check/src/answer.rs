@@ -3,6 +3,7 @@
 use health::Finding;
 use http_proto::{Chunked, Framing, Limits, Parsed, field_slots, parse_response};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use wire::load_report::{self, LoadReport};
 
 use crate::config::{BodyMatch, HttpCheck};
 
@@ -12,17 +13,28 @@ const BODY_MAX: usize = 64 * 1024;
 /// Bytes taken from the socket at once.
 const READ: usize = 4 * 1024;
 
-/// Reads the answer to `check` and judges it. `status` is set as soon as it is known.
-pub(crate) async fn judge<S>(stream: &mut S, check: &HttpCheck, status: &mut Option<u16>) -> Finding
+/// What matters of an answer's head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    framing: Framing,
+    /// What it says of the server's load.
+    pub(crate) report: Option<LoadReport>,
+    /// Its Content-Length, also where no body follows.
+    pub(crate) length: Option<u64>,
+}
+
+/// Reads the answer to `check` and judges it. `head` is set as soon as it is known.
+pub(crate) async fn judge<S>(stream: &mut S, check: &HttpCheck, head: &mut Option<Head>) -> Finding
 where
     S: AsyncRead + Unpin,
 {
     let mut bytes = Vec::new();
-    let Some((code, framing)) = read_head(stream, &check.method, &mut bytes).await else {
+    *head = read_head(stream, &check.method, &mut bytes).await;
+    let Some(Head { status, framing, .. }) = *head else {
         return Finding::BadAnswer;
     };
-    *status = Some(code);
-    if !check.statuses.0.iter().any(|range| range.contains(&code)) {
+    if !check.statuses.0.iter().any(|range| range.contains(&status)) {
         return Finding::WrongStatus;
     }
     match &check.body {
@@ -31,13 +43,13 @@ where
     }
 }
 
-/// The status and framing of the final answer; what came after its head stays in `bytes`. `None`: it is no answer.
-async fn read_head<S>(stream: &mut S, method: &str, bytes: &mut Vec<u8>) -> Option<(u16, Framing)>
+/// The head of the final answer; what came after it stays in `bytes`. `None`: it is no answer.
+pub(crate) async fn read_head<S>(stream: &mut S, method: &str, bytes: &mut Vec<u8>) -> Option<Head>
 where
     S: AsyncRead + Unpin,
 {
     loop {
-        let (code, framing, taken) = match parse(bytes, method)? {
+        let (head, taken) = match parse(bytes, method)? {
             Some(head) => head,
             None => {
                 read_some(stream, bytes).await?;
@@ -46,17 +58,22 @@ where
         };
         bytes.drain(..taken);
         // RFC 9110 §15.2: interim answers precede the final one; 101 is final, and none asked for it.
-        if code == 101 || code >= 200 {
-            return Some((code, framing));
+        if head.status == 101 || head.status >= 200 {
+            return Some(head);
         }
     }
 }
 
 /// The head at the beginning of `bytes` and how many it took; within: `None` if it goes on after them.
-fn parse(bytes: &[u8], method: &str) -> Option<Option<(u16, Framing, usize)>> {
+fn parse(bytes: &[u8], method: &str) -> Option<Option<(Head, usize)>> {
     let mut slots = field_slots();
     match parse_response(bytes, &mut slots, &Limits::default(), method) {
-        Ok(Parsed::Whole(head, taken)) => Some(Some((head.status, head.framing, taken))),
+        Ok(Parsed::Whole(head, taken)) => {
+            let length = head.fields.value("Content-Length");
+            let length = length.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let report = head.fields.value(load_report::FIELD).and_then(load_report::parse);
+            Some(Some((Head { status: head.status, framing: head.framing, report, length }, taken)))
+        }
         Ok(Parsed::Partial) => Some(None),
         Err(_) => None,
     }

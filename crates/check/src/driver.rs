@@ -8,9 +8,11 @@ use health::{Action, Carried, Monitor, Outcome, Why};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use units::{Instant, Status};
+use wire::load_report::LoadReport;
 
 use crate::config::CheckConfig;
-use crate::probe;
+use crate::lookup::Lookup;
+use crate::probe::{Probed, probe};
 
 /// A check's place in the list that [`Driver::spawn`] was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +43,8 @@ pub struct Event {
 /// What happened to a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A probe has ended.
-    Probed(Outcome),
+    /// A probe has ended; and what its answer said of the server's load.
+    Probed(Outcome, Option<LoadReport>),
     /// It changed its mind.
     Became {
         /// Never the same as `to`.
@@ -90,6 +92,7 @@ impl Driver {
     pub fn spawn(checks: Vec<Check>, clock: Clock, events: mpsc::UnboundedSender<Event>) -> Driver {
         let mut tasks = JoinSet::new();
         let mut lines = Vec::with_capacity(checks.len());
+        let lookup = Lookup::new();
         let (begun, count) = (clock(), u32::try_from(checks.len()).unwrap_or(u32::MAX));
         for (index, check) in (0..).zip(checks) {
             let (suspended, suspensions) = watch::channel(check.suspended);
@@ -100,6 +103,7 @@ impl Driver {
                 Task {
                     check: CheckIndex(index),
                     config: check.config,
+                    lookup: lookup.sibling(),
                     monitor,
                     probing: None,
                     clock: Arc::clone(&clock),
@@ -160,12 +164,16 @@ fn spread(check: &Check, index: u32, count: u32) -> Duration {
     within.mul_f64(f64::from(index) / f64::from(count.max(1)))
 }
 
+/// A probe under way.
+type Probing = Pin<Box<dyn Future<Output = Probed> + Send>>;
+
 /// One check.
 struct Task {
     check: CheckIndex,
     config: CheckConfig,
+    lookup: Lookup,
     monitor: Monitor,
-    probing: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    probing: Option<Probing>,
     clock: Clock,
     events: mpsc::UnboundedSender<Event>,
 }
@@ -189,10 +197,10 @@ impl Task {
                 Some(ok) = results.recv() => {
                     self.monitor.handle_traffic((self.clock)(), ok, &mut actions);
                 }
-                outcome = ended(&mut self.probing) => {
+                Probed { outcome, report } = ended(&mut self.probing) => {
                     self.probing = None;
                     self.monitor.handle_outcome((self.clock)(), outcome, &mut actions);
-                    probed = Some(What::Probed(outcome));
+                    probed = Some(What::Probed(outcome, report));
                 }
                 () = due(&self.monitor, &self.clock) => {
                     self.monitor.handle_deadline((self.clock)(), &mut actions);
@@ -202,8 +210,8 @@ impl Task {
             for action in actions.drain(..) {
                 match action {
                     Action::Probe => {
-                        let config = self.config.clone();
-                        self.probing = Some(Box::pin(async move { probe(&config).await }));
+                        let (config, lookup) = (self.config.clone(), self.lookup.clone());
+                        self.probing = Some(Box::pin(async move { probe(&config, &lookup).await }));
                     }
                     Action::Became { from, to, why } => self.tell(What::Became { from, to, why }),
                 }
@@ -227,7 +235,7 @@ impl Task {
     }
 }
 
-async fn ended(probing: &mut Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>) -> Outcome {
+async fn ended(probing: &mut Option<Probing>) -> Probed {
     match probing {
         Some(probing) => probing.await,
         None => pending().await,

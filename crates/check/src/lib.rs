@@ -5,8 +5,10 @@
 mod answer;
 mod config;
 mod driver;
+mod lookup;
 mod probe;
+mod size;
 
 pub use config::{BodyMatch, CheckConfig, HttpCheck, Kind, Statuses, Target};
 pub use driver::{Check, CheckIndex, Clock, Driver, Event, Handle, What};
-pub use probe::probe;
+pub use size::content_length;

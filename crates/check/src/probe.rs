@@ -1,48 +1,56 @@
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use health::{Finding, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
+use wire::load_report::LoadReport;
 use wire::proxy_header::{Header, write_header};
 
-use crate::answer;
+use crate::answer::{self, Head};
 use crate::config::{CheckConfig, HttpCheck, Kind, Target};
+use crate::lookup::Lookup;
 
 /// For how long, and how many bytes, the rest of an answer is read after it was judged: a server whose answer is
 /// cut off logs an error at every check.
 const LINGER: Duration = Duration::from_millis(250);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Asks once. Ends by the policy's time-out, which covers the connect and the answer together.
-pub async fn probe(check: &CheckConfig) -> Outcome {
-    let begun = Instant::now();
-    match &check.target {
-        Target::Ip(address) => ask(TcpStream::connect(address), check, begun).await,
-        Target::Unix(path) => ask(UnixStream::connect(path), check, begun).await,
-        Target::Name { host, port } => ask(TcpStream::connect((host.as_str(), *port)), check, begun).await,
-    }
+/// What came of asking once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probed {
+    pub(crate) outcome: Outcome,
+    /// What the answer said of the server's load.
+    pub(crate) report: Option<LoadReport>,
 }
 
-async fn ask<S>(connecting: impl Future<Output = io::Result<S>>, check: &CheckConfig, begun: Instant) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+/// A connection of either family.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+/// Asks once. Ends by the policy's time-out, which covers the look-up, the connect and the answer together.
+pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup) -> Probed {
+    let begun = Instant::now();
     let deadline = begun + check.policy.timeout;
-    let outcome = |finding, status| Outcome { finding, status, took: begun.elapsed() };
-    let mut stream = match timeout_at(deadline, connecting).await {
-        Err(_) => return outcome(Finding::ConnectTimedOut, None),
-        Ok(Err(error)) => return outcome(connect_fault(&error), None),
-        Ok(Ok(stream)) => stream,
+    let probed = |finding, head: Option<Head>| Probed {
+        outcome: Outcome { finding, status: head.map(|head| head.status), took: begun.elapsed() },
+        report: head.and_then(|head| head.report),
+    };
+    let mut stream = match connect(&check.target, lookup, deadline).await {
+        Ok(stream) => stream,
+        Err(finding) => return probed(finding, None),
     };
     let mut message = Vec::new();
     if let Some(version) = check.send_proxy {
         write_header(&mut message, version, Header::Local);
     }
     let Kind::Http(http) = &check.kind else {
-        let connected = outcome(Finding::Connected, None);
+        let connected = probed(Finding::Connected, None);
         // The connection was taken; that it cannot be closed in order as well says nothing more.
         let goodbye = async {
             stream.write_all(&message).await?;
@@ -51,17 +59,47 @@ where
         let _ = timeout_at(deadline, goodbye).await;
         return connected;
     };
-    let mut status = None;
+    let mut head = None;
     message.extend_from_slice(request(http, &check.target).as_bytes());
     let exchange = async {
         // A server may answer before it has read the request, and close; so the answer counts, not the write.
         let _ = stream.write_all(&message).await;
-        answer::judge(&mut stream, http, &mut status).await
+        answer::judge(&mut stream, http, &mut head).await
     };
     let finding = timeout_at(deadline, exchange).await.unwrap_or(Finding::AnswerTimedOut);
-    let outcome = outcome(finding, status);
+    let probed = probed(finding, head);
     let _ = timeout_at(deadline.min(Instant::now() + LINGER), read_out(&mut stream)).await;
-    outcome
+    probed
+}
+
+/// Connects, or says what was found instead.
+pub(crate) async fn connect(target: &Target, lookup: &Lookup, deadline: Instant) -> Result<Box<dyn Stream>, Finding> {
+    match target {
+        Target::Ip(address) => taken(TcpStream::connect(address), deadline).await,
+        Target::Unix(path) => taken(UnixStream::connect(path), deadline).await,
+        Target::Name { host, port } => {
+            if let Ok(address) = host.parse::<IpAddr>() {
+                return taken(TcpStream::connect((address, *port)), deadline).await;
+            }
+            let looked_up = timeout_at(deadline, lookup.addresses(host, *port)).await;
+            let addresses = looked_up.unwrap_or(Err(Finding::LookupFailed))?;
+            taken(TcpStream::connect(&addresses[..]), deadline).await
+        }
+    }
+}
+
+async fn taken<S>(
+    connecting: impl Future<Output = io::Result<S>>,
+    deadline: Instant,
+) -> Result<Box<dyn Stream>, Finding>
+where
+    S: Stream + 'static,
+{
+    match timeout_at(deadline, connecting).await {
+        Err(_) => Err(Finding::ConnectTimedOut),
+        Ok(Err(error)) => Err(connect_fault(&error)),
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+    }
 }
 
 fn request(check: &HttpCheck, target: &Target) -> String {
@@ -69,6 +107,8 @@ fn request(check: &HttpCheck, target: &Target) -> String {
         (Some(host), _) => host.clone(),
         (None, Target::Ip(address)) => address.to_string(),
         (None, Target::Unix(_)) => "localhost".to_owned(),
+        // RFC 3986 §3.2.2: an IPv6 address stands in brackets.
+        (None, Target::Name { host, port }) if host.contains(':') => format!("[{host}]:{port}"),
         (None, Target::Name { host, port }) => format!("{host}:{port}"),
     };
     format!(

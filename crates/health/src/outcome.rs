@@ -17,6 +17,8 @@ pub struct Outcome {
 pub enum Finding {
     /// The connection was taken, and no more was asked.
     Connected,
+    /// Its name could not be looked up, or not in time.
+    LookupFailed,
     /// The connection was refused, reset, or had no way to the server.
     ConnectFailed,
     /// The connection was not taken in time.
@@ -52,7 +54,8 @@ impl Finding {
         match self {
             Finding::Connected | Finding::Answered => Verdict::Pass,
             Finding::LocalFault => Verdict::Nothing,
-            Finding::ConnectFailed
+            Finding::LookupFailed
+            | Finding::ConnectFailed
             | Finding::ConnectTimedOut
             | Finding::WrongStatus
             | Finding::WrongBody
@@ -65,6 +68,7 @@ impl Finding {
     pub const fn reason(self) -> &'static str {
         match self {
             Finding::Connected => "connected",
+            Finding::LookupFailed => "lookup_failed",
             Finding::ConnectFailed => "connect_failed",
             Finding::ConnectTimedOut => "connect_timed_out",
             Finding::Answered => "answered",
@@ -80,7 +84,7 @@ impl Finding {
     pub const fn haproxy_code(self) -> &'static str {
         match self {
             Finding::Connected => "L4OK",
-            Finding::ConnectFailed => "L4CON",
+            Finding::LookupFailed | Finding::ConnectFailed => "L4CON",
             Finding::ConnectTimedOut => "L4TOUT",
             Finding::Answered => "L7OK",
             Finding::WrongStatus => "L7STS",
@@ -95,6 +99,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Finding::Connected => "connected",
+            Finding::LookupFailed => "its name could not be looked up",
             Finding::ConnectFailed => "the connection failed",
             Finding::ConnectTimedOut => "the connection timed out",
             Finding::Answered => "answered as expected",

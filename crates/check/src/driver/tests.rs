@@ -44,7 +44,7 @@ async fn next_change(events: &mut UnboundedReceiver<Event>) -> (Status, Status, 
     let mut probes = 0;
     loop {
         match next(events).await.what {
-            What::Probed(_) => probes += 1,
+            What::Probed(..) => probes += 1,
             What::Became { from, to, why } => return (from, to, why, probes),
         }
     }

@@ -72,6 +72,11 @@ async fn server(pieces: Vec<Vec<u8>>, between: Duration) -> (SocketAddr, JoinHan
     (address, serving)
 }
 
+/// What one probe finds.
+async fn probe(check: &CheckConfig) -> Outcome {
+    super::probe(check, &Lookup::new()).await.outcome
+}
+
 /// What `check` finds at a server that answers with these pieces.
 async fn found_in(check: HttpCheck, pieces: &[&str]) -> (Finding, Option<u16>) {
     let pieces = pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect();
@@ -284,4 +289,58 @@ fn what_this_host_lacks_is_no_fault_of_the_server() {
     assert_eq!(fault(libc::EADDRNOTAVAIL), Finding::LocalFault);
     assert_eq!(fault(libc::EHOSTUNREACH), Finding::ConnectFailed);
     assert_eq!(connect_fault(&io::ErrorKind::Other.into()), Finding::ConnectFailed);
+}
+
+#[tokio::test]
+async fn what_an_answer_says_of_the_load_is_heard() {
+    for (answer, report) in [
+        (
+            "HTTP/1.1 200 OK\r\nPerron-Load: sent=5000, left=300, requests=2\r\nContent-Length: 0\r\n\r\n",
+            Some(LoadReport { sent: 5000, left: 300, requests: 2 }),
+        ),
+        (
+            "HTTP/1.1 503 No\r\nperron-load: sent=1,left=0,requests=0\r\nContent-Length: 0\r\n\r\n",
+            Some(LoadReport { sent: 1, left: 0, requests: 0 }),
+        ),
+        ("HTTP/1.1 200 OK\r\nPerron-Load: much\r\nContent-Length: 0\r\n\r\n", None),
+        ("HTTP/1.1 103 Wait\r\nPerron-Load: sent=1,left=0,requests=0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\n\r\n", None),
+    ] {
+        let (address, _serving) = server(vec![answer.into()], Duration::ZERO).await;
+        let check = config(Target::Ip(address), Kind::Http(http()), PATIENT);
+        assert_eq!(super::probe(&check, &Lookup::new()).await.report, report, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_and_an_address_is_not() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let named = |host: &str, port| {
+        let target = Target::Name { host: host.to_owned(), port };
+        config(target, Kind::Http(http()), PATIENT)
+    };
+    for host in ["localhost", "127.0.0.1"] {
+        let (address, serving) = server(vec![ok.into()], Duration::ZERO).await;
+        assert_eq!(probe(&named(host, address.port())).await.finding, Finding::Answered, "{host}");
+        let request = serving.await.expect("a request");
+        assert!(request.contains(&format!("\r\nHost: {host}:{}\r\n", address.port())), "{request}");
+    }
+    // RFC 6761 §6.4: no resolver finds names below it.
+    let missing = probe(&named("no.invalid", 80)).await;
+    assert_eq!((missing.finding, missing.status), (Finding::LookupFailed, None));
+    let target = Target::Name { host: "2001:db8::1".to_owned(), port: 8080 };
+    assert!(request(&http(), &target).contains("\r\nHost: [2001:db8::1]:8080\r\n"));
+}
+
+#[tokio::test]
+async fn a_look_up_that_hangs_ends_with_the_probe() {
+    let hanging = Lookup::by(|_, _| {
+        std::thread::park();
+        Err(io::ErrorKind::TimedOut.into())
+    });
+    let target = Target::Name { host: "slow.example".to_owned(), port: 80 };
+    let check = config(target, Kind::Tcp, HASTY);
+    for _ in 0..2 {
+        assert_eq!(super::probe(&check, &hanging).await.outcome.finding, Finding::LookupFailed);
+    }
 }

@@ -110,7 +110,7 @@ impl Control {
         let checked = &mut self.servers[usize::from(backend.0)][usize::from(server.0)];
         checked.checks[place] = event.known;
         let why = match event.what {
-            What::Probed(outcome) => {
+            What::Probed(outcome, _report) => {
                 checked.last = Some(outcome);
                 return;
             }
