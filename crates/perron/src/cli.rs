@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -37,6 +38,9 @@ pub(crate) enum Command {
     /// Show the frontends, backends and servers of the running service.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Show what happened and why: starts, reloads, deaths, servers up and down, administrators' commands.
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events(Events),
     /// Take a server out of its backend or bring it back, or change its share.
     #[command(subcommand, after_help = SERVER_EXAMPLES)]
     Server(Server),
@@ -124,6 +128,34 @@ pub(crate) struct Status {
     pub(crate) watch: bool,
 }
 
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  perron events                        the last 50
+  perron events --since 10m            those of the last ten minutes
+  perron events --follow               and those to come, until Ctrl-C
+  perron events --json --since 1h | jq -r 'select(.kind == \"server-down\") | .subject'
+
+The service keeps the last few thousand, across reloads, until it ends.";
+
+/// `perron events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    #[command(flatten)]
+    pub(crate) client: Client,
+    /// Only those of this time until now, such as 90s, 10m or 2d.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// At most the last N of what happened already [default: 50, or all with --since].
+    #[arg(short = 'n', long = "lines", value_name = "N")]
+    pub(crate) lines: Option<usize>,
+    /// Show what happens from now on as well.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 const SERVER_EXAMPLES: &str = "\
 Examples:
   perron server drain web/alpha        it finishes what it has and gets nothing new; checks go on
@@ -195,6 +227,10 @@ pub(crate) struct Control {
 pub(crate) struct Client {
     #[command(flatten)]
     pub(crate) control: Control,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).map_err(|error| error.to_string())
 }
 
 fn parse_server(text: &str) -> Result<(String, String), String> {

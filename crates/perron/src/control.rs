@@ -28,6 +28,14 @@ pub(crate) enum Request {
     Reload,
     /// Finish what is under way, and end.
     Stop,
+    /// What happened after the event of this sequence, the newest of more than `limit`. The answer is
+    /// `{"events": […], "last": N}`: the oldest first, and the sequence of the newest that there is.
+    Events {
+        /// 0: from the beginning.
+        since: u64,
+        /// At most so many.
+        limit: usize,
+    },
     /// Change a server.
     Server(admin::Command),
 }
@@ -115,6 +123,7 @@ mod tests {
     #[test]
     fn requests_read_as_documented() {
         assert_eq!(parse(br#"{"request":"reload"}"#), Ok(Request::Reload));
+        assert_eq!(parse(br#"{"request":"events","since":7,"limit":2}"#), Ok(Request::Events { since: 7, limit: 2 }));
         let text = br#"{"request":"server","command":"set_weight","backend":"web","server":"a","weight":3}"#;
         let command = admin::Command::SetWeight { backend: "web".into(), server: "a".into(), weight: 3 };
         assert_eq!(parse(text), Ok(Request::Server(command)));

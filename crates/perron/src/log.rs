@@ -8,10 +8,13 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use units::Utc;
 
 /// How much an operator cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     /// The service, or a part of it, does not do what it should.
     Error,
@@ -39,21 +42,24 @@ pub(crate) fn info(message: &str, fields: Fields<'_>) {
     write(Level::Info, message, fields);
 }
 
-/// Logs at a level that is decided elsewhere.
-pub(crate) fn write(level: Level, message: &str, fields: Fields<'_>) {
+fn write(level: Level, message: &str, fields: Fields<'_>) {
+    let now = Utc::at(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    write_at(now, level, message, fields);
+}
+
+/// Logs something of that time, at a level that is decided elsewhere.
+pub(crate) fn write_at(time: Utc, level: Level, message: &str, fields: Fields<'_>) {
     let line = match is_journal() {
         true => format!("<{}>{}\n", level.priority(), body(message, fields)),
-        false => {
-            let now = Utc::at(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-            format!("{now} {:5} {}\n", level.word(), body(message, fields))
-        }
+        false => format!("{time} {:5} {}\n", level.word(), body(message, fields)),
     };
     // Nobody is left to be told that standard error is gone.
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 impl Level {
-    fn word(self) -> &'static str {
+    /// The word in the log and in events.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Level::Error => "error",
             Level::Warn => "warn",

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod control;
 mod demo;
+mod event;
 mod log;
 mod messages;
 mod quickstart;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(options) => supervisor::run(options),
         Command::Check(options) => commands::check(&options),
         Command::Status(options) => commands::status(&options),
+        Command::Events(options) => commands::events(&options),
         Command::Server(change) => commands::server(change),
         Command::Reload(client) => commands::reload(&client),
         Command::Stop(client) => commands::stop(&client),

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+use crate::event::Event;
+
 /// How often a serving process says [`FromServe::Beat`].
 pub(crate) const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -67,6 +69,8 @@ pub(crate) enum FromServe {
         /// What came of it; an error is a sentence.
         answer: Result<serde_json::Value, String>,
     },
+    /// Something happened to a server. It is not logged here: the supervisor does that, and keeps it.
+    Event(Event),
     /// After [`ToServe::Drain`]: nothing is under way any more.
     Drained,
     /// It is not hung. Every [`BEAT_INTERVAL`], from [`ToServe::Start`] to its end.

@@ -3,10 +3,11 @@
 mod service;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use service::{Service, get, perron, signal, wait_for};
@@ -64,7 +65,7 @@ fn a_serving_process_that_dies_is_replaced_and_what_an_operator_set_stays() {
     assert_eq!(get(service.address).unwrap(), "one");
     assert_ne!(service.serving()[0], pid);
     wait_for("the state", || (service.status("/backends/0/servers/0/admin") == "drain").then_some(()));
-    assert!(service.log().contains("a serving process died; it is started again"), "{}", service.log());
+    assert!(service.log().contains("died: signal: 9 (SIGKILL); it is started again at once"), "{}", service.log());
     let output = service.perron(&["server", "ready", "app/nobody"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no server called `nobody`"), "{}", text(&output.stderr));
@@ -90,6 +91,88 @@ fn what_checks_found_moments_ago_outlives_a_death() {
     signal(service.serving()[0], "KILL");
     assert_eq!(get(service.address).unwrap(), "one");
     assert_eq!(server("status"), "up");
+}
+
+#[test]
+fn what_happened_is_told_in_order_across_reloads_and_deaths() {
+    let service = Service::start(&format!("{ONE}{BACKEND}"), &[]);
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_perron"))
+        .args(["events", "--follow", "--control", service.socket().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut followed = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
+    service.perron(&["server", "weight", "app/a", "7"]);
+    service.write(&ONE.replace("body", "bodi"));
+    service.perron(&["reload"]);
+    service.write(&format!("{ONE}{BACKEND}").replace("[process]", "[process]\ncontrol-socket = \"/elsewhere\""));
+    service.perron(&["reload"]);
+    wait_for("the old process's end", || (service.serving().len() == 1).then_some(()));
+    let victim = service.serving()[0];
+    signal(victim, "KILL");
+    assert_eq!(get(service.address).unwrap(), "one");
+    service.perron(&["server", "drain", "app/a"]);
+    let uid = rustix::process::geteuid().as_raw();
+    let expected = [
+        "start perron 0.1.0 starts with 2 workers as ".to_owned(),
+        "serve process ".to_owned(),
+        format!("command user {uid} wants app/a to have weight 7"),
+        "server-weight app/a has weight 7, had 1: an administrator's command; 1 of 1 servers of app usable".to_owned(),
+        format!("command user {uid} wants a reload"),
+        "reload-refused reload refused, the service goes on as before: ".to_owned(),
+        format!("command user {uid} wants a reload"),
+        "reload generation 2 is served, listening on ".to_owned(),
+        format!("serve process {victim} serves generation 2"),
+        "serve-ended serving process ".to_owned(),
+        format!("serve-died serving process {victim} died: signal: 9 (SIGKILL); it is started again at once"),
+        "serve process ".to_owned(),
+        format!("command user {uid} wants app/a set to drain"),
+        "server-drain app/a is set to drain, was ready: an administrator's command; 0 of 1 servers".to_owned(),
+    ];
+    let lines: Vec<String> = followed.by_ref().take(expected.len()).collect();
+    for (line, expected) in lines.iter().zip(&expected) {
+        let told: Vec<&str> = line.split_whitespace().skip(2).collect();
+        assert!(told.join(" ").starts_with(expected), "{expected}: {lines:#?}");
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let json = text(&service.perron(&["events", "--json", "-n", "2", "--since", "1h"]).stdout);
+    let events: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (events.len(), &events[1]["kind"], &events[1]["severity"]),
+        (2, &"server-drain".into(), &"error".into())
+    );
+    assert_eq!((&events[1]["subject"], &events[1]["generation"]), (&"app/a".into(), &2.into()));
+    let log = service.log();
+    let text = events[1]["text"].as_str().unwrap();
+    assert!(log.contains(&format!("error {text} event=server-drain subject=app/a generation=2\n")), "{log}");
+}
+
+#[test]
+fn a_control_socket_that_a_reload_cannot_move_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("perron.toml");
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let write = |socket: &str| {
+        let control = folder.path().join(socket);
+        let text = ONE.replace("ADDRESS", &address.to_string());
+        fs::write(&config, format!("{text}control-socket = {control:?}\n[admin]\nbind = \"off\"\n")).unwrap();
+        control
+    };
+    let socket = write("first.sock");
+    let mut service = Command::new(env!("CARGO_BIN_EXE_perron"))
+        .args(["run", "--end-with-parent", "-c", config.to_str().unwrap()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ask = |words: &[&str]| perron(&[words, &["--control", socket.to_str().unwrap()]].concat());
+    wait_for("the service", || ask(&["status"]).status.success().then_some(()));
+    write("second.sock");
+    assert!(ask(&["reload"]).status.success());
+    let told = text(&ask(&["events"]).stdout);
+    assert!(told.contains("restart-needed") && told.contains("second.sock when the service is started anew"), "{told}");
+    assert!(ask(&["stop"]).status.success());
+    assert!(service.wait().unwrap().success());
 }
 
 #[test]
@@ -138,7 +221,7 @@ fn the_end_waits_for_a_download_and_a_stop_waits_with_it() {
     let mut first = [0; 1024];
     download.read_exact(&mut first).unwrap();
     service.signal("TERM");
-    wait_for("the end's begin", || service.log().contains("ending").then_some(()));
+    wait_for("the end's begin", || service.log().contains("the service ends").then_some(()));
     let stop = std::thread::scope(|scope| {
         let stop = scope.spawn(|| service.perron(&["stop"]));
         let mut rest = Vec::new();
@@ -158,7 +241,7 @@ fn a_second_signal_ends_it_at_once() {
     download.write_all(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     download.read_exact(&mut [0; 1024]).unwrap();
     service.signal("TERM");
-    wait_for("the end's begin", || service.log().contains("ending").then_some(()));
+    wait_for("the end's begin", || service.log().contains("the service ends").then_some(()));
     service.signal("TERM");
     assert!(service.end().success());
     let mut rest = Vec::new();

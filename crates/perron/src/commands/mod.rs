@@ -4,12 +4,14 @@ use std::io::{ErrorKind, Write};
 
 mod ask;
 mod check;
+mod events;
 mod manual;
 mod serve;
 mod status;
 
 pub(crate) use ask::{reload, server, stop};
 pub(crate) use check::check;
+pub(crate) use events::events;
 pub(crate) use manual::{completions, man};
 pub(crate) use serve::serve;
 pub(crate) use status::status;

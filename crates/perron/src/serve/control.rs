@@ -5,15 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::{Command, CommandError};
 use balance::{Change, Pool, ServerIndex, ServerState};
-use check::{Check, CheckConfig, CheckIndex, Driver, Event, What};
+use check::{Check, CheckConfig, CheckIndex, Driver, What};
 use proxy::config::BackendIndex;
 use proxy::{Clock, Shared};
 use tokio::sync::mpsc;
-use units::{AdminState, Weight};
+use units::{AdminState, Status, Weight};
 
 use super::assembly::Assembly;
 use super::carry::{Carried, CarriedCheck, CarriedServer};
-use crate::log;
+use crate::event::{Event, Kind};
+use crate::log::Level;
 
 /// All pools, and the checks of their servers.
 pub(super) struct Control {
@@ -26,7 +27,8 @@ pub(super) struct Control {
     /// By check: whose it is, and its place among that server's.
     owners: Vec<(BackendIndex, ServerIndex, usize)>,
     driver: Driver,
-    changed: bool,
+    events: Vec<Event>,
+    generation: u64,
 }
 
 /// A server and what its checks know.
@@ -43,7 +45,7 @@ pub(super) struct Checked {
 
 impl Control {
     /// Starts the checks, whose events go to `events`.
-    pub(super) fn new(assembly: &Assembly, events: mpsc::UnboundedSender<Event>) -> Control {
+    pub(super) fn new(assembly: &Assembly, events: mpsc::UnboundedSender<check::Event>) -> Control {
         let backends = &assembly.config.proxy.backends;
         let (mut servers, mut owners, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let configs = assembly.config.checks.clone();
@@ -79,13 +81,14 @@ impl Control {
             configs,
             owners,
             driver,
-            changed: false,
+            events: Vec::new(),
+            generation: assembly.generation,
         }
     }
 
-    /// Whether a server has changed since this was last asked.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// What happened to servers since this was last asked.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// When [`Control::handle_deadline`] is due.
@@ -105,7 +108,7 @@ impl Control {
     }
 
     /// Notes what a check has to say.
-    pub(super) fn handle_check(&mut self, event: Event) {
+    pub(super) fn handle_check(&mut self, event: check::Event) {
         let Some(&(backend, server, place)) = self.owners.get(event.check.0 as usize) else { return };
         let checked = &mut self.servers[usize::from(backend.0)][usize::from(server.0)];
         checked.checks[place] = event.known;
@@ -189,38 +192,55 @@ impl Control {
         }
     }
 
-    /// Publishes and logs a change.
+    /// Publishes and tells a change.
     fn apply(&mut self, backend: BackendIndex, change: Option<Change>, why: &str) {
         let Some(change) = change else { return };
-        self.changed = true;
         let index = usize::from(backend.0);
         self.publish(index);
+        let place = usize::from(change.server.0);
         let moved = change.from.status != change.to.status || change.from.admin != change.to.admin;
         if moved {
-            self.servers[index][usize::from(change.server.0)].changed_unix = unix_now();
+            self.servers[index][place].changed_unix = unix_now();
         }
         let states = self.states(index);
         let usable = states.iter().filter(|state| state.usable).count();
-        let level = if usable == 0 { log::Level::Error } else { log::Level::Info };
-        log::write(
-            level,
-            "server changed",
-            &[
-                ("backend", &self.names[index]),
-                ("server", &self.pools[index].config().servers[usize::from(change.server.0)].name),
-                ("status", &change.to.status),
-                ("was", &change.from.status),
-                ("admin", &change.to.admin),
-                ("weight", &change.to.weight),
-                ("why", &why),
-                ("usable", &format_args!("{usable}/{}", states.len())),
-            ],
-        );
+        let (backend, server) = (&self.names[index], &self.pools[index].config().servers[place].name);
+        let subject = format!("{backend}/{server}");
+        let (kind, what) = describe(&subject, &change);
+        let level = match (usable, kind) {
+            (0, _) => Level::Error,
+            (_, Kind::ServerDown) => Level::Warn,
+            _ => Level::Info,
+        };
+        let text = format!("{what}: {why}; {usable} of {} servers of {backend} usable", states.len());
+        self.events.push(Event::new(level, kind, &subject, self.generation, &text));
     }
 
     fn publish(&self, backend: usize) {
         let now = self.clock.now();
         self.shared.backend(BackendIndex(backend as u16)).publish(self.pools[backend].snapshot(now), now);
+    }
+}
+
+/// The kind of a change, and the beginning of its sentence.
+fn describe(subject: &str, change: &Change) -> (Kind, String) {
+    let (from, to) = (&change.from, &change.to);
+    if from.status != to.status {
+        let kind = match to.status {
+            Status::Up => Kind::ServerUp,
+            Status::Down => Kind::ServerDown,
+            Status::Unknown => Kind::ServerUnknown,
+        };
+        (kind, format!("{subject} is {}, was {}", to.status, from.status))
+    } else if from.admin != to.admin {
+        let kind = match to.admin {
+            AdminState::Ready => Kind::ServerReady,
+            AdminState::Drain => Kind::ServerDrain,
+            AdminState::Maintenance => Kind::ServerMaintenance,
+        };
+        (kind, format!("{subject} is set to {}, was {}", to.admin, from.admin))
+    } else {
+        (Kind::ServerWeight, format!("{subject} has weight {}, had {}", to.weight, from.weight))
     }
 }
 

@@ -117,9 +117,13 @@ impl Serving {
         let mut drain: Option<Drain> = None;
         loop {
             let deadline = self.lock().deadline();
-            if self.lock().take_changed() && !hastened {
+            let happened = self.lock().take_events();
+            if !happened.is_empty() && !hastened {
                 hastened = true;
                 state.reset_after(STATE_SOON);
+            }
+            for event in happened {
+                sender.send(&FromServe::Event(event), Vec::new()).await?;
             }
             tokio::select! {
                 message = receiver.receive() => {

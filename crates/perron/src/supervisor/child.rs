@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Event;
+use super::Incoming;
 use super::machine::{ChildId, Input};
 use crate::messages::{FromServe, LinkReceiver, LinkSender, ToServe, link};
 
@@ -25,10 +25,10 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Starts a process; what it says and its end arrive as events.
+    /// Starts a process; what it says and its end arrive as [`Incoming`].
     ///
     /// Its standard input is the channel, and it stands in a process group of its own: Ctrl-C is for the supervisor.
-    pub(super) fn spawn(id: ChildId, events: mpsc::UnboundedSender<Event>) -> io::Result<Handle> {
+    pub(super) fn spawn(id: ChildId, incoming: mpsc::UnboundedSender<Incoming>) -> io::Result<Handle> {
         let (ours, theirs) = linux::Channel::pair()?;
         let (sender, receiver) = link(ours)?;
         let mut command = Command::new("/proc/self/exe");
@@ -41,7 +41,7 @@ impl Handle {
         let (to, queue) = mpsc::unbounded_channel();
         let (kill, killed) = oneshot::channel();
         tokio::spawn(write(sender, queue));
-        tokio::spawn(watch(id, child, receiver, killed, events));
+        tokio::spawn(watch(id, child, receiver, killed, incoming));
         Ok(Handle { id, pid, to, kill: Some(kill) })
     }
 
@@ -72,10 +72,10 @@ async fn watch(
     mut child: Child,
     mut receiver: LinkReceiver,
     mut killed: oneshot::Receiver<()>,
-    events: mpsc::UnboundedSender<Event>,
+    incoming: mpsc::UnboundedSender<Incoming>,
 ) {
-    let say = |event| {
-        let _ = events.send(event);
+    let say = |word| {
+        let _ = incoming.send(word);
     };
     let status = loop {
         tokio::select! {
@@ -86,7 +86,7 @@ async fn watch(
                 break child.wait().await;
             }
             message = receiver.receive::<FromServe>() => match message {
-                Ok(Some((message, _))) => say(Event::Said(id, message)),
+                Ok(Some((message, _))) => say(Incoming::Said(id, message)),
                 // It is about to end, or hangs without a beat and is ended.
                 Ok(None) | Err(_) => {
                     tokio::select! {
@@ -100,7 +100,7 @@ async fn watch(
             },
         }
     };
-    say(Event::Happened(Input::Exited(id, describe(status))));
+    say(Incoming::Happened(Input::Exited(id, describe(status))));
 }
 
 fn describe(status: io::Result<ExitStatus>) -> String {

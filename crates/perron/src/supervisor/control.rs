@@ -14,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Event;
+use super::Incoming;
 use crate::control::{self, Answer, REQUEST_MAX, Request};
 
 /// Clients at once; further ones wait.
@@ -63,12 +63,12 @@ impl Socket {
         &self.path
     }
 
-    /// Serves clients; what they ask arrives as events.
-    pub(super) fn serve(&self, events: mpsc::UnboundedSender<Event>) -> anyhow::Result<()> {
+    /// Serves clients; what they ask arrives as [`Incoming`].
+    pub(super) fn serve(&self, incoming: mpsc::UnboundedSender<Incoming>) -> anyhow::Result<()> {
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
         // Nobody else can become a member of the group while this runs and be meant.
         let group = std::fs::metadata(&self.path)?.gid();
-        tokio::spawn(accept(listener, group, events));
+        tokio::spawn(accept(listener, group, incoming));
         Ok(())
     }
 }
@@ -79,16 +79,16 @@ impl Drop for Socket {
     }
 }
 
-async fn accept(listener: UnixListener, group: u32, events: mpsc::UnboundedSender<Event>) {
+async fn accept(listener: UnixListener, group: u32, incoming: mpsc::UnboundedSender<Incoming>) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, _)) => {
-                let events = events.clone();
+                let incoming = incoming.clone();
                 tokio::spawn(async move {
                     // A client that goes away early has no use for its answer.
-                    let _ = converse(stream, group, events).await;
+                    let _ = converse(stream, group, incoming).await;
                     drop(place);
                 });
             }
@@ -98,12 +98,12 @@ async fn accept(listener: UnixListener, group: u32, events: mpsc::UnboundedSende
     }
 }
 
-async fn converse(stream: UnixStream, group: u32, events: mpsc::UnboundedSender<Event>) -> std::io::Result<()> {
+async fn converse(stream: UnixStream, group: u32, incoming: mpsc::UnboundedSender<Incoming>) -> std::io::Result<()> {
     let peer = linux::peer_credentials(stream.as_fd())?;
     let mut stream = BufReader::new(stream);
     let answer = if may_ask(&peer, geteuid().as_raw(), group) {
         match timeout(CLIENT_PATIENCE, read_line(&mut stream)).await {
-            Ok(line) => answer(&line?, &events).await,
+            Ok(line) => answer(&line?, peer.uid, &incoming).await,
             Err(_) => Answer::Wrong("no whole line came within five seconds".to_owned()),
         }
     } else {
@@ -127,7 +127,7 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> std::io::Result<Vec<u8
     Ok(line)
 }
 
-async fn answer(line: &[u8], events: &mpsc::UnboundedSender<Event>) -> Answer {
+async fn answer(line: &[u8], uid: u32, incoming: &mpsc::UnboundedSender<Incoming>) -> Answer {
     if line.len() > REQUEST_MAX {
         return Answer::Wrong(format!("a request has at most {REQUEST_MAX} bytes"));
     }
@@ -137,7 +137,7 @@ async fn answer(line: &[u8], events: &mpsc::UnboundedSender<Event>) -> Answer {
     };
     let forwarded = matches!(request, Request::Status | Request::Server(_));
     let (reply, answered) = oneshot::channel();
-    if events.send(Event::Asked(request, reply)).is_err() {
+    if incoming.send(Incoming::Asked { request, uid, reply }).is_err() {
         return Answer::Failed("the service is ending".to_owned());
     }
     let answered = async { answered.await.unwrap_or_else(|_| Answer::Failed("the serving process ended".to_owned())) };
@@ -168,10 +168,10 @@ mod tests {
 
     #[tokio::test]
     async fn bad_requests_are_answered_and_passed_on_to_nobody() {
-        let (events, mut asked) = mpsc::unbounded_channel();
+        let (incoming, mut asked) = mpsc::unbounded_channel();
         let long = vec![b' '; REQUEST_MAX + 1];
         for line in [&b"status\n"[..], b"", &long] {
-            assert!(matches!(answer(line, &events).await, Answer::Wrong(_)));
+            assert!(matches!(answer(line, 0, &incoming).await, Answer::Wrong(_)));
         }
         assert!(asked.try_recv().is_err());
     }

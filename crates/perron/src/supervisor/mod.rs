@@ -5,7 +5,9 @@
 mod child;
 mod control;
 mod machine;
+mod notes;
 mod prepare;
+mod record;
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -22,24 +24,31 @@ use units::Instant;
 
 use crate::cli::Run;
 use crate::control::{Answer, Request, default_path};
-use crate::log;
+use crate::event::Kind;
+use crate::log::{self, Level};
 use crate::messages::{FromServe, Question, ToServe};
 use child::Handle;
-use machine::{Action, ChildId, Input, Machine, Notice, Which};
+use machine::{Action, ChildId, Input, Machine, Which};
 use prepare::{Origin, Prepared, Refusal};
+use record::Record;
 
 /// What the service manager is asked to wait beyond the drain-timeout: the end by force, and some for a busy machine.
 const MANAGER_GRACE: Duration = Duration::from_secs(10);
 
 /// What the loop waits for.
 #[derive(Debug)]
-enum Event {
+enum Incoming {
     /// For the machine, as it is.
     Happened(Input),
     /// A serving process said something.
     Said(ChildId, FromServe),
     /// Somebody asks at the control socket.
-    Asked(Request, oneshot::Sender<Answer>),
+    Asked {
+        request: Request,
+        /// Who asks.
+        uid: u32,
+        reply: oneshot::Sender<Answer>,
+    },
 }
 
 /// What is held, and what is under way.
@@ -56,7 +65,11 @@ struct Supervisor {
     questions: BTreeMap<u64, Asked>,
     next_question: u64,
     stops: Vec<oneshot::Sender<Answer>>,
-    events: mpsc::UnboundedSender<Event>,
+    /// Where the control socket is, and whether the command line says so.
+    control: PathBuf,
+    control_asked: bool,
+    record: Record,
+    incoming: mpsc::UnboundedSender<Incoming>,
     outcome: Option<Result<(), String>>,
 }
 
@@ -99,6 +112,7 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
         log::warn("the limit of open files stays as it is", &[("why", &error)]);
     }
     let origin = Origin::new(options.config.config, options.without);
+    let control_asked = options.control.control.is_some();
     let (socket, prepared) = match open(&origin, options.control.control) {
         Ok(opened) => opened,
         Err(Refusal::Wrong(text)) => {
@@ -108,7 +122,7 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
         Err(Refusal::Failed(why)) => anyhow::bail!(why),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(supervise(origin, prepared, &socket))?;
+    let outcome = runtime.block_on(supervise(origin, prepared, &socket, control_asked))?;
     // Answers to those who asked for the end are on their way.
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop(socket);
@@ -126,22 +140,15 @@ fn open(origin: &Origin, asked: Option<PathBuf>) -> Result<(control::Socket, Pre
     Ok((socket, origin.open(checked, None)?))
 }
 
-async fn supervise(origin: Origin, prepared: Prepared, socket: &control::Socket) -> anyhow::Result<Result<(), String>> {
-    let (events, mut arriving) = mpsc::unbounded_channel();
+async fn supervise(
+    origin: Origin,
+    prepared: Prepared,
+    socket: &control::Socket,
+    control_asked: bool,
+) -> anyhow::Result<Result<(), String>> {
+    let (incoming, mut arriving) = mpsc::unbounded_channel();
     let mut signals = Signals::new()?;
-    socket.serve(events.clone())?;
-    let (workers, user) = prepared.describe();
-    log::info(
-        "starting",
-        &[
-            ("version", &env!("CARGO_PKG_VERSION")),
-            ("workers", &workers),
-            ("user", &user),
-            ("listen", &prepared.addresses()),
-            ("dashboard", &prepared.dashboard()),
-            ("control", &socket.path().display()),
-        ],
-    );
+    socket.serve(incoming.clone())?;
     let clock = Clock(tokio::time::Instant::now());
     let mut supervisor = Supervisor {
         origin,
@@ -155,15 +162,19 @@ async fn supervise(origin: Origin, prepared: Prepared, socket: &control::Socket)
         questions: BTreeMap::new(),
         next_question: 1,
         stops: Vec::new(),
-        events,
+        control: socket.path().to_owned(),
+        control_asked,
+        record: Record::default(),
+        incoming,
         outcome: None,
     };
+    supervisor.tell_start();
     supervisor.give(Input::Begin);
     let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
     while supervisor.outcome.is_none() {
         let due = supervisor.machine.deadline().map(|(at, _)| clock.at(at));
         tokio::select! {
-            event = arriving.recv() => supervisor.take(event.expect("the supervisor holds a sender itself")),
+            word = arriving.recv() => supervisor.take(word.expect("the supervisor holds a sender itself")),
             word = signals.next() => supervisor.obey(word),
             () = until(due) => supervisor.be_on_time(),
             () = until(watchdog.map(|wait| tokio::time::Instant::now() + wait)) => {}
@@ -230,9 +241,9 @@ impl Signals {
 }
 
 impl Supervisor {
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Happened(input) => {
+    fn take(&mut self, word: Incoming) {
+        match word {
+            Incoming::Happened(input) => {
                 let gone = match &input {
                     Input::Exited(id, _) => Some(*id),
                     _ => None,
@@ -243,8 +254,8 @@ impl Supervisor {
                     self.questions.retain(|_, asked| asked.child != id);
                 }
             }
-            Event::Said(id, said) => self.hear(id, said),
-            Event::Asked(request, reply) => self.answer(request, reply),
+            Incoming::Said(id, said) => self.hear(id, said),
+            Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
         }
     }
 
@@ -284,14 +295,25 @@ impl Supervisor {
                     let _ = asked.reply.send(answer);
                 }
             }
+            FromServe::Event(event) => {
+                // One that finishes its requests sees the same servers once more.
+                if self.machine.serving() == Some(id) {
+                    self.record.add(event);
+                }
+            }
             // The end of the process says the same, and is awaited anyway.
             FromServe::Drained => {}
             FromServe::Beat => self.give(Input::Beat(id)),
         }
     }
 
-    fn answer(&mut self, request: Request, reply: oneshot::Sender<Answer>) {
+    fn answer(&mut self, request: Request, uid: u32, reply: oneshot::Sender<Answer>) {
+        self.tell_command(&request, uid);
         match request {
+            Request::Events { since, limit } => {
+                let found = serde_json::to_value(self.record.after(since, limit));
+                let _ = reply.send(found.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done));
+            }
             Request::Status => self.pass_on(Question::Status, reply),
             Request::Server(_) if self.candidate.is_some() => {
                 let _ = reply.send(Answer::Failed("a reload is under way; try again in a moment".to_owned()));
@@ -327,7 +349,9 @@ impl Supervisor {
     }
 
     fn terminate(&mut self) {
-        log::info("ending", &[("drain-timeout", &units::write_duration(self.current.config.process.drain_timeout))]);
+        let longest = units::write_duration(self.current.config.process.drain_timeout);
+        let text = format!("the service ends; requests under way have {longest} to finish");
+        self.tell(Level::Info, Kind::Stop, &text);
         let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
         tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
         self.give(Input::Terminate);
@@ -358,7 +382,9 @@ impl Supervisor {
             Refusal::Wrong(text) => (text.clone(), Answer::Wrong(text)),
             Refusal::Failed(why) => (why.clone(), Answer::Failed(why)),
         };
-        log::error("reload refused; the service goes on as before", &[("why", &text.lines().next().unwrap_or(""))]);
+        let why = text.lines().next().unwrap_or_default();
+        let sentence = format!("reload refused, the service goes on as before: {why}");
+        self.tell(Level::Error, Kind::ReloadRefused, &sentence);
         for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
             log::error(line, &[]);
         }
@@ -400,8 +426,8 @@ impl Supervisor {
                         self.refuse(Refusal::Failed(why), candidate.reply);
                     }
                 }
-                Action::Serving(id) => self.announce(id),
-                Action::Log(notice) => self.note(notice),
+                Action::Serving(id) => self.tell_serving(id),
+                Action::Log(notice) => self.tell_notice(notice),
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
         }
@@ -425,7 +451,7 @@ impl Supervisor {
         };
         let spawned = prepared
             .start(generation, self.state.clone())
-            .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, self.events.clone())?)));
+            .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, self.incoming.clone())?)));
         match spawned {
             Ok((start, fds, child)) => {
                 child.send(ToServe::Start(Box::new(start)), fds);
@@ -433,7 +459,7 @@ impl Supervisor {
             }
             Err(error) => {
                 let how = format!("it could not be started: {error}");
-                let _ = self.events.send(Event::Happened(Input::Exited(id, how)));
+                let _ = self.incoming.send(Incoming::Happened(Input::Exited(id, how)));
             }
         }
     }
@@ -443,36 +469,28 @@ impl Supervisor {
         self.current = candidate.prepared;
         self.generation += 1;
         self.machine.set_drain_timeout(self.current.config.process.drain_timeout);
-        log::info("reloaded", &[("generation", &self.generation), ("listen", &self.current.addresses())]);
+        let text = format!("generation {} is served, listening on {}", self.generation, self.current.addresses());
+        self.tell(Level::Info, Kind::Reload, &text);
+        self.look_at_control_socket();
         if let Some(reply) = candidate.reply {
             let _ = reply.send(Answer::Done(serde_json::json!({ "generation": self.generation })));
         }
     }
 
-    fn announce(&self, id: ChildId) {
-        let pid = self.pid(id);
-        log::info("serving", &[("generation", &self.generation), ("pid", &pid)]);
-        tell_manager(&format!("READY=1\nSTATUS=generation {}, serving as process {pid}", self.generation));
-    }
-
-    fn note(&self, notice: Notice) {
-        match notice {
-            Notice::Died(id, why, wait) => log::error(
-                "a serving process died; it is started again",
-                &[("pid", &self.pid(id)), ("why", &why), ("after", &units::write_duration(wait))],
-            ),
-            Notice::Hung(id) => log::error("a serving process hangs; it is ended by force", &[("pid", &self.pid(id))]),
-            Notice::TooSlow(id) => {
-                log::error("a serving process does not begin; it is ended by force", &[("pid", &self.pid(id))]);
-            }
-            Notice::DrainOver(id) => {
-                log::warn("requests were cut off: the drain-timeout is over", &[("pid", &self.pid(id))]);
-            }
-            Notice::TooMany(id) => log::warn(
-                "requests were cut off: too many earlier processes still finish theirs",
-                &[("pid", &self.pid(id))],
-            ),
-            Notice::Ended(id) => log::info("a serving process ended, as it was told", &[("pid", &self.pid(id))]),
+    /// A control socket that moved at a reload would not be found by whoever knows the old place.
+    fn look_at_control_socket(&mut self) {
+        let wanted = match &self.current.config.process.control_socket {
+            Some(path) if !self.control_asked => path.clone(),
+            None if !self.control_asked => default_path(),
+            _ => return,
+        };
+        if wanted != self.control {
+            let text = format!(
+                "the control socket stays at {}: it moves to {} when the service is started anew",
+                self.control.display(),
+                wanted.display()
+            );
+            self.tell(Level::Warn, Kind::RestartNeeded, &text);
         }
     }
 

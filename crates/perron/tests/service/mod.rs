@@ -55,7 +55,7 @@ impl Service {
             .unwrap();
         let service = Service { folder, address, child };
         wait_for(&format!("an answer; the log says:\n{}", service.log()), || {
-            TcpStream::connect(address).is_ok().then_some(()).filter(|()| service.log().contains(" serving "))
+            TcpStream::connect(address).is_ok().then_some(()).filter(|()| service.log().contains(" serves generation "))
         });
         service
     }
