@@ -13,17 +13,24 @@ pub struct Account {
     /// Bytes a second; never 0.
     rate: AtomicU64,
     promised: AtomicU64,
+    promises: AtomicU64,
 }
 
 impl Account {
     /// A server with nothing to send, whose link takes `rate` bytes a second.
     pub fn new(rate: u64) -> Account {
-        Account { free_at: AtomicU64::new(0), rate: AtomicU64::new(rate.max(1)), promised: AtomicU64::new(0) }
+        Account {
+            free_at: AtomicU64::new(0),
+            rate: AtomicU64::new(rate.max(1)),
+            promised: AtomicU64::new(0),
+            promises: AtomicU64::new(0),
+        }
     }
 
     /// Some client will have this many bytes of the server.
     pub fn promise(&self, now: Instant, bytes: u64) {
         self.promised.fetch_add(bytes, Relaxed);
+        self.promises.fetch_add(1, Relaxed);
         let takes = self.time_for(bytes);
         let later = |free_at| Some((Instant::from_nanos(free_at).max(now) + takes).as_nanos());
         let _ = self.free_at.fetch_update(Relaxed, Relaxed, later);
@@ -57,9 +64,60 @@ impl Account {
         self.promised.load(Relaxed)
     }
 
+    /// How many promises were ever made.
+    pub fn promises(&self) -> u64 {
+        self.promises.load(Relaxed)
+    }
+
     /// How long the link takes for so many bytes.
     fn time_for(&self, bytes: u64) -> Duration {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.rate());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_millis(10_000);
+
+    #[test]
+    fn promises_add_up_and_time_pays_them_off() {
+        let account = Account::new(1_000);
+        account.promise(NOW, 500);
+        assert_eq!(account.free_at(), Instant::from_millis(10_500));
+        account.promise(NOW + Duration::from_millis(100), 1_000);
+        assert_eq!(account.free_at(), Instant::from_millis(11_500));
+        account.take_back(1_000);
+        assert_eq!(account.free_at(), Instant::from_millis(10_500));
+        account.promise(Instant::from_millis(20_000), 2_000);
+        assert_eq!(account.free_at(), Instant::from_millis(22_000), "nothing is left of the old ones");
+        account.settle(Instant::from_millis(30_000), 0);
+        assert_eq!((account.free_at(), account.rate()), (Instant::from_millis(30_000), 1));
+        assert_eq!((account.promised(), account.promises()), (3_500, 3));
+    }
+
+    #[test]
+    fn what_is_beyond_the_clock_stays_at_its_end() {
+        let account = Account::new(1);
+        account.promise(NOW, u64::MAX);
+        account.promise(NOW, u64::MAX);
+        assert_eq!(account.free_at(), Instant::from_nanos(u64::MAX));
+        account.take_back(u64::MAX);
+        account.take_back(u64::MAX);
+        assert_eq!(account.free_at(), Instant::ZERO);
+    }
+
+    #[test]
+    fn threads_lose_no_promise() {
+        let account = Account::new(1_000);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1_000).for_each(|_| account.promise(NOW, 10)));
+            }
+        });
+        assert_eq!(account.free_at(), NOW + Duration::from_secs(40));
+        assert_eq!((account.promised(), account.promises()), (40_000, 4_000));
     }
 }

@@ -1,4 +1,5 @@
-//! Which server gets a request: pools, algorithms, limits, slow start, queues.
+//! Which server gets a request: pools, algorithms, limits, slow start, queues, promised bytes, and how often a client
+//! may come.
 //!
 //! Pure: no clock, no socket, no chance of its own; the caller gives `now`, the turn, the hash and the random number.
 //! One thread owns a [`Pool`] and publishes its [`Snapshot`]; any number of threads pick from that without a lock.
@@ -8,6 +9,8 @@ mod limits;
 mod maglev;
 mod pool;
 mod queue;
+mod rates;
+mod sizes;
 mod snapshot;
 mod turns;
 
@@ -16,4 +19,6 @@ pub use pool::{
     Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, ServerConfig, ServerIndex, ServerState, ZoneIndex,
 };
 pub use queue::{Queue, QueueFull, Ticket};
+pub use rates::{RateCell, Rates};
+pub use sizes::Sizes;
 pub use snapshot::{Ask, Loads, Pick, Snapshot};

@@ -89,7 +89,9 @@ mod tests {
         assert_eq!(size_for(41), 65_537);
         assert_eq!(size_for(655), 65_537);
         assert_eq!(size_for(656), 655_373);
-        assert_eq!(size_for(4096), 655_373);
+        assert_eq!(size_for(6_553), 655_373);
+        assert_eq!(size_for(6_554), 1_638_431);
+        assert_eq!(size_for(16_384), 1_638_431);
     }
 
     #[test]

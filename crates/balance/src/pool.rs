@@ -47,7 +47,7 @@ pub struct PoolConfig {
     pub algorithm: Algorithm,
     /// How long a server that came back takes from a tenth of its weight to all of it; zero: at once.
     pub slow_start: Duration,
-    /// In the order of the text; at most 4096.
+    /// In the order of the text; at most 16 384.
     pub servers: Vec<ServerConfig>,
     /// Kinds of servers; [`ServerConfig::class`] points here.
     pub classes: Vec<ClassConfig>,
@@ -86,6 +86,20 @@ pub struct ServerConfig {
     pub zone: Option<ZoneIndex>,
     /// What its link takes; `None`: 1 Gbit for each unit of its weight.
     pub bandwidth: Option<Bandwidth>,
+}
+
+impl ServerConfig {
+    /// Bytes a second that its link takes: what is configured, else 1 Gbit a second for each unit of its weight
+    /// (a weight of 0 counts as 1: it may be changed by hand). Never 0.
+    pub fn rate(&self) -> u64 {
+        let by_weight = u64::from(self.weight.get().max(1)) * (GBIT / 8);
+        self.bandwidth.map_or(by_weight, |bandwidth| bandwidth.0 / 8).max(1)
+    }
+
+    /// The share that its weight in the text gives it; a weight of 0 counts as 1.
+    pub(crate) fn full_share(&self) -> u32 {
+        u32::from(self.weight.get().max(1)) * PARTS
+    }
 }
 
 /// What became of a server.
@@ -150,9 +164,11 @@ struct Warming {
 const STEPS: u32 = 20;
 /// A share is its weight in this many parts: the least in which a step, 4.5 % of the weight, is a whole number.
 const PARTS: u32 = 200;
+/// Bits a second.
+const GBIT: u64 = 1_000_000_000;
 
 impl Pool {
-    /// A pool in which nothing is known of any server that is checked. Servers beyond the 4096th are left out.
+    /// A pool in which nothing is known of any server that is checked. Servers beyond the 16 384th are left out.
     pub fn new(mut config: PoolConfig, now: Instant) -> Pool {
         config.servers.truncate(SERVERS_MAX);
         let servers = config.servers.iter().map(|server| Server {
@@ -171,6 +187,11 @@ impl Pool {
     /// What the pool was made from.
     pub fn config(&self) -> &PoolConfig {
         &self.config
+    }
+
+    /// Bytes a second that each server's link takes, in the order of the configuration; see [`ServerConfig::rate`].
+    pub fn rates(&self) -> Vec<u64> {
+        self.config.servers.iter().map(ServerConfig::rate).collect()
     }
 
     /// A server's checks changed their mind.

@@ -94,8 +94,8 @@ mod tests {
         assert_eq!(turns.len(), 16_384);
         assert_eq!(turns.iter().filter(|place| **place == 1).count(), 1);
 
-        let equal = sequence(&[13_107_000; 4096]);
-        assert_eq!(equal, (0..4096).collect::<Vec<u16>>());
+        let equal = sequence(&[13_107_000; 16_384]);
+        assert_eq!(equal, (0..16_384).collect::<Vec<u16>>());
 
         let mut shares = vec![200; 4096];
         shares[17] = 29;

@@ -87,6 +87,10 @@ impl Loads for View<'_> {
         !self.tried.contains(&server)
     }
 
+    fn in_flight_total(&self) -> u32 {
+        self.servers.iter().map(|slots| slots.taken.load(Ordering::Relaxed)).sum()
+    }
+
     fn in_flight_of(&self, _class: ClassIndex) -> u32 {
         0
     }
@@ -201,7 +205,7 @@ impl BackendShared {
         now: Instant,
     ) -> Result<Turn, NoServer> {
         let mut line = self.lock();
-        let ticket = line.queue.push(now, now + wish.patience, wanted).map_err(|_| NoServer::QueueFull)?;
+        let ticket = line.queue.push(now, now + wish.patience, wanted, 0).map_err(|_| NoServer::QueueFull)?;
         let (sender, granted) = oneshot::channel();
         line.waiters.insert(ticket, sender);
         self.count(&line);

@@ -6,13 +6,22 @@ use proptest::prelude::*;
 use units::{AdminState, Weight};
 
 use super::*;
-use crate::pool::ServerConfig;
+use crate::pool::{ClassConfig, ServerConfig};
+
+mod bandwidth;
+mod shares;
+mod thousands;
 
 /// Requests in flight at each server, and who was tried.
 #[derive(Default)]
 struct Table {
     in_flight: Vec<u32>,
     tried: BTreeSet<ServerIndex>,
+    /// Requests in flight at each class.
+    classes: Vec<u32>,
+    waiting: u32,
+    /// Milliseconds that each link is busy, and what it takes.
+    links: Vec<(u64, u64)>,
 }
 
 impl Loads for Table {
@@ -24,33 +33,39 @@ impl Loads for Table {
         !self.tried.contains(&server)
     }
 
-    fn in_flight_of(&self, _class: ClassIndex) -> u32 {
-        0
+    fn in_flight_total(&self) -> u32 {
+        self.in_flight.iter().sum()
+    }
+
+    fn in_flight_of(&self, class: ClassIndex) -> u32 {
+        self.classes[usize::from(class.0)]
     }
 
     fn demand(&self) -> u32 {
-        0
+        self.in_flight_total() + self.waiting
     }
 
-    fn free_at(&self, _server: ServerIndex) -> Instant {
-        Instant::ZERO
+    fn free_at(&self, server: ServerIndex) -> Instant {
+        self.links.get(usize::from(server.0)).map_or(Instant::ZERO, |(busy, _)| NOW + Duration::from_millis(*busy))
     }
 
-    fn rate(&self, _server: ServerIndex) -> u64 {
-        1
+    fn rate(&self, server: ServerIndex) -> u64 {
+        self.links.get(usize::from(server.0)).map_or(1, |(_, rate)| *rate)
     }
 }
 
+const NOW: Instant = Instant::from_millis(50_000);
+
 fn loads(in_flight: &[u32]) -> Table {
-    Table { in_flight: in_flight.to_vec(), tried: BTreeSet::new() }
+    Table { in_flight: in_flight.to_vec(), ..Table::default() }
 }
 
 fn tried(servers: &[u16]) -> Table {
-    Table { in_flight: Vec::new(), tried: servers.iter().map(|server| ServerIndex(*server)).collect() }
+    Table { tried: servers.iter().map(|server| ServerIndex(*server)).collect(), ..Table::default() }
 }
 
 /// Servers s0, s1 … of these weights, each with this limit.
-fn snapshot(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> Snapshot {
+fn config(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> PoolConfig {
     let servers = weights.iter().enumerate().map(|(place, weight)| ServerConfig {
         name: format!("s{place}"),
         weight: Weight::new(*weight),
@@ -62,15 +77,22 @@ fn snapshot(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> Snapsh
         zone: None,
         bandwidth: None,
     });
-    let config = PoolConfig {
+    PoolConfig {
         algorithm,
         slow_start: Duration::ZERO,
         servers: servers.collect(),
         classes: Vec::new(),
         max_in_flight: None,
-    };
-    let shares: Vec<u32> = weights.iter().map(|weight| u32::from(*weight) * 200).collect();
-    Snapshot::build(&config, &shares)
+    }
+}
+
+fn build(config: &PoolConfig) -> Snapshot {
+    let shares: Vec<u32> = config.servers.iter().map(|server| u32::from(server.weight.get()) * 200).collect();
+    Snapshot::build(config, &shares)
+}
+
+fn snapshot(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> Snapshot {
+    build(&config(algorithm, weights, limit))
 }
 
 fn server(index: u16) -> Pick {
@@ -91,7 +113,7 @@ fn chance(first: u64, second: u64) -> Ask {
     Ask { hash: None, turn: 0, chance: part(first) | part(second) << 32, zone: None, size: 0, now: Instant::ZERO }
 }
 
-const ALGORITHMS: [Algorithm; 7] = [
+const ALGORITHMS: [Algorithm; 8] = [
     Algorithm::RoundRobin,
     Algorithm::LeastConnections,
     Algorithm::Source,
@@ -99,6 +121,7 @@ const ALGORITHMS: [Algorithm; 7] = [
     Algorithm::Maglev,
     Algorithm::Random,
     Algorithm::First,
+    Algorithm::Bandwidth,
 ];
 
 #[test]
@@ -133,12 +156,12 @@ fn who_is_full_or_tried_loses_his_turn_to_the_next() {
 fn every_algorithm_says_full_and_none() {
     for algorithm in ALGORITHMS {
         let pool = snapshot(algorithm.clone(), &[1, 2], Some(2));
-        let full = Table { in_flight: vec![2, 0], tried: [ServerIndex(1)].into() };
+        let full = Table { in_flight: vec![2, 0], tried: [ServerIndex(1)].into(), ..Table::default() };
         assert_eq!(pool.pick(&turn(9), &loads(&[2, 2])), Pick::Full(None), "{algorithm:?}");
         assert_eq!(pool.pick(&turn(9), &full), Pick::Full(None), "{algorithm:?}");
         assert_eq!(pool.pick(&turn(9), &tried(&[0, 1])), Pick::None, "{algorithm:?}");
         assert_eq!(pool.pick(&hash(9), &tried(&[0, 1])), Pick::None, "{algorithm:?}");
-        let last = Table { in_flight: vec![1, 0], tried: [ServerIndex(1)].into() };
+        let last = Table { in_flight: vec![1, 0], tried: [ServerIndex(1)].into(), ..Table::default() };
         assert_eq!(pool.pick(&turn(9), &last), server(0), "{algorithm:?}");
         assert_eq!(pool.pick(&hash(9), &last), server(0), "{algorithm:?}");
         let nobody = snapshot(algorithm.clone(), &[0, 0], None);
@@ -178,7 +201,7 @@ fn random_takes_the_less_loaded_of_two() {
     assert_eq!(pool.pick(&chance(0, 999), &loads(&[4, 1])), server(1));
     assert_eq!(pool.pick(&chance(999, 0), &loads(&[2, 1])), server(0));
     assert_eq!(pool.pick(&chance(999, 999), &tried(&[1])), server(0), "drawn in vain");
-    let busy = Table { in_flight: vec![4, 0], tried: [ServerIndex(1)].into() };
+    let busy = Table { in_flight: vec![4, 0], tried: [ServerIndex(1)].into(), ..Table::default() };
     let idle_was_tried = pool.pick(&chance(0, 999), &busy);
     assert_eq!(idle_was_tried, server(0));
     let top = Ask { hash: None, turn: 0, chance: u64::MAX, zone: None, size: 0, now: Instant::ZERO };
@@ -235,6 +258,7 @@ proptest! {
         let table = Table {
             in_flight: servers.iter().map(|server| server.1).collect(),
             tried: tried.map(|place| ServerIndex(place as u16)).collect(),
+            ..Table::default()
         };
         let (hash, turn, chance) = numbers;
         let ask = Ask { hash: hashed.then_some(hash), turn, chance, zone: None, size: 0, now: Instant::ZERO };
