@@ -13,6 +13,7 @@ mod measure;
 mod process;
 mod program;
 mod report;
+mod storm;
 mod upstream;
 
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
+    /// A boot storm through two directors, with HAProxy in their place for comparison (root)
+    Storm(storm::Arguments),
     /// The server behind the proxies: answers every request with as many bytes
     #[command(hide = true)]
     Upstream {
@@ -65,9 +68,16 @@ enum Role {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    if let Some(Role::Upstream { port, bytes }) = arguments.role {
-        upstream::serve(port, bytes).context("upstream")?;
-        return Ok(ExitCode::SUCCESS);
+    match arguments.role {
+        Some(Role::Upstream { port, bytes }) => {
+            upstream::serve(port, bytes).context("upstream")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Storm(arguments)) => {
+            storm::run(&arguments).context("storm")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     if let Some(code) = machine::run_apart()? {
         return Ok(code);

@@ -41,7 +41,7 @@ impl Running {
 
     /// User and system time that its processes have taken.
     pub(crate) fn processor_time(&self) -> Duration {
-        machine::from_ticks(self.family().iter().map(|status| status.ticks).sum())
+        processor_time_of(self.child.id())
     }
 
     /// Resident memory of its processes together, in bytes.
@@ -52,17 +52,7 @@ impl Running {
 
     /// Its group and all that descend from it, in whatever group.
     fn family(&self) -> Vec<Status> {
-        let group = self.child.id();
-        let (mut family, mut others): (Vec<_>, Vec<_>) = statuses().partition(|status| status.group == group);
-        loop {
-            let is_child = |status: &Status| family.iter().any(|known| known.id == status.parent);
-            let (children, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_child);
-            if children.is_empty() {
-                return family;
-            }
-            family.extend(children);
-            others = rest;
-        }
+        family(self.child.id())
     }
 
     /// Sends each of its processes a signal.
@@ -84,6 +74,24 @@ impl Drop for Running {
         }
         self.signal(Signal::KILL);
         let _ = self.child.wait();
+    }
+}
+
+/// User and system time that the processes of a group, and all that descend from it, have taken.
+pub(crate) fn processor_time_of(group: u32) -> Duration {
+    machine::from_ticks(family(group).iter().map(|status| status.ticks).sum())
+}
+
+fn family(group: u32) -> Vec<Status> {
+    let (mut family, mut others): (Vec<_>, Vec<_>) = statuses().partition(|status| status.group == group);
+    loop {
+        let is_child = |status: &Status| family.iter().any(|known| known.id == status.parent);
+        let (children, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_child);
+        if children.is_empty() {
+            return family;
+        }
+        family.extend(children);
+        others = rest;
     }
 }
 

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -34,12 +35,23 @@ struct Inner {
     folder: PathBuf,
     address: IpAddr,
     count: AtomicUsize,
+    counters: OnceLock<File>,
+}
+
+/// What went over a host's link since it was made, frame headers included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
 }
 
 impl Host {
     pub(crate) fn new(name: &str, namespace: &str, file: File, folder: PathBuf, address: IpAddr) -> Host {
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
-        Host { inner: Arc::new(Inner { name, namespace, file, folder, address, count: AtomicUsize::new(0) }) }
+        let (count, counters) = (AtomicUsize::new(0), OnceLock::new());
+        Host { inner: Arc::new(Inner { name, namespace, file, folder, address, count, counters }) }
     }
 
     /// Its name in the lab.
@@ -196,6 +208,24 @@ impl Host {
         );
     }
 
+    /// What its link has carried so far.
+    pub fn traffic(&self) -> Traffic {
+        // An open file of /proc/net goes on showing the namespace that it was opened in.
+        let open = || self.in_namespace(|| File::open("/proc/thread-self/net/dev")).expect("the kernel counts frames");
+        let mut text = [0; 4096];
+        let read = self.inner.counters.get_or_init(open).read_at(&mut text, 0).expect("the kernel counts frames");
+        traffic(&String::from_utf8_lossy(&text[..read])).expect("a host has an eth0")
+    }
+
+    /// Sets a variable of the kernel's network, such as `net.ipv4.tcp_congestion_control`, for the host alone.
+    ///
+    /// # Errors
+    /// If the kernel has no such variable or refuses the value.
+    pub fn set(&self, variable: &str, value: &str) -> io::Result<()> {
+        let path = Path::new("/proc/sys").join(variable.replace('.', "/"));
+        self.in_namespace(|| fs::write(path, value))
+    }
+
     /// Pulls the cable.
     #[track_caller]
     pub fn link_down(&self) {
@@ -225,4 +255,11 @@ impl Host {
         move_into_link_name_space(self.inner.file.as_fd(), Some(LinkNameSpaceType::Network))
             .expect("root may enter a namespace that it made");
     }
+}
+
+/// The first and ninth number of eth0's line: bytes received, and bytes sent.
+fn traffic(dev: &str) -> Option<Traffic> {
+    let numbers = dev.lines().find_map(|line| line.trim_start().strip_prefix("eth0:"))?;
+    let mut numbers = numbers.split_whitespace().map_while(|word| word.parse().ok());
+    Some(Traffic { received: numbers.next()?, sent: numbers.nth(7)? })
 }

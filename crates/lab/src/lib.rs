@@ -29,7 +29,7 @@ mod skip;
 mod wait;
 mod wire;
 
-pub use host::Host;
+pub use host::{Host, Traffic};
 pub use hung::HungMount;
 pub use load::{Load, LoadShape, Tally};
 pub use network::Lab;

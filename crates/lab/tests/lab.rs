@@ -118,6 +118,12 @@ fn links_fail_as_told() {
     assert_eq!(download("http://10.0.0.2/"), Some(0));
     // 4 Mbit at 10 Mbit/s, less the bucket.
     assert!(start.elapsed() > Duration::from_millis(250), "{:?}", start.elapsed());
+    // Two downloads, with what frames and acknowledgements add to them.
+    let (sent, received) = (server.traffic().sent, client.traffic().received);
+    assert!((1_000_000..1_200_000).contains(&sent), "{sent}");
+    assert!((1_000_000..1_200_000).contains(&received), "{received}");
+    server.set("net.ipv4.tcp_congestion_control", "reno").expect("every kernel has it");
+    server.set("net.ipv4.tcp_congestion_control", "none").expect_err("no kernel has it");
 
     lab::require!(lab::program("nft"));
     server.drop_incoming("tcp dport 80");
