@@ -12,6 +12,7 @@ mod queue;
 mod rates;
 mod sizes;
 mod snapshot;
+mod stick;
 mod turns;
 
 pub use account::Account;
@@ -22,3 +23,4 @@ pub use queue::{Queue, QueueFull, Ticket};
 pub use rates::{RateCell, Rates};
 pub use sizes::Sizes;
 pub use snapshot::{Ask, Loads, Pick, Snapshot};
+pub use stick::{NameHash, Stick, StickEntry};
