@@ -1,4 +1,5 @@
-//! Linux, wrapped: listening sockets, descriptors handed between processes, privileges, splice and sendfile.
+//! Linux, wrapped: listening sockets, descriptors handed between processes, privileges, shared memory, splice and
+//! sendfile.
 //!
 //! The only crate with `unsafe`. It decides nothing.
 
@@ -8,6 +9,7 @@
 mod channel;
 mod interface;
 mod listen;
+mod memory;
 mod owner;
 mod process;
 mod socket;
@@ -16,6 +18,7 @@ mod transfer;
 
 pub use channel::{Channel, Received, Receiver, Sender};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
+pub use memory::{map_words, shared_memory};
 pub use process::{
     Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials, raise_descriptor_limit,
 };
