@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use crate::config::{self, Service};
+use crate::config::{self, Balance, Service};
 use crate::idle;
-use crate::load::{self, Expected, Moved};
+use crate::latency;
+use crate::load::{self, Connections, Expected, Moved};
 use crate::machine::{CORE, OTHER_CORE};
 use crate::measure::{self, Outcome, Plan, Unit};
 use crate::process::Running;
@@ -19,7 +20,10 @@ use crate::program::{Kind, Program};
 const MIB: u64 = 1 << 20;
 
 /// Kept connections of the cases of small requests.
-const SMALL_CONNECTIONS: u32 = 64;
+pub(crate) const SMALL_CONNECTIONS: u32 = 64;
+
+/// Servers to choose from.
+const MANY_SERVERS: [u32; 3] = [10, 1000, 10_000];
 
 /// Kept connections of the cases of large bodies.
 const LARGE_CONNECTIONS: usize = 4;
@@ -43,6 +47,20 @@ pub(crate) enum Case {
     Files100m,
     #[value(name = "redirect")]
     Redirect,
+    #[value(name = "proxy-512")]
+    Proxy512,
+    #[value(name = "latency")]
+    Latency,
+    #[value(name = "redirect-backend")]
+    RedirectBackend,
+    #[value(name = "redirect-fresh")]
+    RedirectFresh,
+    #[value(name = "choose-round-robin")]
+    ChooseRoundRobin,
+    #[value(name = "choose-least-connections")]
+    ChooseLeastConnections,
+    #[value(name = "choose-bandwidth")]
+    ChooseBandwidth,
     #[value(name = "idle-memory")]
     IdleMemory,
 }
@@ -56,7 +74,7 @@ pub(crate) struct Contestant {
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 9] = [
+    pub(crate) const ALL: [Case; 16] = [
         Case::Proxy200,
         Case::Proxy10k,
         Case::Tcp200,
@@ -64,7 +82,14 @@ impl Case {
         Case::Files200,
         Case::Files64k,
         Case::Files100m,
+        Case::Proxy512,
+        Case::Latency,
         Case::Redirect,
+        Case::RedirectBackend,
+        Case::RedirectFresh,
+        Case::ChooseRoundRobin,
+        Case::ChooseLeastConnections,
+        Case::ChooseBandwidth,
         Case::IdleMemory,
     ];
 
@@ -77,7 +102,14 @@ impl Case {
             Case::Files200 => "files-200",
             Case::Files64k => "files-64k",
             Case::Files100m => "files-100m",
+            Case::Proxy512 => "proxy-512",
+            Case::Latency => "latency",
             Case::Redirect => "redirect",
+            Case::RedirectBackend => "redirect-backend",
+            Case::RedirectFresh => "redirect-fresh",
+            Case::ChooseRoundRobin => "choose-round-robin",
+            Case::ChooseLeastConnections => "choose-least-connections",
+            Case::ChooseBandwidth => "choose-bandwidth",
             Case::IdleMemory => "idle-memory",
         }
     }
@@ -91,7 +123,14 @@ impl Case {
             Case::Files200 => "files of 200 B, 64 kept connections",
             Case::Files64k => "files of 64 KiB, 64 kept connections",
             Case::Files100m => "files of 100 MiB, 4 kept connections",
+            Case::Proxy512 => "proxied answers of 200 B, 512 kept connections",
+            Case::Latency => "time to a proxied answer of 200 B, at half of what the slowest bears",
             Case::Redirect => "302 answers, 64 kept connections",
+            Case::RedirectBackend => "302 to a backend's server, 64 connections, kept if the program keeps them",
+            Case::RedirectFresh => "302 to a backend's server, a connection for each",
+            Case::ChooseRoundRobin => "302 to one of many servers, round robin",
+            Case::ChooseLeastConnections => "302 to one of many servers, least connections",
+            Case::ChooseBandwidth => "302 to one of many servers, bandwidth",
             Case::IdleMemory => "memory for each of 2000 idle client connections",
         }
     }
@@ -99,13 +138,18 @@ impl Case {
     /// Of a file or body.
     fn bytes(self) -> u64 {
         match self {
-            Case::Proxy200 | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
+            Case::Proxy200 | Case::Proxy512 | Case::Latency | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
             Case::Proxy10k => 10 * 1024,
             Case::Files64k => 64 * 1024,
             Case::Bulk10m => 10 * MIB,
             Case::Files100m => 100 * MIB,
-            Case::Redirect => 0,
+            Case::Redirect | Case::RedirectBackend | Case::RedirectFresh => 0,
+            Case::ChooseRoundRobin | Case::ChooseLeastConnections | Case::ChooseBandwidth => 0,
         }
+    }
+
+    fn redirects(self) -> bool {
+        self.bytes() == 0
     }
 
     fn is_large(self) -> bool {
@@ -117,18 +161,27 @@ impl Case {
     }
 
     fn expected(self) -> Expected {
-        match self {
-            Case::Redirect => Expected { path: "/file", status: 302, bytes: None },
-            _ => Expected { path: "/file", status: 200, bytes: Some(self.bytes()) },
+        if self.redirects() {
+            Expected { path: "/file", status: 302, bytes: None }
+        } else {
+            Expected { path: "/file", status: 200, bytes: Some(self.bytes()) }
         }
     }
 
-    fn load(self, port: u16, round: Duration) -> anyhow::Result<Moved> {
+    fn connections(self) -> Connections {
+        match self {
+            Case::Proxy512 => Connections::Kept(512),
+            Case::RedirectFresh => Connections::Fresh(SMALL_CONNECTIONS),
+            _ => Connections::Kept(SMALL_CONNECTIONS),
+        }
+    }
+
+    pub(crate) fn load(self, port: u16, round: Duration) -> anyhow::Result<Moved> {
         let expected = self.expected();
         if self.is_large() {
             load::large(port, &expected, LARGE_CONNECTIONS, round)
         } else {
-            load::small(port, expected.path, SMALL_CONNECTIONS, round)
+            load::small(port, expected.path, self.connections(), round)
         }
     }
 
@@ -143,7 +196,9 @@ impl Case {
                 }
             };
             match self {
-                Case::Proxy200 | Case::Proxy10k | Case::IdleMemory => add("", Service::Proxy { upstream }),
+                Case::Proxy200 | Case::Proxy10k | Case::Proxy512 | Case::Latency | Case::IdleMemory => {
+                    add("", Service::Proxy { upstream });
+                }
                 Case::Tcp200 => add("", Service::Tcp { upstream }),
                 Case::Bulk10m if program.kind == Kind::Haproxy => {
                     add(", spliced through 1 MiB", Service::BulkProxy { upstream });
@@ -152,9 +207,21 @@ impl Case {
                 Case::Bulk10m => add("", Service::BulkProxy { upstream }),
                 Case::Files200 | Case::Files64k | Case::Files100m => add("", Service::Files { root: files.to_owned() }),
                 Case::Redirect => add("", Service::Redirect),
+                Case::RedirectBackend | Case::RedirectFresh => {
+                    add("", Service::Choose { balance: Balance::RoundRobin, servers: 1 });
+                }
+                Case::ChooseRoundRobin => among_many(&mut add, Balance::RoundRobin),
+                Case::ChooseLeastConnections => among_many(&mut add, Balance::LeastConnections),
+                Case::ChooseBandwidth => among_many(&mut add, Balance::Bandwidth),
             }
         }
         contestants
+    }
+}
+
+fn among_many(add: &mut dyn FnMut(&str, Service), balance: Balance) {
+    for servers in MANY_SERVERS {
+        add(&format!(", {servers} servers"), Service::Choose { balance, servers });
     }
 }
 
@@ -171,6 +238,8 @@ pub(crate) fn run(case: Case, programs: &[Program], plan: &Plan, folder: &Path) 
     let contestants = case.contestants(programs, upstream, &files);
     let outcome = if case == Case::IdleMemory {
         idle::measure(case, &contestants, plan, &case.expected(), &folder)
+    } else if case == Case::Latency {
+        latency::measure(case, &contestants, plan, &case.expected(), &folder)
     } else {
         let unit = if case.is_large() { Unit::Gibibyte } else { Unit::Request };
         let load = |port, round| case.load(port, round);
@@ -183,7 +252,7 @@ pub(crate) fn run(case: Case, programs: &[Program], plan: &Plan, folder: &Path) 
 
 /// Starts what stands behind the proxies of a case, or lays out the files that it serves.
 fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> anyhow::Result<Option<Running>> {
-    if case == Case::Redirect {
+    if case.redirects() {
         return Ok(None);
     }
     if case.serves_files() || case == Case::Bulk10m {

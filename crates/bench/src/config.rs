@@ -2,6 +2,7 @@
 //! but for what its own documentation recommends for the case (named where it is set).
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,6 +23,17 @@ pub(crate) enum Service {
     Files { root: PathBuf },
     /// Answer everything with a redirect.
     Redirect,
+    /// Redirect each request to one of the servers of a backend.
+    Choose { balance: Balance, servers: u32 },
+}
+
+/// How a server is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    RoundRobin,
+    LeastConnections,
+    /// Perron's alone.
+    Bandwidth,
 }
 
 /// Where redirects lead.
@@ -35,6 +47,8 @@ pub(crate) fn can(program: &Program, service: &Service) -> bool {
     match (program.kind, service) {
         (Kind::Haproxy, Service::Files { .. }) => false,
         (Kind::Nginx, Service::Tcp { .. }) => Path::new(NGINX_STREAM).exists(),
+        (Kind::Nginx, Service::Choose { .. })
+        | (Kind::Haproxy, Service::Choose { balance: Balance::Bandwidth, .. }) => false,
         _ => true,
     }
 }
@@ -82,8 +96,25 @@ fn perron(service: &Service, port: u16, folder: &Path) -> String {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
             let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
         }
+        Service::Choose { balance, servers } => {
+            let word = match balance {
+                Balance::RoundRobin => "round-robin",
+                Balance::LeastConnections => "least-connections",
+                Balance::Bandwidth => "bandwidth",
+            };
+            let _ = write!(text, "backend = \"b\"\n\n[backend.b]\nbalance = \"{word}\"\ndeliver = \"redirect\"\n");
+            for server in addresses(*servers) {
+                let address = format!("address = \"{server}:80\"\nredirect-to = \"http://{server}\"\n");
+                let _ = write!(text, "\n[[backend.b.server]]\n{address}");
+            }
+        }
     }
     text
+}
+
+/// So many addresses of this machine, at which nobody listens: who redirects does not go there.
+fn addresses(count: u32) -> impl Iterator<Item = Ipv4Addr> {
+    (1..=count).map(|number| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + number))
 }
 
 fn perron_backend(upstream: u16) -> String {
@@ -111,6 +142,18 @@ fn haproxy(service: &Service, port: u16) -> String {
         Service::Files { .. } => {}
         Service::Redirect => {
             let _ = writeln!(text, "    http-request redirect location {REDIRECT_TO} code 302");
+        }
+        Service::Choose { balance, servers } => {
+            let word = match balance {
+                // roundrobin itself takes 4095 servers at most.
+                Balance::RoundRobin if *servers > 4095 => "static-rr",
+                Balance::RoundRobin | Balance::Bandwidth => "roundrobin",
+                Balance::LeastConnections => "leastconn",
+            };
+            let _ = write!(text, "    default_backend b\nbackend b\n    balance {word}\n");
+            for (place, server) in addresses(*servers).enumerate() {
+                let _ = writeln!(text, "    server s{place} {server}:80 redir http://{server}");
+            }
         }
     }
     text
@@ -156,7 +199,7 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
         Service::Redirect => {
             let _ = writeln!(text, "  server {{ listen 127.0.0.1:{port}; return 302 {REDIRECT_TO}; }}");
         }
-        Service::Tcp { .. } => {}
+        Service::Tcp { .. } | Service::Choose { .. } => {}
     }
     text += "}\n";
     text

@@ -114,14 +114,27 @@ pub(crate) fn read_head(stream: &mut impl Read) -> anyhow::Result<Head> {
     Ok(Head { status, length: length.context("no length")? })
 }
 
-/// Many small requests on kept connections, by wrk.
+/// How clients of small requests treat their connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// So many are kept, as long as the program keeps them.
+    Kept(u32),
+    /// So many at once, each for one request.
+    Fresh(u32),
+}
+
+/// Many small requests, by wrk.
 ///
 /// # Errors
 /// If wrk cannot run, or one answer in a thousand was an error.
-pub(crate) fn small(port: u16, path: &str, connections: u32, round: Duration) -> anyhow::Result<Moved> {
+pub(crate) fn small(port: u16, path: &str, connections: Connections, round: Duration) -> anyhow::Result<Moved> {
     let mut command = Command::new("wrk");
     let seconds = round.as_secs();
-    command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--timeout", "20s"]);
+    let (Connections::Kept(count) | Connections::Fresh(count)) = connections;
+    command.args(["-t1", &format!("-c{count}"), &format!("-d{seconds}s"), "--timeout", "20s"]);
+    if matches!(connections, Connections::Fresh(_)) {
+        command.args(["-H", "Connection: close"]);
+    }
     command.arg(format!("http://127.0.0.1:{port}{path}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();

@@ -7,6 +7,7 @@
 mod case;
 mod config;
 mod idle;
+mod latency;
 mod load;
 mod machine;
 mod measure;

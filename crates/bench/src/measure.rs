@@ -28,16 +28,20 @@ pub(crate) enum Unit {
     Gibibyte,
     /// KiB of memory for each, after one request on each.
     IdleConnection,
+    /// No cost: microseconds until the answer is there.
+    Latency,
 }
 
 /// One round of one program.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
-    /// The headline. Processor time of the core for each unit, soft interrupts included; for memory, KiB after single requests.
+    /// The headline. Processor time of the core for each unit, soft interrupts included; for memory, KiB after single requests;
+    /// for latency, the median.
     pub(crate) cost: f64,
-    /// Processor time that the program's own processes are charged for each unit; for memory, KiB after a burst.
+    /// Processor time that the program's own processes are charged for each unit; for memory, KiB after a burst; for latency,
+    /// what 99 of 100 keep to.
     pub(crate) own: f64,
-    /// Units in a second; for memory, zero.
+    /// Units in a second; for memory, zero; for latency, what 999 of 1000 keep to.
     pub(crate) rate: f64,
     /// The part of the core's time that others had, who should not be there.
     pub(crate) foreign: f64,
@@ -61,6 +65,43 @@ pub(crate) struct Outcome {
 /// The load of a case: a port, and for how long.
 pub(crate) type Load<'l> = &'l dyn Fn(u16, Duration) -> anyhow::Result<Moved>;
 
+/// A contestant at work.
+pub(crate) struct Started {
+    pub(crate) name: String,
+    pub(crate) process: Running,
+    pub(crate) port: u16,
+    /// What it did for the first second.
+    pub(crate) warmed: Moved,
+}
+
+/// Starts all contestants and warms each up; those that do not do the work rightly are left out.
+///
+/// # Errors
+/// If fewer than two are left.
+pub(crate) fn start_all(
+    contestants: &[Contestant],
+    expected: &Expected,
+    folder: &Path,
+    load: Load<'_>,
+) -> anyhow::Result<Vec<Started>> {
+    let mut running = Vec::new();
+    for contestant in contestants {
+        let started = case::start(contestant, expected, folder);
+        let warmed = started.and_then(|(process, port)| Ok((load(port, Duration::from_secs(1))?, process, port)));
+        match warmed {
+            Ok((warmed, process, port)) => {
+                running.push(Started { name: contestant.name.clone(), process, port, warmed });
+            }
+            Err(error) if machine::is_stopped() => return Err(error),
+            Err(error) => eprintln!("  left out: {}: {error:#}", contestant.name),
+        }
+    }
+    if running.len() < 2 {
+        bail!("there is nothing to compare");
+    }
+    Ok(running)
+}
+
 /// Starts all contestants, warms each up, and lets them take turns.
 ///
 /// # Errors
@@ -74,26 +115,14 @@ pub(crate) fn take_turns(
     folder: &Path,
     load: Load<'_>,
 ) -> anyhow::Result<Outcome> {
-    let mut running = Vec::new();
-    for contestant in contestants {
-        let started = case::start(contestant, expected, folder);
-        let warmed = started.and_then(|(process, port)| Ok((load(port, Duration::from_secs(1))?, process, port)));
-        match warmed {
-            Ok((_, process, port)) => running.push((contestant.name.clone(), process, port)),
-            Err(error) if machine::is_stopped() => return Err(error),
-            Err(error) => eprintln!("  left out: {}: {error:#}", contestant.name),
-        }
-    }
-    if running.len() < 2 {
-        bail!("there is nothing to compare");
-    }
+    let running = start_all(contestants, expected, folder, load)?;
     let mut rows: Vec<Row> =
-        running.iter().map(|(name, _, _)| Row { name: name.clone(), samples: Vec::new() }).collect();
+        running.iter().map(|started| Row { name: started.name.clone(), samples: Vec::new() }).collect();
     for round in 0..plan.rounds {
         for turn in 0..running.len() {
             // Each goes first in some round: what the one before left in the caches meets all.
             let place = (round + turn) % running.len();
-            let (_, process, port) = &running[place];
+            let Started { process, port, .. } = &running[place];
             rows[place].samples.push(sample(process, unit, || load(*port, plan.round))?);
         }
     }
@@ -110,7 +139,7 @@ fn sample(process: &Running, unit: Unit, load: impl FnOnce() -> anyhow::Result<M
     let foreign = if core > 0.0 { ((core - own - interrupts) / core).max(0.0) } else { 0.0 };
     let (units, scale) = match unit {
         Unit::Gibibyte => (moved.bytes as f64 / f64::from(1 << 30), 1e3),
-        Unit::Request | Unit::IdleConnection => (moved.requests as f64, 1e6),
+        Unit::Request | Unit::IdleConnection | Unit::Latency => (moved.requests as f64, 1e6),
     };
     if units <= 0.0 {
         bail!("nothing was moved");

@@ -74,6 +74,7 @@ fn figures(unit: Unit, row: &Row) -> (String, String, String) {
         Unit::Request => (format!("{cost:.2} µs"), format!("{own:.2} µs"), format!("{rate:.0}/s")),
         Unit::Gibibyte => (format!("{cost:.0} ms/GiB"), format!("{own:.0} ms/GiB"), format!("{rate:.2} GiB/s")),
         Unit::IdleConnection => (format!("{cost:.2} KiB"), format!("{own:.2} KiB after a burst"), String::new()),
+        Unit::Latency => (format!("{cost:.0} µs p50"), format!("{own:.0} µs p99"), format!("{rate:.0} µs p99.9")),
     }
 }
 
