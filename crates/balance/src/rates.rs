@@ -111,6 +111,11 @@ impl RateCell {
         let taken = self.entitled.fetch_update(Relaxed, Relaxed, next);
         taken.map(|_| ()).map_err(|entitled| Duration::from_nanos(ahead(entitled) - self.tolerance))
     }
+
+    /// Whether [`RateCell::take`] would count a request.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        self.entitled.load(Relaxed).saturating_sub(now.as_nanos()) <= self.tolerance
+    }
 }
 
 #[cfg(test)]

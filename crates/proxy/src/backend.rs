@@ -1,29 +1,31 @@
 //! A backend as the workers share it: the published choice, the slots taken, and the line of those who wait for one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use balance::{Ask, ClassIndex, Loads, Pick, Queue, ServerIndex, Snapshot, Ticket};
+use balance::{Account, Algorithm, Ask, ClassIndex, Pick, Queue, ServerIndex, Sizes, Snapshot, Ticket};
 use tokio::sync::oneshot;
 use units::Instant;
 
-use crate::config::Backend;
+use crate::claim::{Claim, Size};
+use crate::config::{Backend, DeliverMode, ServerAddress};
+use crate::slots::{Room, View};
 
 /// A backend as the workers share it. Choosing takes no lock; waiting does.
 pub struct BackendShared {
     snapshot: ArcSwap<Snapshot>,
     turn: AtomicU64,
-    servers: Vec<Slots>,
+    room: Room,
+    /// What answers' lengths are expected to be; only where the balance goes by bytes.
+    sizes: Option<Sizes>,
+    /// The servers by their addresses; only where clients are redirected.
+    addresses: BTreeMap<IpAddr, ServerIndex>,
     waiting: AtomicU32,
     line: Mutex<Line>,
-}
-
-struct Slots {
-    taken: AtomicU32,
-    limit: Option<u32>,
 }
 
 /// The requests that wait, and whom to tell.
@@ -65,7 +67,7 @@ impl Waiting {
 /// What a request asks with.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
-    pub(crate) hash: Option<u64>,
+    pub(crate) claim: Claim,
     pub(crate) chance: u64,
     /// Servers that it was at already.
     pub(crate) tried: &'a [ServerIndex],
@@ -73,66 +75,26 @@ pub(crate) struct Wish<'a> {
     pub(crate) patience: Duration,
 }
 
-struct View<'a> {
-    servers: &'a [Slots],
-    tried: &'a [ServerIndex],
-}
-
-impl Loads for View<'_> {
-    fn in_flight(&self, server: ServerIndex) -> u32 {
-        self.servers[usize::from(server.0)].taken.load(Ordering::Relaxed)
-    }
-
-    fn may_take(&self, server: ServerIndex) -> bool {
-        !self.tried.contains(&server)
-    }
-
-    fn in_flight_total(&self) -> u32 {
-        self.servers.iter().map(|slots| slots.taken.load(Ordering::Relaxed)).sum()
-    }
-
-    fn in_flight_of(&self, _class: ClassIndex) -> u32 {
-        0
-    }
-
-    fn demand(&self) -> u32 {
-        0
-    }
-
-    fn free_at(&self, _server: ServerIndex) -> Instant {
-        Instant::ZERO
-    }
-
-    fn rate(&self, _server: ServerIndex) -> u64 {
-        1
-    }
-}
-
-impl Slots {
-    /// Takes one unless all are taken.
-    fn take(&self) -> bool {
-        let Some(limit) = self.limit else {
-            self.taken.fetch_add(1, Ordering::Relaxed);
-            return true;
-        };
-        let one_more = |taken| (taken < limit).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()
-    }
-
-    fn give_back(&self) {
-        self.taken.fetch_sub(1, Ordering::AcqRel);
-    }
+/// What a look at the servers found.
+enum Look {
+    /// This one, and its slot is taken.
+    Taken(ServerIndex),
+    /// This one, but others wait for it or for any.
+    Behind(Option<ServerIndex>),
+    Full(Option<ServerIndex>),
+    NoneUp,
 }
 
 impl BackendShared {
-    pub(crate) fn new(backend: &Backend, snapshot: Snapshot) -> BackendShared {
-        let servers = backend.pool.servers.iter();
-        let servers = servers.map(|server| Slots { taken: AtomicU32::new(0), limit: server.max_in_flight });
+    pub(crate) fn new(backend: &Backend, rates: &[u64], snapshot: Snapshot) -> BackendShared {
+        let counts_bytes = backend.pool.algorithm == Algorithm::Bandwidth;
         let queue = Queue::new(backend.max_queue as usize);
         BackendShared {
             snapshot: ArcSwap::from_pointee(snapshot),
             turn: AtomicU64::new(0),
-            servers: servers.collect(),
+            room: Room::new(backend, rates),
+            sizes: counts_bytes.then(Sizes::new),
+            addresses: addresses(backend),
             waiting: AtomicU32::new(0),
             line: Mutex::new(Line { queue, waiters: BTreeMap::new() }),
         }
@@ -143,19 +105,40 @@ impl BackendShared {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         let mut line = self.lock();
-        for server in (0..self.servers.len()).map(|place| ServerIndex(place as u16)) {
+        for server in (0..self.room.servers()).map(ServerIndex) {
             if !snapshot.servers().any(|usable| usable == server) {
                 line.queue.release(server);
             }
         }
-        for server in snapshot.servers() {
-            self.admit(&mut line, server, now);
+        self.admit_all(&mut line, &snapshot, now);
+    }
+
+    /// Time has passed: lets in whoever has a server now. To be called some times a second.
+    pub fn tick(&self, now: Instant) {
+        if self.waiting() > 0 {
+            self.admit_all(&mut self.lock(), &self.snapshot.load(), now);
         }
     }
 
-    /// Requests in flight at a server, over all workers.
+    /// Requests in flight at a server, over all workers, and those of clients that were redirected to it.
     pub fn in_flight(&self, server: ServerIndex) -> u32 {
-        self.servers[usize::from(server.0)].taken.load(Ordering::Relaxed)
+        self.room.in_flight(server)
+    }
+
+    /// Those among them that are relayed.
+    pub fn relayed(&self, server: ServerIndex) -> u32 {
+        self.room.taken(server)
+    }
+
+    /// Requests in flight at the servers of a class; kept only where there are limits of several servers together.
+    pub fn in_flight_of(&self, class: ClassIndex) -> u32 {
+        self.room.class_in_flight(class)
+    }
+
+    /// How many requests the servers of a class may have in flight now; `None`: as many as come.
+    pub fn class_limit(&self, class: ClassIndex) -> Option<u32> {
+        let demand = self.room.total().saturating_add(self.waiting());
+        Some(self.snapshot.load().class_limit(class, demand)).filter(|limit| *limit != u32::MAX)
     }
 
     /// Requests that wait for a server.
@@ -163,37 +146,113 @@ impl BackendShared {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// What a server has been promised to send.
+    pub fn account(&self, server: ServerIndex) -> &Account {
+        self.room.account(server)
+    }
+
+    /// Whether clients may be redirected to a server; at first none may.
+    pub fn set_redirectable(&self, server: ServerIndex, redirectable: bool) {
+        self.room.set_redirectable(server, redirectable);
+    }
+
+    /// Whether clients may be redirected to a server.
+    pub fn is_redirectable(&self, server: ServerIndex) -> bool {
+        self.room.is_redirectable(server)
+    }
+
+    /// So many clients that were redirected to a server are thought to be under way there.
+    pub fn set_abroad(&self, server: ServerIndex, clients: u32, now: Instant) {
+        if self.room.set_abroad(server, clients) && self.waiting() > 0 {
+            self.admit_at(server, now);
+        }
+    }
+
+    /// The answer to the request of this key has so many bytes.
+    pub fn learn(&self, key: u64, bytes: u64) {
+        if let Some(sizes) = &self.sizes {
+            sizes.learn(key, bytes);
+        }
+    }
+
+    /// What is known of a whole answer's length, and what they have on average.
+    pub(crate) fn expect(&self, key: u64) -> (Option<u64>, u64) {
+        self.sizes.as_ref().map_or((None, 0), |sizes| (sizes.expect(key), sizes.mean()))
+    }
+
+    /// Whether answers' lengths matter.
+    pub(crate) fn counts_bytes(&self) -> bool {
+        self.sizes.is_some()
+    }
+
+    /// The server that has this address, where clients are redirected.
+    pub(crate) fn server_at(&self, address: IpAddr) -> Option<ServerIndex> {
+        self.addresses.get(&address).copied()
+    }
+
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }
 
+    /// The pool's next turn.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Takes a slot at a server, or a place in the line.
     pub(crate) fn ask(&self, wish: Wish<'_>, now: Instant) -> Result<Turn, NoServer> {
+        let snapshot = self.snapshot.load();
+        match self.look(&wish, &snapshot, now) {
+            Look::Taken(server) => Ok(Turn::Now(server)),
+            Look::Behind(wanted) | Look::Full(wanted) => self.stand_in_line(wish, wanted, &snapshot, now),
+            Look::NoneUp => Err(NoServer::NoneUp),
+        }
+    }
+
+    /// Takes a slot at a server if that can be done at once.
+    pub(crate) fn take_now(&self, wish: &Wish<'_>, now: Instant) -> Option<ServerIndex> {
+        match self.look(wish, &self.snapshot.load(), now) {
+            Look::Taken(server) => Some(server),
+            Look::Behind(_) | Look::Full(_) | Look::NoneUp => None,
+        }
+    }
+
+    fn look(&self, wish: &Wish<'_>, snapshot: &Snapshot, now: Instant) -> Look {
+        let claim = &wish.claim;
         let ask = Ask {
-            hash: wish.hash,
-            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            hash: claim.hash,
+            turn: claim.turn.unwrap_or_else(|| self.next_turn()),
             chance: wish.chance,
-            zone: None,
-            size: 0,
+            zone: claim.zone,
+            size: claim.size.map_or(0, |size| size.expected),
             now,
         };
-        let view = View { servers: &self.servers, tried: wish.tried };
-        let snapshot = self.snapshot.load();
+        let mut view = View { room: &self.room, waiting: self.waiting(), now, tried: wish.tried, home: claim.home };
         loop {
             match snapshot.pick(&ask, &view) {
                 Pick::Server(server) => {
-                    let slots = &self.servers[usize::from(server.0)];
                     // Who came earlier and waits goes first, wherever there are slots to wait for.
-                    if slots.limit.is_some() && self.waiting() > 0 {
-                        return self.stand_in_line(wish, wish.hash.map(|_| server), &snapshot, now);
+                    if self.room.is_limited(server) && view.waiting > 0 {
+                        return Look::Behind(claim.hash.map(|_| server));
                     }
-                    if slots.take() {
-                        return Ok(Turn::Now(server));
+                    if self.room.take(server, snapshot, view.waiting, now) {
+                        self.promise(server, claim.size, now);
+                        return Look::Taken(server);
                     }
+                    view.waiting = self.waiting();
                 }
-                Pick::Full(wanted) => return self.stand_in_line(wish, wanted, &snapshot, now),
-                Pick::None => return Err(NoServer::NoneUp),
+                Pick::Full(wanted) => return Look::Full(wanted),
+                // The client is a server itself, and the only one.
+                Pick::None if view.home.is_some() => view.home = None,
+                Pick::None => return Look::NoneUp,
             }
+        }
+    }
+
+    /// The server will send an answer of the expected size.
+    pub(crate) fn promise(&self, server: ServerIndex, size: Option<Size>, now: Instant) {
+        if let Some(size) = size {
+            self.account(server).promise(now, size.expected);
         }
     }
 
@@ -205,37 +264,67 @@ impl BackendShared {
         now: Instant,
     ) -> Result<Turn, NoServer> {
         let mut line = self.lock();
-        let ticket = line.queue.push(now, now + wish.patience, wanted, 0).map_err(|_| NoServer::QueueFull)?;
+        let ticket = line.queue.push(now, now + wish.patience, wanted, wish.claim.client);
+        let ticket = ticket.map_err(|_| NoServer::QueueFull)?;
         let (sender, granted) = oneshot::channel();
         line.waiters.insert(ticket, sender);
         self.count(&line);
         // A slot may have been given back since it was looked for, by somebody who saw nobody waiting.
-        for server in snapshot.servers() {
-            self.admit(&mut line, server, now);
-        }
+        self.admit_all(&mut line, snapshot, now);
         Ok(Turn::Wait(Waiting { ticket, granted }))
     }
 
     /// Gives a slot back, to the one who has waited longest for it if anyone waits.
     pub(crate) fn release(&self, server: ServerIndex, now: Instant) {
-        self.servers[usize::from(server.0)].give_back();
-        if self.waiting.load(Ordering::Acquire) > 0 && self.snapshot.load().servers().any(|usable| usable == server) {
-            self.admit(&mut self.lock(), server, now);
+        self.room.give_back(server);
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            self.admit_at(server, now);
+        }
+    }
+
+    /// A slot that was taken just now is not used after all.
+    pub(crate) fn give_up(&self, server: ServerIndex, size: Option<Size>, now: Instant) {
+        if let Some(size) = size {
+            self.account(server).take_back(size.expected);
+        }
+        self.release(server, now);
+    }
+
+    /// The request's client has been sent to the server itself.
+    pub(crate) fn send_abroad(&self, server: ServerIndex) {
+        self.room.send_abroad(server);
+    }
+
+    /// There may be room at this server, and so for others where they share a limit.
+    fn admit_at(&self, server: ServerIndex, now: Instant) {
+        let snapshot = self.snapshot.load();
+        if self.room.is_shared() {
+            self.admit_all(&mut self.lock(), &snapshot, now);
+        } else if snapshot.servers().any(|usable| usable == server) {
+            self.admit(&mut self.lock(), server, &snapshot, now);
+        }
+    }
+
+    fn admit_all(&self, line: &mut Line, snapshot: &Snapshot, now: Instant) {
+        for server in snapshot.servers() {
+            if line.waiters.is_empty() {
+                break;
+            }
+            self.admit(line, server, snapshot, now);
         }
     }
 
     /// Grants the free slots of a server to those who wait, the longest waiting first.
-    fn admit(&self, line: &mut Line, server: ServerIndex, now: Instant) {
-        let slots = &self.servers[usize::from(server.0)];
-        while !line.waiters.is_empty() && slots.take() {
+    fn admit(&self, line: &mut Line, server: ServerIndex, snapshot: &Snapshot, now: Instant) {
+        while !line.waiters.is_empty() && self.room.take(server, snapshot, line.queue.len() as u32, now) {
             let granted = line.queue.next_for(server, now).and_then(|ticket| line.waiters.remove(&ticket));
             let Some(sender) = granted else {
-                slots.give_back();
+                self.room.give_back(server);
                 break;
             };
             // Who has gone meanwhile leaves the slot to the next.
             if sender.send(server).is_err() {
-                slots.give_back();
+                self.room.give_back(server);
             }
         }
         self.count(line);
@@ -260,4 +349,19 @@ impl BackendShared {
     fn count(&self, line: &Line) {
         self.waiting.store(line.queue.len() as u32, Ordering::Release);
     }
+}
+
+fn addresses(backend: &Backend) -> BTreeMap<IpAddr, ServerIndex> {
+    if backend.deliver.mode == DeliverMode::Proxy {
+        return BTreeMap::new();
+    }
+    let servers = backend.servers.iter().zip(0..);
+    let places = servers.filter_map(|(server, index)| match &server.address {
+        // Of a loopback address every client of this machine would be.
+        ServerAddress::Ip(address) if !address.ip().is_loopback() => {
+            Some((address.ip().to_canonical(), ServerIndex(index)))
+        }
+        ServerAddress::Ip(_) | ServerAddress::Unix(_) => None,
+    });
+    places.collect()
 }

@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backend;
+mod claim;
+mod clients;
 mod clock;
 pub mod config;
 mod handler;
@@ -12,8 +14,10 @@ mod http;
 mod log;
 mod proxied;
 mod quest;
+mod rates;
 mod reason;
 mod shared;
+mod slots;
 mod splice;
 mod stats;
 mod stream;
@@ -23,12 +27,13 @@ mod transfer;
 mod tunnel;
 mod upstream;
 mod worker;
+mod zones;
 
 pub use backend::BackendShared;
 pub use clock::Clock;
 pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
 pub use log::LogSink;
 pub use reason::Reason;
-pub use shared::{Observer, Shared};
+pub use shared::{Observer, Shared, SizeAsker};
 pub use stats::{Classes, Counter, FrontendStats, Histogram, Sending, ServerStats, WorkerStats};
 pub use worker::{Listener, Worker, WorkerHandle};

@@ -1,16 +1,15 @@
 //! From a backend to a connection: a server with room, waiting for one if need be, and another one when it cannot be reached.
 
+use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 use std::time::Duration;
 
-use balance::{Algorithm, ServerIndex};
-use http_proto::RequestHead;
+use balance::ServerIndex;
 use tokio::time::Instant;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::backend::{NoServer, Turn, Waiting, Wish};
+use crate::claim::{Claim, Size};
 use crate::config::{Backend, BackendIndex, Server};
 use crate::log::{Phase, Record};
 use crate::reason::Reason;
@@ -29,7 +28,7 @@ const SAME_SERVER_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Quest<'a> {
     context: &'a Context,
     index: BackendIndex,
-    hash: Option<u64>,
+    claim: Claim,
     tried: [ServerIndex; TRIED_MAX],
     tries: usize,
     retries_left: u8,
@@ -48,11 +47,14 @@ pub(crate) struct Slot<'a> {
     context: &'a Context,
     pub(crate) backend: BackendIndex,
     pub(crate) server: ServerIndex,
+    /// What was expected of the answer's length, until it is known.
+    size: Cell<Option<Size>>,
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let shared = &self.context.shared;
+        self.settle(0);
         shared.backend(self.backend).release(self.server, shared.clock.now());
     }
 }
@@ -66,6 +68,31 @@ impl Slot<'_> {
         {
             observer(self.backend, self.server, well);
         }
+    }
+
+    /// The answer has so many bytes; `is_whole`: they are all that there is under its URL.
+    pub(crate) fn answered(&self, bytes: u64, is_whole: bool) {
+        if let Some(size) = self.size.get().filter(|size| is_whole && size.is_whole) {
+            self.context.shared.backend(self.backend).learn(size.key, bytes);
+        }
+        self.settle(bytes);
+    }
+
+    /// Puts what is known in the place of what was expected.
+    fn settle(&self, bytes: u64) {
+        let Some(size) = self.size.take() else { return };
+        let shared = &self.context.shared;
+        let account = shared.backend(self.backend).account(self.server);
+        match bytes.checked_sub(size.expected) {
+            Some(more) => account.promise(shared.clock.now(), more),
+            None => account.take_back(size.expected - bytes),
+        }
+    }
+
+    /// The client has been sent to the server itself, where it counts on.
+    pub(crate) fn send_abroad(self) {
+        self.context.shared.backend(self.backend).send_abroad(self.server);
+        std::mem::forget(self);
     }
 
     /// How its server is reached.
@@ -83,10 +110,10 @@ impl Slot<'_> {
 }
 
 impl<'a> Quest<'a> {
-    pub(crate) fn new(context: &'a Context, backend: BackendIndex, hash: Option<u64>) -> Quest<'a> {
+    pub(crate) fn new(context: &'a Context, backend: BackendIndex, claim: Claim) -> Quest<'a> {
         let retries_left = context.shared.config.backends[usize::from(backend.0)].retries;
         let tried = [ServerIndex(0); TRIED_MAX];
-        Quest { context, index: backend, hash, tried, tries: 0, retries_left }
+        Quest { context, index: backend, claim, tried, tries: 0, retries_left }
     }
 
     /// Takes one of the retries, if one is left. The next server is another one if the backend allows that.
@@ -112,8 +139,18 @@ impl<'a> Quest<'a> {
     /// # Errors
     /// Why there is none; nothing of the request has been sent then.
     pub(crate) async fn reach(&mut self, client: &Stream, record: &mut Record) -> Result<Reached<'a>, Reason> {
+        let slot = self.take_slot(client, record).await?;
+        self.reach_from(slot, client, record).await
+    }
+
+    /// The same, begun with the server of `slot`.
+    pub(crate) async fn reach_from(
+        &mut self,
+        mut slot: Slot<'a>,
+        client: &Stream,
+        record: &mut Record,
+    ) -> Result<Reached<'a>, Reason> {
         loop {
-            let slot = self.take_slot(client, record).await?;
             if let Some(stream) = self.context.idle.take(slot.backend, slot.server) {
                 record.connected = Some(Duration::ZERO);
                 record.reused = true;
@@ -121,7 +158,7 @@ impl<'a> Quest<'a> {
             }
             match self.connect(slot, client, record).await? {
                 Some(reached) => return Ok(reached),
-                None => continue,
+                None => slot = self.take_slot(client, record).await?,
             }
         }
     }
@@ -175,11 +212,12 @@ impl<'a> Quest<'a> {
         }
     }
 
-    async fn take_slot(&mut self, client: &Stream, record: &mut Record) -> Result<Slot<'a>, Reason> {
+    /// A server with room, waited for if need be.
+    pub(crate) async fn take_slot(&mut self, client: &Stream, record: &mut Record) -> Result<Slot<'a>, Reason> {
         let shared = &self.context.shared;
         let turn = loop {
             let wish = Wish {
-                hash: self.hash,
+                claim: self.claim,
                 chance: self.context.chance(),
                 tried: &self.tried[..self.tries],
                 patience: self.configured().timeouts.queue,
@@ -190,12 +228,18 @@ impl<'a> Quest<'a> {
                 turn => break turn,
             }
         };
+        // A turn that was taken before counts for the first choice alone.
+        self.claim.turn = None;
         let server = match turn {
             Ok(Turn::Now(server)) => {
                 record.queued.get_or_insert(Duration::ZERO);
                 server
             }
-            Ok(Turn::Wait(waiting)) => Box::pin(self.wait_in_line(waiting, client, record)).await?,
+            Ok(Turn::Wait(waiting)) => {
+                let server = Box::pin(self.wait_in_line(waiting, client, record)).await?;
+                shared.backend(self.index).promise(server, self.claim.size, shared.clock.now());
+                server
+            }
             Err(NoServer::NoneUp) => return Err(Reason::NoServer),
             Err(NoServer::QueueFull) => return Err(Reason::QueueFull),
         };
@@ -203,7 +247,7 @@ impl<'a> Quest<'a> {
             self.count_redispatch(server, record);
         }
         record.server = Some(server);
-        Ok(Slot { context: self.context, backend: self.index, server })
+        Ok(Slot { context: self.context, backend: self.index, server, size: Cell::new(self.claim.size) })
     }
 
     fn count_redispatch(&self, server: ServerIndex, record: &mut Record) {
@@ -251,40 +295,4 @@ async fn unless_gone<T>(client: &Stream, other: impl Future<Output = T>) -> Opti
         watch.poll_gone(cx).map(|()| None)
     })
     .await
-}
-
-/// The key of a connection, for algorithms that hash the client.
-pub(crate) fn hash_of_client(context: &Context, backend: BackendIndex, peer: Option<SocketAddr>) -> Option<u64> {
-    let snapshot = context.shared.backend(backend).snapshot();
-    match snapshot.algorithm() {
-        Algorithm::Source => peer.map(|peer| hash_of_address(peer.ip())),
-        Algorithm::Maglev => peer.map(|peer| hash_of_address(peer.ip()) ^ xxh3_64(&peer.port().to_be_bytes())),
-        _ => None,
-    }
-}
-
-/// The key of a request, for algorithms that hash the client or the request.
-pub(crate) fn hash_of_request(
-    context: &Context,
-    backend: BackendIndex,
-    peer: Option<SocketAddr>,
-    head: &RequestHead<'_>,
-) -> Option<u64> {
-    let snapshot = context.shared.backend(backend).snapshot();
-    match snapshot.algorithm() {
-        Algorithm::Uri => Some(xxh3_64(head.path_and_query.as_bytes())),
-        Algorithm::Header(name) => head.fields.value(name).map(xxh3_64),
-        Algorithm::Source | Algorithm::Maglev => {
-            drop(snapshot);
-            hash_of_client(context, backend, peer)
-        }
-        _ => None,
-    }
-}
-
-fn hash_of_address(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => xxh3_64(&address.octets()),
-        IpAddr::V6(address) => xxh3_64(&address.octets()),
-    }
 }

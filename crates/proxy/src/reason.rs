@@ -38,6 +38,8 @@ pub enum Reason {
     ServerTimeout,
     /// The server ended the connection in the middle of its answer.
     ServerCut,
+    /// The client, or all together, sent more requests than may come in so short a time.
+    RateLimit,
     /// A handler's files took too long.
     HandlerTimeout,
     /// As many requests wait for a handler's files as may.
@@ -47,7 +49,7 @@ pub enum Reason {
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 17] = [
+const OWN: [Reason; 18] = [
     Reason::SlowProxyHeader,
     Reason::Path,
     Reason::SlowHead,
@@ -62,6 +64,7 @@ const OWN: [Reason; 17] = [
     Reason::ServerMalformed,
     Reason::ServerTimeout,
     Reason::ServerCut,
+    Reason::RateLimit,
     Reason::HandlerTimeout,
     Reason::HandlerBusy,
     Reason::FileCut,
@@ -107,6 +110,7 @@ impl Reason {
                 | Reason::Path
                 | Reason::SlowHead
                 | Reason::NoRoute
+                | Reason::RateLimit
         )
     }
 
@@ -123,6 +127,7 @@ impl Reason {
             Reason::SlowHead | Reason::SlowProxyHeader | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::NoRoute => 404,
+            Reason::RateLimit => 429,
             Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
             Reason::HandlerTimeout | Reason::HandlerBusy | Reason::FileCut => 503,
             Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerCut => 502,
@@ -145,6 +150,7 @@ impl Reason {
             Reason::NoServer => "no_server",
             Reason::QueueFull => "queue_full",
             Reason::QueueTimeout => "queue_timeout",
+            Reason::RateLimit => "rate_limit",
             Reason::Connect => "connect_failed",
             Reason::ServerClosed => "server_closed",
             Reason::ServerMalformed => "server_malformed",

@@ -13,8 +13,10 @@ use crate::clock::Clock;
 use crate::config::{BackendIndex, Frontend, FrontendIndex, ProxyConfig};
 use crate::handler::Handler;
 use crate::log::LogSink;
+use crate::rates::RateStates;
 use crate::reason::Reason;
 use crate::stats::{Counter, FrontendStats, Sending, ServerStats, WorkerStats};
+use crate::zones::Zones;
 
 /// Everything that the workers of one process share. Immutable but for atomics and the published snapshots.
 pub struct Shared {
@@ -26,12 +28,19 @@ pub struct Shared {
     pub(crate) clock: Clock,
     pub(crate) log: LogSink,
     pub(crate) observer: Option<Observer>,
+    pub(crate) size_asker: Option<SizeAsker>,
+    pub(crate) zones: Zones,
+    pub(crate) rates: RateStates,
     draining: AtomicBool,
     workers: Vec<Arc<WorkerStats>>,
 }
 
 /// Told of each request's end at a backend that observes its traffic: backend, server, whether it went well.
 pub type Observer = Box<dyn Fn(BackendIndex, ServerIndex, bool) + Send + Sync>;
+
+/// Asked for the length of what a server has under a URL: backend, server, the key under which
+/// [`BackendShared::learn`] wants it, path and query, host. Must not wait.
+pub type SizeAsker = Box<dyn Fn(BackendIndex, ServerIndex, u64, &str, &str) + Send + Sync>;
 
 impl Shared {
     /// The state for `workers` workers; `snapshots` holds each backend's first choice, in the configuration's order.
@@ -42,14 +51,20 @@ impl Shared {
         workers: usize,
         log: LogSink,
         observer: Option<Observer>,
+        size_asker: Option<SizeAsker>,
     ) -> Shared {
         let gates = config.frontends.iter().map(Gate::new).collect();
         let backends = config
             .backends
             .iter()
             .zip(snapshots)
-            .map(|(backend, snapshot)| BackendShared::new(backend, snapshot))
+            .map(|(backend, snapshot)| {
+                let rates: Vec<u64> = backend.pool.servers.iter().map(balance::ServerConfig::rate).collect();
+                BackendShared::new(backend, &rates, snapshot)
+            })
             .collect();
+        let zones = Zones::new(&config.zones);
+        let rates = RateStates::new(&config.frontends);
         let workers = (0..workers).map(|_| Arc::new(WorkerStats::new(&config))).collect();
         Shared {
             config,
@@ -60,6 +75,9 @@ impl Shared {
             clock: Clock::start(),
             log,
             observer,
+            size_asker,
+            zones,
+            rates,
             draining: AtomicBool::new(false),
             workers,
         }

@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
+use crate::claim::Claim;
 use crate::config::{Answer, BackendIndex};
 use crate::log::{Phase, Record};
 use crate::proxied::{Arrival, Told, preface};
-use crate::quest::{Quest, Reached, hash_of_client};
+use crate::quest::{Quest, Reached};
 use crate::reason::Reason;
 use crate::tunnel::{Side, tunnel};
 use crate::worker::ConnectionGuard;
@@ -29,8 +30,8 @@ async fn relay(arrival: &Arrival, guard: &ConnectionGuard, backend: BackendIndex
     let (peer, destination) = (*peer, *destination);
     let context = &guard.context;
     record.backend = Some(backend);
-    let hash = hash_of_client(context, backend, peer);
-    let reached = Quest::new(context, backend, hash).reach(client, record).await;
+    let claim = Claim::of_client(context, backend, peer);
+    let reached = Quest::new(context, backend, claim).reach(client, record).await;
     let Reached { stream: server, slot, .. } = match reached {
         Ok(reached) => reached,
         Err(reason) => return record.fail(reason),

@@ -371,6 +371,10 @@ impl Context {
         let Some(backend) = record.backend else {
             return;
         };
+        if record.redirected {
+            self.count_redirect(backend, record);
+            return;
+        }
         let of_backend = &self.stats.backends[usize::from(backend.0)];
         let of_server = record.server.map(|server| &self.stats.servers[usize::from(backend.0)][usize::from(server.0)]);
         for stats in std::iter::once(of_backend).chain(of_server) {
@@ -391,6 +395,18 @@ impl Context {
                 Some(reason) if reason.is_servers() => stats.response_errors.add(1),
                 _ => {}
             }
+        }
+    }
+
+    /// A redirect is an answer of the backend; the server's own answer is nothing that is seen here.
+    fn count_redirect(&self, backend: BackendIndex, record: &Record) {
+        let of_backend = &self.stats.backends[usize::from(backend.0)];
+        of_backend.requests.add(1);
+        of_backend.answers.record(record.status);
+        let of_server = record.server.map(|server| &self.stats.servers[usize::from(backend.0)][usize::from(server.0)]);
+        for stats in std::iter::once(of_backend).chain(of_server) {
+            stats.redirected.add(1);
+            stats.queued_micros.add(record.queued.map_or(0, |queued| queued.as_micros() as u64));
         }
     }
 

@@ -68,6 +68,7 @@ impl Assembly {
                     watcher(backend, server, well);
                 }
             })),
+            None,
         ));
         let _ = home.set(Arc::downgrade(&shared));
         Ok(Assembly {

@@ -140,9 +140,9 @@ impl Client<'_> {
 
     async fn carry_out(&mut self, plan: Plan, record: &mut Record) -> Then {
         match plan.todo {
-            Todo::Forward { backend, hash, request } => {
-                let mut errand = Errand::new(&request, plan.body, plan.traits, plan.route);
-                let then = exchange(self, backend, hash, &mut errand, record).await;
+            Todo::Forward { backend, claim, detour, request } => {
+                let mut errand = Errand::new(&request, plan.body, plan.traits, plan.route, detour);
+                let then = exchange(self, backend, claim, &mut errand, record).await;
                 self.meta.context.recycle(request);
                 then
             }
@@ -150,13 +150,18 @@ impl Client<'_> {
                 record.status = status;
                 send(self, bytes, rest, handler, &plan.body, plan.traits, record).await
             }
+            Todo::TurnAway { reason, retry_after } => {
+                let keep = plan.traits.keep_alive && plan.body.is_done();
+                self.answer_error(reason, keep, plan.traits.is_head, Some(retry_after), record).await;
+                self.after(keep, plan.body.is_done())
+            }
             Todo::Ask { handler, head } => ask(self, handler, head, &plan.body, plan.traits, plan.route, record).await,
         }
     }
 
     /// Answers with the reason's status, if the client is still there to be told.
     async fn refuse(&mut self, reason: Reason, record: &mut Record) -> Then {
-        self.answer_error(reason, false, false, record).await;
+        self.answer_error(reason, false, false, None, record).await;
         match reason {
             Reason::ClientGone => Then::Close,
             _ => Then::Linger,
@@ -164,14 +169,21 @@ impl Client<'_> {
     }
 
     /// Sends an error made here. What cannot be sent any more is not sent.
-    pub(crate) async fn answer_error(&mut self, reason: Reason, keep: bool, is_head: bool, record: &mut Record) {
+    pub(crate) async fn answer_error(
+        &mut self,
+        reason: Reason,
+        keep: bool,
+        is_head: bool,
+        retry_after: Option<Duration>,
+        record: &mut Record,
+    ) {
         record.fail(reason);
         record.status = reason.status();
         if reason == Reason::ClientGone {
             return;
         }
         let mut out = self.meta.context.buffer();
-        write_error(&mut out, reason, keep, is_head);
+        write_error(&mut out, reason, keep, is_head, retry_after);
         let patience = self.meta.configured().timeouts.idle;
         if write_all(&self.stream, &mut self.timer, patience, &out).await.is_ok() {
             record.bytes_out += out.len() as u64;

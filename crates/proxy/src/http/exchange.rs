@@ -9,12 +9,15 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::client::{Client, Then};
 use super::plan::Traits;
+use super::send::send;
 use super::response::{Answered, Downstream, Heard, Upload, receive};
 use super::upload::{UploadEnd, upload};
-use crate::config::BackendIndex;
+use super::redirect::{Detour, write_redirect};
+use crate::claim::Claim;
+use crate::config::{BackendIndex, RedirectTo};
 use crate::log::{Phase, Record};
 use crate::proxied::{Told, preface};
-use crate::quest::{Quest, Reached};
+use crate::quest::{Quest, Reached, Slot};
 use crate::reason::Reason;
 use crate::stream::Stream;
 use crate::timer::Timer;
@@ -32,12 +35,27 @@ pub(crate) struct Errand<'a> {
     whole: bool,
     traits: Traits,
     route: Option<u16>,
+    /// Whether its client may be sent to the server itself.
+    detour: Option<Detour>,
 }
 
 impl<'a> Errand<'a> {
     /// `request` is what there is of it now: the head as it is sent on, and the beginning of the body.
-    pub(crate) fn new(request: &'a [u8], body: Body, traits: Traits, route: Option<u16>) -> Errand<'a> {
-        Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route }
+    pub(crate) fn new(
+        request: &'a [u8],
+        body: Body,
+        traits: Traits,
+        route: Option<u16>,
+        detour: Option<Detour>,
+    ) -> Errand<'a> {
+        Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route, detour }
+    }
+
+    /// The path and query in its request line.
+    fn path_and_query(&self) -> &'a str {
+        let line = self.request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        std::str::from_utf8(target).unwrap_or("/")
     }
 }
 
@@ -53,17 +71,33 @@ struct Failure {
 pub(crate) async fn exchange(
     client: &mut Client<'_>,
     backend: BackendIndex,
-    hash: Option<u64>,
+    claim: Claim,
     errand: &mut Errand<'_>,
     record: &mut Record,
 ) -> Then {
     record.backend = Some(backend);
-    let mut quest = Quest::new(client.meta.context, backend, hash);
+    let mut quest = Quest::new(client.meta.context, backend, claim);
     let mut fresh = None;
+    let mut waited = None;
+    if let Some(detour) = errand.detour {
+        match quest.take_slot(&client.stream, record).await {
+            Ok(slot) => match detour.target(client.meta, backend, slot.server, claim.home) {
+                Some(target) => return send_on(client, slot, target, errand, record).await,
+                None => waited = Some(slot),
+            },
+            Err(reason) => {
+                let failure = Failure { reason, heard: Heard::Nothing, untouched: true };
+                return conclude(client, errand, failure, record).await;
+            }
+        }
+    }
     let failure = loop {
         let reached = match fresh.take() {
             Some(reached) => Ok(reached),
-            None => quest.reach(&client.stream, record).await,
+            None => match waited.take() {
+                Some(slot) => quest.reach_from(slot, &client.stream, record).await,
+                None => quest.reach(&client.stream, record).await,
+            },
         };
         let reached = match reached {
             Ok(reached) => reached,
@@ -102,6 +136,24 @@ pub(crate) async fn exchange(
     conclude(client, errand, failure, record).await
 }
 
+/// Sends the client to the server that it waited for.
+async fn send_on(
+    client: &mut Client<'_>,
+    slot: Slot<'_>,
+    target: &RedirectTo,
+    errand: &Errand<'_>,
+    record: &mut Record,
+) -> Then {
+    let (meta, mut traits) = (client.meta, errand.traits);
+    traits.keep_alive &= !meta.context.shared.is_draining();
+    let mut bytes = meta.context.buffer();
+    let path = errand.path_and_query();
+    record.redirect(slot.backend, slot.server);
+    record.status = write_redirect(&mut bytes, meta, traits, errand.route, slot.backend, target, path);
+    slot.send_abroad();
+    send(client, bytes, Vec::new(), None, &errand.body, traits, record).await
+}
+
 /// Tells the client of a failure, or breaks off if it has had a part of an answer.
 async fn conclude(client: &mut Client<'_>, errand: &Errand<'_>, failure: Failure, record: &mut Record) -> Then {
     record.fail(failure.reason);
@@ -115,7 +167,11 @@ async fn conclude(client: &mut Client<'_>, errand: &Errand<'_>, failure: Failure
     }
     let body_done = errand.body.is_done();
     let keep = errand.traits.keep_alive && body_done && !client.meta.context.shared.is_draining();
-    client.answer_error(failure.reason, keep, errand.traits.is_head, record).await;
+    let retry_after = record.backend.map(|backend| {
+        let shared = &client.meta.context.shared;
+        shared.config.backends[usize::from(backend.0)].retry_after
+    });
+    client.answer_error(failure.reason, keep, errand.traits.is_head, retry_after, record).await;
     client.after(keep, body_done)
 }
 
@@ -155,6 +211,7 @@ async fn attempt<'a>(
         timeout,
         sent: Instant::now(),
         upload: None,
+        slot: &reached.slot,
     };
     let answered = if errand.body.is_done() {
         let watch = Some(Watch::new(&client.stream));

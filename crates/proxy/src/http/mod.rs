@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod exchange;
 mod plan;
+mod redirect;
 mod reply;
 mod response;
 mod send;

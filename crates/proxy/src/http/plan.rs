@@ -1,6 +1,7 @@
 //! What is to be done with a request, decided at once while its head is in the buffer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http_proto::{
     Forwarded, HeaderEdits, Parsed, RequestForward, RequestHead, RouteQuery, Version, field_slots, host_without_port,
@@ -8,11 +9,13 @@ use http_proto::{
 };
 
 use super::body::Body;
+use super::redirect::{Detour, ask_size, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
+use crate::backend::Wish;
+use crate::claim::Claim;
 use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect};
 use crate::handler::{HandlerRequest, Part, Patience};
 use crate::log::Record;
-use crate::quest::hash_of_request;
 use crate::reason::Reason;
 use crate::worker::Context;
 
@@ -68,9 +71,11 @@ pub(crate) struct Traits {
 /// What answers.
 pub(crate) enum Todo {
     /// A server of this backend gets `request`: the head as it is sent on, and the body as far as it is here.
-    Forward { backend: BackendIndex, hash: Option<u64>, request: Vec<u8> },
+    Forward { backend: BackendIndex, claim: Claim, detour: Option<Detour>, request: Vec<u8> },
     /// These bytes, a whole answer, and then `rest`.
     Send { status: u16, bytes: Vec<u8>, rest: Vec<Part>, handler: Option<HandlerIndex> },
+    /// An error: the request is one too many.
+    TurnAway { reason: Reason, retry_after: Duration },
     /// The handler, from a thread that may wait; it gets the head anew.
     Ask { handler: HandlerIndex, head: Vec<u8> },
 }
@@ -106,7 +111,12 @@ pub(crate) fn plan(meta: Meta<'_>, bytes: &[u8], record: &mut Record, rest: &mut
         traits.keep_alive = false;
     }
     let request = Request { meta, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
-    match request.todo(answer) {
+    let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock.now());
+    if let Some(retry_after) = too_many {
+        let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after };
+        return Planned::Request(Plan { todo, traits, route, body });
+    }
+    match request.todo(answer, record) {
         Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),
         Err(reason) => Planned::Refused(reason),
     }
@@ -160,9 +170,9 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn todo(&self, answer: &Answer) -> Result<Todo, Reason> {
+    fn todo(&self, answer: &Answer, record: &mut Record) -> Result<Todo, Reason> {
         match answer {
-            Answer::Backend(backend) => Ok(self.forward(*backend)),
+            Answer::Backend(backend) => Ok(self.deliver(*backend, record)),
             Answer::Redirect(redirect) => {
                 let location = expand(redirect, self.head);
                 Ok(self.send(Reply { status: redirect.status, location: Some(&location), ..Reply::default() }))
@@ -177,7 +187,36 @@ impl Request<'_> {
         }
     }
 
-    fn forward(&self, backend: BackendIndex) -> Todo {
+    /// A redirect to the server at once, if one can be taken without waiting; else all that it takes to relay or wait.
+    fn deliver(&self, backend: BackendIndex, record: &mut Record) -> Todo {
+        let context = self.meta.context;
+        let mut claim = Claim::of_request(context, backend, self.meta.peer, self.head);
+        let configured = &context.shared.config.backends[usize::from(backend.0)];
+        let detour = Detour::of(configured, self.head);
+        let Some(detour) = detour else {
+            return self.forward(backend, claim, None);
+        };
+        let shared = context.shared.backend(backend);
+        claim.turn = Some(shared.next_turn());
+        let wish = Wish { claim, chance: context.chance(), tried: &[], patience: Duration::ZERO };
+        let Some(server) = shared.take_now(&wish, context.shared.clock.now()) else {
+            return self.forward(backend, claim, Some(detour));
+        };
+        let Some(target) = detour.target(self.meta, backend, server, claim.home) else {
+            // The server is the one to relay to; it is chosen again by the same turn.
+            shared.give_up(server, claim.size, context.shared.clock.now());
+            return self.forward(backend, claim, None);
+        };
+        shared.send_abroad(server);
+        ask_size(self.meta, backend, server, &claim, (self.head.path_and_query, self.head.host));
+        record.redirect(backend, server);
+        let mut bytes = context.buffer();
+        let path = self.head.path_and_query;
+        let status = write_redirect(&mut bytes, self.meta, self.traits, self.route, backend, target, path);
+        Todo::Send { status, bytes, rest: Vec::new(), handler: None }
+    }
+
+    fn forward(&self, backend: BackendIndex, claim: Claim, detour: Option<Detour>) -> Todo {
         let frontend = self.meta.configured();
         let context = self.meta.context;
         let mut request = context.buffer();
@@ -193,7 +232,7 @@ impl Request<'_> {
             },
         );
         request.extend_from_slice(self.early_body);
-        Todo::Forward { backend, hash: hash_of_request(context, backend, self.meta.peer, self.head), request }
+        Todo::Forward { backend, claim, detour, request }
     }
 
     fn send(&self, reply: Reply<'_>) -> Todo {

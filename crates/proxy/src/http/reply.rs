@@ -1,11 +1,14 @@
 //! Answers that are made here.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_proto::{Version, reason_phrase, write_date};
 
 use super::plan::{Meta, edits};
 use crate::reason::Reason;
+
+/// What a client is told to wait for whom nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An answer of a few fields and a small body.
 #[derive(Clone, Copy)]
@@ -46,7 +49,13 @@ pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], i
 }
 
 /// Appends the answer to a request that is refused or cannot be carried out; the connection ends with it or not.
-pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head: bool) {
+pub(crate) fn write_error(
+    out: &mut Vec<u8>,
+    reason: Reason,
+    keep: bool,
+    is_head: bool,
+    retry_after: Option<Duration>,
+) {
     let status = reason.status();
     let body = format!("{status} {}\n", reason_phrase(status));
     let mut fields = Vec::new();
@@ -54,8 +63,11 @@ pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head
     if !keep {
         write_field(&mut fields, "Connection", b"close");
     }
-    if status == 503 {
-        write_field(&mut fields, "Retry-After", b"1");
+    if matches!(status, 429 | 503) {
+        // In whole seconds (RFC 9110 §10.2.3), and never sooner than it is worth while.
+        let wait = retry_after.unwrap_or(RETRY_AFTER);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        write_field(&mut fields, "Retry-After", seconds.max(1).to_string().as_bytes());
     }
     let reply =
         Reply { status, content_type: Some("text/plain; charset=utf-8"), location: None, body: body.as_bytes() };

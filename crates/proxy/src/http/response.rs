@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::plan::{Meta, Traits, edits};
 use crate::log::{Phase, Record};
+use crate::quest::Slot;
 use crate::reason::Reason;
 use crate::splice::{BULK, Moved, Patience, move_bytes};
 use crate::stream::Stream;
@@ -37,6 +38,8 @@ pub(crate) struct Downstream<'a> {
     pub(crate) sent: Instant,
     /// While the request's body is still being sent.
     pub(crate) upload: Option<&'a Upload>,
+    /// The server's.
+    pub(crate) slot: &'a Slot<'a>,
 }
 
 /// What the two directions of an exchange know of each other.
@@ -237,6 +240,9 @@ impl Downstream<'_> {
         record.status = head.status;
         if let Some(upload) = self.upload {
             upload.answering.set(true);
+        }
+        if let Framing::Length(length) = head.framing {
+            self.slot.answered(length, head.status == 200);
         }
         let mut body = Body::new(head.framing);
         let dechunk = head.framing == Framing::Chunked && self.traits.version == Version::Http10;

@@ -281,6 +281,6 @@ pub(crate) async fn ask(
         Err(reason) => reason,
     };
     let keep = traits.keep_alive && body.is_done();
-    client.answer_error(reason, keep, traits.is_head, record).await;
+    client.answer_error(reason, keep, traits.is_head, None, record).await;
     client.after(keep, body.is_done())
 }

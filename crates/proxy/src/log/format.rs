@@ -140,11 +140,12 @@ fn write_request(out: &mut Vec<u8>, record: &Record) {
 /// HAProxy's two letters: who ended it, and how far it had come.
 fn termination(record: &Record) -> &'static str {
     let Some(reason) = record.reason else {
-        return if record.backend.is_none() && record.status != 0 { "LR" } else { "--" };
+        let is_made_here = record.backend.is_none() || record.redirected;
+        return if is_made_here && record.status != 0 { "LR" } else { "--" };
     };
     let phase = record.phase;
     match (reason, phase) {
-        (Reason::Head(_) | Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path | Reason::NoRoute, _) => "PR",
+        (Reason::Head(_) | Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path | Reason::NoRoute | Reason::RateLimit, _) => "PR",
         (Reason::SlowHead | Reason::SlowProxyHeader, _) => "cR",
         (Reason::ClientTimeout, Phase::Request) => "cR",
         (Reason::ClientTimeout, Phase::Headers) => "cH",

@@ -49,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) reason: Option<Reason>,
     /// How far it had come.
     pub(crate) phase: Phase,
+    /// Whether its client was sent to the server itself.
+    pub(crate) redirected: bool,
 }
 
 /// How far a request has come: the second letter of HAProxy's termination state.
@@ -90,7 +92,15 @@ impl Record {
             reused: false,
             reason: None,
             phase: Phase::Request,
+            redirected: false,
         }
+    }
+
+    /// Notes that the client is sent to the server itself.
+    pub(crate) fn redirect(&mut self, backend: BackendIndex, server: ServerIndex) {
+        self.backend = Some(backend);
+        self.server = Some(server);
+        self.redirected = true;
     }
 
     /// Notes why it ends; the first reason stays.

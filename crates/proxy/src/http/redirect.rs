@@ -1,0 +1,120 @@
+//! Sends a client to the server itself, so that the answer's bytes do not pass here.
+
+use balance::ServerIndex;
+use http_proto::RequestHead;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::plan::{Meta, Traits};
+use super::reply::{Reply, write_last_fields, write_reply};
+use crate::claim::Claim;
+use crate::clients::follows;
+use crate::config::{Backend, BackendIndex, DeliverMode, RedirectTo};
+
+/// Names longer than this are no host's (RFC 1035 §2.3.4), with room for a port.
+const AUTHORITY_MAX: usize = 255 + 6;
+
+/// What must be known of a request to redirect it, once its server is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detour {
+    /// The hash of the authority that it was sent to.
+    authority: u64,
+}
+
+impl Detour {
+    /// `None`: this request is to be relayed, whatever its server.
+    pub(crate) fn of(backend: &Backend, head: &RequestHead<'_>) -> Option<Detour> {
+        let deliver = &backend.deliver;
+        if deliver.mode == DeliverMode::Proxy || !matches!(head.method, "GET" | "HEAD") || head.upgrade.is_some() {
+            return None;
+        }
+        let user_agent = head.fields.value("user-agent").unwrap_or_default();
+        if deliver.mode == DeliverMode::Auto && !follows(user_agent, deliver.status, &deliver.clients) {
+            return None;
+        }
+        Some(Detour { authority: hash_of_authority(head.host.as_bytes())? })
+    }
+
+    /// Where the chosen server's clients are sent; `None`: this one is to be relayed. It is never sent to a server
+    /// whose place is not known to be well, nor to where it came from or stands itself: it would turn in a circle.
+    pub(crate) fn target<'a>(
+        self,
+        meta: Meta<'a>,
+        backend: BackendIndex,
+        server: ServerIndex,
+        home: Option<ServerIndex>,
+    ) -> Option<&'a RedirectTo> {
+        let shared = &meta.context.shared;
+        if home == Some(server) || !shared.backend(backend).is_redirectable(server) {
+            return None;
+        }
+        let configured = &shared.config.backends[usize::from(backend.0)].servers[usize::from(server.0)];
+        let target = configured.redirect_to.as_ref()?;
+        (hash_of_target(target) != Some(self.authority)).then_some(target)
+    }
+}
+
+/// Appends the answer that sends the client on.
+pub(crate) fn write_redirect(
+    out: &mut Vec<u8>,
+    meta: Meta<'_>,
+    traits: Traits,
+    route: Option<u16>,
+    backend: BackendIndex,
+    target: &RedirectTo,
+    path_and_query: &str,
+) -> u16 {
+    let shared = &meta.context.shared;
+    let status = shared.config.backends[usize::from(backend.0)].deliver.status;
+    let slash = if path_and_query.starts_with('/') { "" } else { "/" };
+    let location = [target.base.as_str(), slash, path_and_query].concat();
+    let mut fields = meta.context.buffer();
+    // Which server is best is another question at the next request (RFC 9110 §15.4.9: a 308 could be kept).
+    fields.extend_from_slice(b"Cache-Control: no-store\r\n");
+    write_last_fields(&mut fields, meta, route, traits.version, traits.keep_alive);
+    write_reply(out, &Reply { status, location: Some(&location), ..Reply::default() }, &fields, traits.is_head);
+    meta.context.recycle(fields);
+    status
+}
+
+/// Whether its answer's length is to be asked for, so that the next redirect counts with it.
+pub(crate) fn ask_size(meta: Meta<'_>, backend: BackendIndex, server: ServerIndex, claim: &Claim, head: (&str, &str)) {
+    if let (Some(size), Some(asker)) = (claim.size, &meta.context.shared.size_asker)
+        && !size.is_known
+    {
+        asker(backend, server, size.key, head.0, head.1);
+    }
+}
+
+/// The hash of `host:port` in lower case, where port 80 goes without saying; `None`: that is no authority.
+fn hash_of_authority(authority: &[u8]) -> Option<u64> {
+    let authority = authority.strip_suffix(b":80").unwrap_or(authority);
+    let mut lower = [0; AUTHORITY_MAX];
+    let lower = lower.get_mut(..authority.len())?;
+    lower.copy_from_slice(authority);
+    lower.make_ascii_lowercase();
+    Some(xxh3_64(lower))
+}
+
+fn hash_of_target(target: &RedirectTo) -> Option<u64> {
+    let authority = target.base.split_once("://")?.1;
+    hash_of_authority(authority.split('/').next()?.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_the_same_in_either_case_and_without_the_usual_port() {
+        let same = hash_of_authority(b"node1.Cluster.example:80");
+        assert_eq!(same, hash_of_authority(b"NODE1.cluster.example"));
+        assert_ne!(same, hash_of_authority(b"node1.cluster.example:8080"));
+        assert_eq!(hash_of_authority(&[b'a'; 300]), None);
+        let target = RedirectTo {
+            base: "http://node1.cluster.example/mirror".to_owned(),
+            host: "node1.cluster.example".to_owned(),
+            port: 80,
+        };
+        assert_eq!(hash_of_target(&target), same);
+    }
+}
