@@ -145,7 +145,15 @@ fn termination(record: &Record) -> &'static str {
     };
     let phase = record.phase;
     match (reason, phase) {
-        (Reason::Head(_) | Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path | Reason::NoRoute | Reason::RateLimit, _) => "PR",
+        (
+            Reason::Head(_)
+            | Reason::Chunk(_)
+            | Reason::ProxyHeader(_)
+            | Reason::Path
+            | Reason::NoRoute
+            | Reason::RateLimit,
+            _,
+        ) => "PR",
         (Reason::SlowHead | Reason::SlowProxyHeader, _) => "cR",
         (Reason::ClientTimeout, Phase::Request) => "cR",
         (Reason::ClientTimeout, Phase::Headers) => "cH",
