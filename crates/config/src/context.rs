@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
 use crate::names::Names;
 use crate::sources::{Sources, Span};
@@ -12,6 +14,8 @@ pub(crate) struct Context<'s> {
     pub(crate) claims: Vec<crate::binds::Claim>,
     pub(crate) handlers: Vec<Handler>,
     pub(crate) defaults: Vec<AppliedDefault>,
+    /// The paths of `defaults`.
+    told: BTreeSet<String>,
     /// Whether the text has syntax errors, so that what is missing may have been lost with them.
     pub(crate) broken: bool,
     later: Vec<(String, Span)>,
@@ -51,6 +55,7 @@ impl<'s> Context<'s> {
             claims: Vec::new(),
             handlers: Vec::new(),
             defaults: Vec::new(),
+            told: BTreeSet::new(),
             broken: false,
             later: Vec::new(),
             problems: Vec::new(),
@@ -86,7 +91,7 @@ impl<'s> Context<'s> {
     }
 
     pub(crate) fn default(&mut self, path: String, value: String, meaning: &str) {
-        if self.defaults.iter().all(|known| known.path != path) {
+        if self.told.insert(path.clone()) {
             self.defaults.push(AppliedDefault { path, value, meaning: meaning.replace('`', "") });
         }
     }

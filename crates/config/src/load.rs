@@ -1,4 +1,6 @@
-use proxy::config::ProxyConfig;
+use std::collections::HashMap;
+
+use proxy::config::{Answer, Mode, ProxyConfig, Zone};
 
 use crate::binds;
 use crate::context::Context;
@@ -7,13 +9,16 @@ use crate::names::{self, Names};
 use crate::read::At;
 use crate::reference::ROOT;
 use crate::section::Section;
-use crate::sections::{backend, boot, frontend, masters, name_service, process, vip};
+use crate::sections::{backend, boot, frontend, masters, name_service, process, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
 use crate::{Config, Loaded};
 
 /// Frontends, and backends: what a [`proxy::config::BackendIndex`] can point to.
 const PARTS_MAX: usize = 1 << 16;
+
+/// The racks of a large cluster.
+const ZONES_MAX: usize = 1024;
 
 /// Reads the whole text.
 ///
@@ -41,16 +46,19 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     let process = process::process(root.section("process", &process::PROCESS, cx), cx);
     let admin = process::admin(root.section("admin", &process::ADMIN, cx), cx);
     let mut proxy = ProxyConfig::default();
-    let mut checks = Vec::new();
+    let (mut checks, mut redirect_checks, mut delivers) = (Vec::new(), Vec::new(), Vec::new());
     // Frontends refer to backends, so these come first; a broken one keeps its place.
     for (entry, section) in root.named("backend", &backend::BACKEND, cx) {
         if proxy.backends.len() == PARTS_MAX {
             cx.error(entry.span, format!("more than {PARTS_MAX} backends")).help("spread them over several directors");
         }
-        let (backend, its_checks) = backend::backend(entry, section, cx);
-        proxy.backends.push(backend);
-        checks.push(its_checks);
+        let read = backend::backend(entry, section, cx);
+        proxy.backends.push(read.backend);
+        checks.push(read.checks);
+        redirect_checks.push(read.redirect_checks);
+        delivers.push(read.deliver);
     }
+    proxy.zones = zones(&mut root, cx);
     let mut listens = Vec::new();
     let frontends = root.named("frontend", &frontend::FRONTEND, cx);
     for (entry, section) in frontends {
@@ -60,12 +68,12 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         let name = At { value: entry.key.clone(), span: entry.span };
         frontend::frontend(&name, section, &mut proxy, &mut listens, cx);
     }
+    check_deliveries(&proxy, &delivers, cx);
     later_parts(&mut root, cx);
     if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
         cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");
     }
     let later = cx.later_parts();
-    let redirect_checks = checks.iter().map(|servers| vec![None; servers.len()]).collect();
     Config {
         process,
         admin,
@@ -78,6 +86,37 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     }
 }
 
+fn zones(root: &mut Section<'_>, cx: &mut Context) -> Vec<Zone> {
+    let mut zones = Vec::new();
+    let mut networks = HashMap::new();
+    for (entry, section) in root.named("zone", &zone::ZONE, cx) {
+        if zones.len() == ZONES_MAX {
+            cx.error(entry.span, format!("more than {ZONES_MAX} zones")).help("let one have a list of networks");
+        }
+        zones.push(zone::zone(entry, section, &mut networks, cx));
+    }
+    zones
+}
+
+/// Reports backends that redirect and that only bytes come to; `delivers` says where they do.
+fn check_deliveries(proxy: &ProxyConfig, delivers: &[Option<Span>], cx: &mut Context) {
+    for (index, span) in delivers.iter().enumerate() {
+        let Some(span) = span else { continue };
+        let here = |answer: &Answer| matches!(answer, Answer::Backend(backend) if usize::from(backend.0) == index);
+        let mut leading = proxy.frontends.iter().filter(|frontend| {
+            frontend.default.iter().any(here) || frontend.routes.iter().any(|route| here(&route.answer))
+        });
+        let Some(first) = leading.next() else { continue };
+        if first.mode == Mode::Tcp && leading.all(|frontend| frontend.mode == Mode::Tcp) {
+            cx.error(
+                *span,
+                format!("only TCP frontends such as \"{}\" lead here, and bytes cannot be redirected", first.name),
+            )
+            .help("remove it, or write mode = \"http\" in the frontend");
+        }
+    }
+}
+
 fn later_parts(root: &mut Section<'_>, cx: &mut Context) {
     let mut routers = Vec::new();
     for (_, section) in root.named("vip", &vip::VIP, cx) {
@@ -85,10 +124,6 @@ fn later_parts(root: &mut Section<'_>, cx: &mut Context) {
     }
     for (_, section) in root.named("vip-group", &vip::GROUP, cx) {
         vip::group(section, cx);
-    }
-    let mut networks = Vec::new();
-    for (_, section) in root.named("zone", &vip::ZONE, cx) {
-        vip::zone(section, &mut networks, cx);
     }
     if let Some(section) = root.optional_section("dns", &name_service::DNS, cx) {
         name_service::dns(section, cx);

@@ -84,13 +84,18 @@ pub(crate) fn resolve(kind: Kind, name: &At<String>, cx: &mut Context) -> Option
     None
 }
 
-/// Warns of backends that nothing leads to.
+/// Warns of backends that nothing leads to, and of zones without a server.
 pub(crate) fn warn_unused(cx: &mut Context) {
     let unused = |name: &&Name| !name.used;
-    let unused: Vec<_> = cx.names.backends.iter().filter(unused).map(|name| (name.span, name.text.clone())).collect();
-    for (span, name) in unused {
+    let leftover: Vec<_> = cx.names.backends.iter().filter(unused).map(|name| (name.span, name.text.clone())).collect();
+    for (span, name) in leftover {
         cx.warn(span, format!("no frontend or route leads to backend \"{name}\""))
             .help(format!("write backend = \"{name}\" in a frontend or a route, or remove it"));
+    }
+    let empty: Vec<_> = cx.names.zones.iter().filter(unused).map(|name| (name.span, name.text.clone())).collect();
+    for (span, name) in empty {
+        cx.warn(span, format!("no server stands in zone \"{name}\""))
+            .help(format!("write zone = \"{name}\" in a server, or remove it"));
     }
 }
 

@@ -43,6 +43,12 @@ pub(crate) struct Some1<T>(pub(crate) Vec<T>);
 pub(crate) struct Command;
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    /// `number`, which must be one.
+    pub(crate) const fn of(number: i64) -> Self {
+        assert!(MIN <= number && number <= MAX, "it is in range");
+        Whole(number)
+    }
+
     /// The number, which fits whatever holds `MIN` to `MAX`.
     pub(crate) fn get<T: TryFrom<i64>>(self) -> T {
         T::try_from(self.0).unwrap_or_else(|_| panic!("{MIN} to {MAX} fits the type it is read into"))

@@ -3,7 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    answer, backend, boot, check, forward, frontend, headers, masters, name_service, process, route, server, tls, vip,
+    answer, backend, boot, check, class, forward, frontend, headers, masters, name_service, process, rate, route,
+    server, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -15,17 +16,17 @@ const ROOT_KEYS: [Key; 11] = [
     optional("admin", form::TABLE, "What operators and monitors see."),
     optional("frontend", "tables `[frontend.NAME]`", "What clients reach."),
     optional("backend", "tables `[backend.NAME]`", "Pools of servers."),
+    optional("zone", "tables `[zone.NAME]`", "Where clients and servers stand."),
     optional("vip", "tables `[vip.NAME]`", "Addresses that move.").later(),
     optional("vip-group", "tables `[vip-group.NAME]`", "Vips that move together.").later(),
     optional("dns", form::TABLE, "Name service.").later(),
-    optional("zone", "tables `[zone.NAME]`", "Where clients and servers stand.").later(),
     optional("inventory", form::TABLE, "Nodes.").later(),
     optional("masters", form::TABLE, "Machines that run the boot services.").later(),
     optional("boot", form::TABLE, "How nodes boot.").later(),
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 41] = [
+pub(crate) static SCHEMAS: [&Schema; 42] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -36,6 +37,7 @@ pub(crate) static SCHEMAS: [&Schema; 41] = [
     &headers::FORWARDED,
     &headers::EDITS,
     &route::ROUTE,
+    &rate::RATE_LIMIT,
     &answer::REDIRECT,
     &answer::RESPOND,
     &answer::FILES,
@@ -46,7 +48,8 @@ pub(crate) static SCHEMAS: [&Schema; 41] = [
     &server::SERVER,
     &check::CHECK,
     &check::PAGE,
-    &backend::CLASS,
+    &class::CLASS,
+    &zone::ZONE,
     &tls::SERVER_TLS,
     &tls::FRONTEND_TLS,
     &forward::FORWARD,
@@ -57,7 +60,6 @@ pub(crate) static SCHEMAS: [&Schema; 41] = [
     &vip::AUTHENTICATION,
     &vip::NOTIFY,
     &vip::GROUP,
-    &vip::ZONE,
     &name_service::DNS,
     &masters::INVENTORY,
     &masters::MASTERS,

@@ -116,6 +116,15 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// The key's value, or the one that is `shared` with others, which `check --explain` shows as it is written;
+    /// `None` if neither is there.
+    pub(crate) fn shared<T: Read>(&mut self, name: &str, shared: Option<(T, String)>, cx: &mut Context) -> Option<T> {
+        match shared {
+            Some((value, written)) if !self.has(name) => Some(self.computed(name, value, written, cx)),
+            _ => self.optional(name, cx),
+        }
+    }
+
     /// One of a few words, or the schema's default.
     pub(crate) fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)], cx: &mut Context) -> T {
         let word: String = self.value(name, cx);

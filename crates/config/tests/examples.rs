@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use balance::ZoneIndex;
 use config::{Handler, Loaded, Sources};
 use linux::Bind;
+use proxy::config::DeliverMode;
+use units::Bandwidth;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
@@ -53,17 +56,35 @@ fn cluster_http_names_each_part_that_waits() {
             "vip.front-a: floating addresses (VRRP)",
             "vip.front-b: floating addresses (VRRP)",
             "dns: name service",
-            "zone.island1: zones",
-            "zone.island2: zones",
             "frontend.https.tls: TLS",
-            "backend.mirrors.balance: balancing by bandwidth",
-            "backend.mirrors.deliver: delivery by auto",
             "backend.mirrors.check: checks of type https",
-            "backend.mirrors.class.island: classes of servers",
-            "backend.mirrors.class.worker: classes of servers",
-            "backend.mirrors: redirects to servers",
+            "backend.mirrors: redirects to https (TLS)",
         ]
     );
+}
+
+#[test]
+fn cluster_http_clear_runs_whole() {
+    let config = load("cluster-http-clear.toml").config;
+    assert_eq!(config.later, []);
+    let zones: Vec<&str> = config.proxy.zones.iter().map(|zone| zone.name.as_str()).collect();
+    assert_eq!(zones, ["island1", "island2"]);
+    let [backend] = config.proxy.backends.as_slice() else { panic!("one backend") };
+    assert_eq!(backend.pool.algorithm, balance::Algorithm::Bandwidth);
+    assert_eq!(backend.deliver.mode, DeliverMode::Auto);
+    assert_eq!(backend.pool.max_in_flight, Some(400));
+    let [island1, island2, worker] = backend.pool.servers.as_slice() else { panic!("three servers") };
+    let zones = [island1, island2, worker].map(|server| server.zone);
+    assert_eq!(zones, [Some(ZoneIndex(0)), Some(ZoneIndex(1)), None]);
+    let links = [island1, island2, worker].map(|server| server.bandwidth);
+    assert_eq!(links, [10_000_000_000, 10_000_000_000, 1_000_000_000].map(|bits| Some(Bandwidth(bits))));
+    assert_eq!(worker.max_in_flight, Some(20));
+    let bases = backend.servers.iter().filter_map(|server| server.redirect_to.as_ref().map(|to| to.base.as_str()));
+    let expected =
+        ["http://island1-a.cluster.example", "http://island2-a.cluster.example", "http://worker1.cluster.example"];
+    assert!(bases.eq(expected));
+    assert!(config.redirect_checks[0].iter().all(Option::is_some));
+    assert_eq!(load("cluster-http-clear-origin.toml").config.later, []);
 }
 
 #[test]

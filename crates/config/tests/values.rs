@@ -189,6 +189,7 @@ fn balances_and_their_synonyms() {
         ("random", Algorithm::Random),
         ("first", Algorithm::First),
         ("maglev", Algorithm::Maglev),
+        ("bandwidth", Algorithm::Bandwidth),
     ] {
         let loaded = pair("", &format!("balance = \"{word}\""));
         assert_eq!(loaded.config.proxy.backends[0].pool.algorithm, algorithm, "{word}");

@@ -2,22 +2,26 @@ use std::time::Duration;
 
 use balance::{Algorithm, PoolConfig};
 use check::CheckConfig;
-use proxy::config::{Backend, BackendTimeouts, Deliver};
+use proxy::config::{Backend, BackendTimeouts};
 
 use crate::context::Context;
-use crate::read::{At, Line, Period, Some1, Whole};
+use crate::read::{At, Period, Whole};
 use crate::schema::{Key, Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults};
 use crate::sections::http::is_token;
-use crate::sections::{forward, frontend, proxy_header, server, tls};
+use crate::sections::server::{Parts, Shared};
+use crate::sections::{class, deliver, forward, frontend, proxy_header, server, tls};
+use crate::sources::Span;
 use crate::suggest;
 use crate::tree::Entry;
 
-const KEYS: [Key; 22] = {
+const KEYS: [Key; 28] = {
+    let [deliver, redirect_status, proxy_clients, redirect_clients, redirect_check, retry_after] =
+        deliver::backend_keys();
     let [quorum, hysteresis, on_quorum_up, on_quorum_down, sorry_server] = forward::backend_keys();
     [
-        optional("server", form::TABLES, "The servers; see `server`. At least one, at most 4096."),
+        optional("server", form::TABLES, "The servers; see `server`. At least one, at most 16 384."),
         with("balance", "word", "\"round-robin\"", "Who is chosen; see above."),
         with(
             "slow-start",
@@ -50,7 +54,15 @@ const KEYS: [Key; 22] = {
             "true",
             "Whether a retry may go to another server than the one that was chosen first.",
         ),
+        says(
+            "max-requests",
+            form::NUMBER,
+            "no limit",
+            "Requests in flight at once over all servers; further ones wait in the queue. For what all servers have behind them, such as a shared file system.",
+        ),
+        optional("max-connections", form::NUMBER, "The same in TCP mode's word; one of the two."),
         with("max-queue", form::NUMBER, "1024", "Requests that may wait for a server at once; 0: none waits."),
+        retry_after,
         with("max-idle", form::NUMBER, "256", "Idle connections kept for each worker and server; 0: none."),
         with(
             "tcp-keepalive",
@@ -58,14 +70,12 @@ const KEYS: [Key; 22] = {
             "false",
             "Let the kernel probe silent servers; see `tcp-keepalive`.",
         ),
-        with(
-            "deliver",
-            "`\"proxy\"`, `\"redirect\"`, `\"auto\"`",
-            "\"proxy\"",
-            "Requests are relayed; or clients sent to the server (later); or whichever the client can (later).",
-        ),
-        optional("proxy-clients", form::TEXTS, "Beginnings of User-Agents that are never redirected.").later(),
-        optional("class", "tables `[backend.NAME.class.NAME]`", "Kinds of servers; see `class`.").later(),
+        deliver,
+        redirect_status,
+        proxy_clients,
+        redirect_clients,
+        redirect_check,
+        optional("class", "tables `[backend.NAME.class.NAME]`", "Kinds of servers; see `class`."),
         proxy_header::backend_key(),
         optional("tls", "true or table", "TLS with the servers; see `tls`.").later(),
         quorum,
@@ -87,10 +97,23 @@ pub(crate) static BACKEND: Schema = Schema {
             - `\"maglev\"`: the client's address and port decide.\n\
             - `\"random\"`: the less loaded of two drawn by weight.\n\
             - `\"first\"`: the first in the list that has room.\n\
-            - `\"bandwidth\"`: the largest free bandwidth, nearest zone first (later).\n\
+            - `\"bandwidth\"`: the one expected to have sent its answer first: its `bandwidth` counts, and all that it \
+            was asked for already. One of the client's own `zone`, unless those are busy.\n\
             - `\"source-hash\"`, `\"shortest-expected-delay\"`, `\"never-queue\"`, `\"failover\"`: with `mode = \"forward\"` (later).\n\n\
             All are weighted: `\"weighted-round-robin\"` means the same as `\"round-robin\"`. What decides by something \
-            keeps deciding the same when other servers come and go.",
+            keeps deciding the same when other servers come and go.\n\n`deliver` says how an answer comes to the client:\n\n\
+            - `\"proxy\"`: every answer is relayed.\n\
+            - `\"redirect\"`: a GET or HEAD is answered with a redirect to the chosen server, if that has a \
+            `redirect-to` that is well; the bytes then never come through here. Everything else is relayed.\n\
+            - `\"auto\"`: the same for clients that are known to follow redirects; others' answers are relayed. A \
+            built-in table of User-Agents says who is known; before it come `proxy-clients` and `redirect-clients`, \
+            beginnings of User-Agents (letters of either case) of which the longest that fits decides.\n\n\
+            The place of a `redirect-to` is checked beside the server, since clients may reach it in another way than \
+            this director does. Unless `redirect-check` says otherwise it is asked what the server's first check of type \
+            `http` asks of the server's own address and port: the same path, statuses and times, with the place's own \
+            Host. Without such a check it is enough that it takes the connection; a server without checks has none \
+            here either. Its name is looked up each time, as clients do. While the place is not well, the server's \
+            answers are relayed.",
     keys: &KEYS,
 };
 
@@ -110,23 +133,20 @@ pub(crate) static TIMEOUTS: Schema = Schema {
     ],
 };
 
-pub(crate) static CLASS: Schema = Schema {
-    path: "backend.NAME.class.NAME",
-    about: "A kind of servers, and what one of them can bear.",
-    keys: &[
-        with("weight", "0 to 65535", "1", "Their share.").later(),
-        optional("bandwidth", "bandwidth: `\"10Gbit\"`", "What one can send.").later(),
-        optional("max-requests", form::NUMBER, "In flight on one of them.").later(),
-        optional("max-share", "percentage: `\"25%\"`", "Of all requests, over all of them together.").later(),
-    ],
-};
+/// What `[backend.NAME]` becomes.
+pub(crate) struct Read {
+    pub(crate) backend: Backend,
+    /// By server.
+    pub(crate) checks: Vec<Vec<CheckConfig>>,
+    /// By server.
+    pub(crate) redirect_checks: Vec<Option<CheckConfig>>,
+    /// Where the text asks for redirects.
+    pub(crate) deliver: Option<Span>,
+}
 
-/// What a client that is turned away is told to wait.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// Reads `[backend.NAME]`: the backend, and each server's checks.
-pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context) -> (Backend, Vec<Vec<CheckConfig>>) {
-    let classes = classes(&mut section, cx);
+/// Reads `[backend.NAME]`.
+pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context) -> Read {
+    let classes = class::classes(&mut section, cx);
     let observe: Option<At<Whole<1, 1_000_000>>> = section.optional("observe", cx);
     let defaults = Defaults {
         interval: section.value::<Period>("interval", cx).0,
@@ -135,20 +155,30 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
     };
     let templates =
         section.entry("check").map(|check| checks::list(&check.node, &format!("{}.check", section.path), defaults, cx));
-    let servers = server::servers(&mut section, &classes, templates.as_deref().unwrap_or_default(), defaults, cx);
+    let delivery = deliver::backend(&mut section, defaults, cx);
+    let checks = templates.as_deref().unwrap_or_default();
+    let shared = Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults };
+    let servers = server::servers(&mut section, shared, cx);
     if let Some(observe) = observe.filter(|_| servers.iter().any(|server| !server.pool.checked)) {
         cx.error(observe.span, "a server that traffic takes down has no check to bring it back")
             .help("write check = { type = \"tcp\" }");
     }
-    later_parts(&mut section, cx);
+    tls::server(&mut section, cx);
+    forward::backend(&mut section, cx);
+    let algorithm = balance(&mut section, cx);
+    if cx.errors() == 0 {
+        class::check(&classes, &servers, cx);
+        deliver::check(&delivery, &servers, cx);
+        check_links(&algorithm, &servers, cx);
+    }
     let backend = Backend {
         name: entry.key.clone(),
         pool: PoolConfig {
-            algorithm: balance(&mut section, cx),
+            algorithm,
             slow_start: section.value::<Duration>("slow-start", cx),
             servers: servers.iter().map(|server| server.pool.clone()).collect(),
-            classes: Vec::new(),
-            max_in_flight: None,
+            classes: class::configs(&classes),
+            max_in_flight: server::max_in_flight(&mut section, None, cx),
         },
         servers: servers.iter().map(|server| server.proxy.clone()).collect(),
         timeouts: timeouts(section.section("timeouts", &TIMEOUTS, cx), cx),
@@ -158,10 +188,31 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         max_queue: section.value::<Whole<0, 100_000_000>>("max-queue", cx).get(),
         max_idle: section.value::<Whole<0, 1_000_000>>("max-idle", cx).get(),
         observe_failures: defaults.observe_failures,
-        deliver: Deliver::default(),
-        retry_after: RETRY_AFTER,
+        deliver: delivery.deliver,
+        retry_after: delivery.retry_after,
     };
-    (backend, servers.into_iter().map(|server| server.checks).collect())
+    let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
+    Read { backend, checks, redirect_checks, deliver: delivery.span }
+}
+
+/// Warns of links that are guessed beside others that are known, and of zones that decide nothing.
+fn check_links(algorithm: &Algorithm, servers: &[Parts], cx: &mut Context) {
+    if *algorithm != Algorithm::Bandwidth {
+        if let Some(zone) = servers.iter().find_map(|server| server.zone) {
+            cx.warn(zone, "where a server stands decides nothing here")
+                .help("write balance = \"bandwidth\" in the backend");
+        }
+        return;
+    }
+    let known = servers.iter().any(|server| server.pool.bandwidth.is_some());
+    if let Some(guessed) = servers.iter().find(|server| known && server.pool.bandwidth.is_none()) {
+        let name = &guessed.pool.name;
+        cx.warn(
+            guessed.span,
+            format!("server \"{name}\" has no bandwidth, unlike others: 1Gbit for each unit of its weight is assumed"),
+        )
+        .help("write bandwidth = \"1Gbit\" in the server or its class");
+    }
 }
 
 fn timeouts(mut section: Section<'_>, cx: &mut Context) -> BackendTimeouts {
@@ -173,7 +224,7 @@ fn timeouts(mut section: Section<'_>, cx: &mut Context) -> BackendTimeouts {
     }
 }
 
-const NOW: [(&str, Algorithm); 7] = [
+const NOW: [(&str, Algorithm); 8] = [
     ("round-robin", Algorithm::RoundRobin),
     ("least-connections", Algorithm::LeastConnections),
     ("source", Algorithm::Source),
@@ -181,9 +232,10 @@ const NOW: [(&str, Algorithm); 7] = [
     ("random", Algorithm::Random),
     ("first", Algorithm::First),
     ("maglev", Algorithm::Maglev),
+    ("bandwidth", Algorithm::Bandwidth),
 ];
 
-const LATER: [&str; 5] = ["bandwidth", "source-hash", "shortest-expected-delay", "never-queue", "failover"];
+const LATER: [&str; 4] = ["source-hash", "shortest-expected-delay", "never-queue", "failover"];
 
 /// The algorithm; one that is not yet run is replaced by turns.
 fn balance(section: &mut Section<'_>, cx: &mut Context) -> Algorithm {
@@ -207,38 +259,4 @@ fn balance(section: &mut Section<'_>, cx: &mut Context) -> Algorithm {
         }
     };
     Algorithm::RoundRobin
-}
-
-fn later_parts(section: &mut Section<'_>, cx: &mut Context) {
-    let modes = [("proxy", None), ("redirect", Some("redirect")), ("auto", Some("auto"))];
-    let deliver = section.choice("deliver", &modes, cx);
-    if let (Some(mode), Some(entry)) = (deliver, section.entry("deliver")) {
-        cx.later(format!("{}.deliver: delivery by {mode}", section.path), entry.span);
-    }
-    let _: Option<Some1<Line>> = section.optional("proxy-clients", cx);
-    if let (Some(entry), None) = (section.entry("proxy-clients"), deliver) {
-        cx.error(entry.span, "proxy-clients only means something where others are redirected")
-            .help("write deliver = \"auto\"");
-    }
-    tls::server(section, cx);
-    forward::backend(section, cx);
-}
-
-/// The classes' names.
-fn classes(owner: &mut Section<'_>, cx: &mut Context) -> Vec<String> {
-    let mut names = Vec::new();
-    for (entry, mut section) in owner.named("class", &CLASS, cx) {
-        cx.later(format!("{}: classes of servers", section.path), entry.span);
-        let _: Whole<0, 65535> = section.value("weight", cx);
-        let _: Option<units::Bandwidth> = section.optional("bandwidth", cx);
-        let _: Option<Whole<1, 100_000_000>> = section.optional("max-requests", cx);
-        if let Some(share) = section.optional::<At<String>>("max-share", cx) {
-            let percent = share.value.strip_suffix('%').and_then(|number| number.parse::<u8>().ok());
-            if percent.is_none_or(|percent| percent == 0 || percent > 100) {
-                cx.error(share.span, "a share is a percentage from 1% to 100%").help("write \"25%\"");
-            }
-        }
-        names.push(entry.key.clone());
-    }
-    names
 }

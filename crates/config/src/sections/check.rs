@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use check::{BodyMatch, CheckConfig, HttpCheck, Kind, Target};
 use health::Policy;
-use proxy::config::ServerAddress;
+use proxy::config::{RedirectTo, ServerAddress};
 use units::write_duration;
 use wire::proxy_header::Version;
 
@@ -130,6 +130,39 @@ impl Template {
         let send_proxy = send_proxy.filter(|_| self.address.is_none() && self.port.is_none());
         Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, policy: self.policy })
     }
+
+    /// The check of where clients are sent. They say the host that they were sent to, and no PROXY header; what
+    /// happens to requests that are relayed says nothing of theirs.
+    pub(crate) fn aim_at_clients_place(&self, to: &RedirectTo) -> Option<CheckConfig> {
+        let mut kind = self.kind.clone()?;
+        if let Kind::Http(http) = &mut kind {
+            http.host.get_or_insert_with(|| authority(to));
+        }
+        let target = Target::Name { host: to.host.clone(), port: to.port };
+        let policy = Policy { observe_failures: None, ..self.policy };
+        Some(CheckConfig { kind, target, send_proxy: None, policy })
+    }
+}
+
+/// The check of where a server's clients are sent that asks what `own`, the server's checks, ask of it: by HTTP if one
+/// of them asks the server's own port so, otherwise whether the connection is taken.
+pub(crate) fn alike(own: &[Template], to: &RedirectTo) -> Option<CheckConfig> {
+    let at_home = |template: &&Template| template.address.is_none() && template.port.is_none();
+    let request = own.iter().filter(at_home).find_map(|template| match &template.kind {
+        Some(Kind::Http(http)) => Some((http, template.policy)),
+        _ => None,
+    });
+    let (kind, policy) = match request {
+        Some((http, policy)) => (Kind::Http(HttpCheck { host: None, ..http.clone() }), policy),
+        None => (Kind::Tcp, own.iter().find(|template| template.kind.is_some())?.policy),
+    };
+    Template { kind: Some(kind), policy, address: None, port: None }.aim_at_clients_place(to)
+}
+
+/// How a client's Host names it: without the port of the scheme `http` (RFC 9110 section 7.2).
+fn authority(to: &RedirectTo) -> String {
+    let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
+    if to.port == 80 { host } else { format!("{host}:{}", to.port) }
 }
 
 impl Read for Override {
@@ -191,7 +224,8 @@ const OWN_KEYS: [(&[&str], &[Type], &str); 5] = [
     (&["command", "user", "sets-weight"], &[Type::Script], "script"),
 ];
 
-fn template(mut section: Section<'_>, defaults: Defaults, cx: &mut Context) -> Option<Template> {
+/// Reads one check.
+pub(crate) fn template(mut section: Section<'_>, defaults: Defaults, cx: &mut Context) -> Option<Template> {
     if !section.has("type") {
         section.missing("type", cx);
         section.abandon();

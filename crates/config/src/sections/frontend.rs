@@ -11,11 +11,11 @@ use crate::read::{At, Period, Read, Some1, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
-use crate::sections::{forward, headers, proxy_header, route, tls};
+use crate::sections::{forward, headers, proxy_header, rate, route, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
-const KEYS: [Key; 21] = {
+const KEYS: [Key; 22] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         with(
@@ -37,6 +37,7 @@ const KEYS: [Key; 21] = {
             "Let the kernel probe silent clients; see `tcp-keepalive`.",
         ),
         proxy_header::accept_key(),
+        rate::frontend_key(),
         optional("timeouts", form::TABLE, "How long each phase may last; see `timeouts`."),
         optional("route", form::TABLES, "Which request goes where; see `route`. HTTP only."),
         backend,
@@ -133,7 +134,7 @@ enum Wanted {
 }
 
 /// What only means something where requests are read.
-const HTTP_ONLY: [&str; 10] = [
+const HTTP_ONLY: [&str; 11] = [
     "route",
     "redirect",
     "respond",
@@ -143,6 +144,7 @@ const HTTP_ONLY: [&str; 10] = [
     "request-headers",
     "response-headers",
     "forwarded",
+    "rate-limit",
     "allow-users",
 ];
 
@@ -216,6 +218,7 @@ fn terminating(
     };
     if http {
         let forwarded = section.section("forwarded", &headers::FORWARDED, cx);
+        frontend.rate_limits = rate::limits(&mut section, cx);
         frontend.forwarded = headers::forwarded(forwarded, cx);
         frontend.request_headers = headers::edits(&mut section, "request-headers", cx);
         frontend.response_headers = headers::edits(&mut section, "response-headers", cx);

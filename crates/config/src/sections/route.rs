@@ -1,5 +1,5 @@
 use http_proto::Condition;
-use proxy::config::{Answer, RateLimits, Route};
+use proxy::config::{Answer, Route};
 use units::Network;
 
 use crate::context::Context;
@@ -7,11 +7,11 @@ use crate::read::{At, Line, Read, Some1, wrong};
 use crate::schema::{Key, Schema, form, optional};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
-use crate::sections::headers;
 use crate::sections::http::{Host, Method, RoutePath, check_field_name};
+use crate::sections::{headers, rate};
 use crate::tree::{Node, Value};
 
-const KEYS: [Key; 15] = {
+const KEYS: [Key; 16] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         optional(
@@ -34,6 +34,7 @@ const KEYS: [Key; 15] = {
         files,
         health,
         fastcgi,
+        rate::route_key(),
         optional("request-headers", form::TABLE, "Changes to the request, after the frontend's."),
         optional("response-headers", form::TABLE, "Changes to the answer, after the frontend's."),
         optional(
@@ -84,17 +85,24 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
     let mut when = conditions(&mut section, cx);
     let request_headers = headers::edits(&mut section, "request-headers", cx);
     let response_headers = headers::edits(&mut section, "response-headers", cx);
+    let rate_limits = rate::limits(&mut section, cx);
     allow_users(&mut section, cx);
     let route = |when: Vec<Condition>, answer: Answer| Route {
         when,
         answer,
         request_headers: request_headers.clone(),
         response_headers: response_headers.clone(),
-        rate_limits: RateLimits::default(),
+        rate_limits,
     };
     let given = answer::read(&mut section, &prefixes, cx);
     if matches!(given, Given::Nothing) && answer::KEYS.iter().all(|key| !section.has(key)) && !cx.broken {
         cx.error(section.span, "this route answers nothing").help(format!("write one of {}", answer::KEYS.join(", ")));
+    }
+    if let (Given::Files(answers), Some(entry)) = (&given, section.entry("rate-limit"))
+        && answers.len() > 1
+    {
+        cx.error(entry.span, "files below several paths are several routes, which cannot share a rate-limit")
+            .help("write a route for each path, or the limit in the frontend");
     }
     match given {
         Given::Answer(answer) => {

@@ -1,30 +1,48 @@
-use balance::ServerConfig;
+use std::collections::BTreeMap;
+
+use balance::{ClassIndex, ServerConfig, ZoneIndex};
 use check::CheckConfig;
 use proxy::config::{Server, ServerAddress};
-use units::{AdminState, Weight};
+use units::{AdminState, Bandwidth, Weight};
 
 use crate::context::Context;
 use crate::names::{self, Kind};
 use crate::read::{At, Line, Read, Whole, wrong};
-use crate::schema::{Schema, form, optional, required, says, with};
+use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults, Template};
-use crate::sections::{proxy_header, tls};
+use crate::sections::class::{self, Class};
+use crate::sections::deliver::{self, RedirectCheck};
+use crate::sections::{proxy_header, rate, tls};
+use crate::sources::Span;
 use crate::suggest;
 use crate::tree::{Node, Value};
 
 /// What a pool holds, so that an index fits its tables.
-const SERVERS_MAX: usize = 4096;
+const SERVERS_MAX: usize = 16_384;
 
-pub(crate) static SERVER: Schema = Schema {
-    path: "[backend.NAME.server]",
-    about: "A server, written `[[backend.NAME.server]]`, once for each.",
-    keys: &[
+const KEYS: [Key; 16] = {
+    let [redirect_to, redirect_check] = deliver::server_keys();
+    [
         required("address", "`\"IP:port\"` or `\"unix:/path\"`", "Where it listens. Names are not looked up."),
         says("name", form::TEXT, "its address", "Unique in its backend; its clients stay with the name."),
-        with("weight", "0 to 65535", "1", "Its share; 0 gets nothing new."),
-        says("max-requests", form::NUMBER, "no limit", "Requests in flight at once; further ones wait in the queue."),
+        optional("class", "name of a class", "The kind of server that it is; see `class`."),
+        optional("zone", "name of a zone", "Where it stands; see `zone`. With `balance = \"bandwidth\"`."),
+        says("weight", "0 to 65535", "its class's, else 1", "Its share; 0 gets nothing new."),
+        says(
+            "bandwidth",
+            class::BANDWIDTH,
+            "its class's, else 1Gbit for each unit of its weight",
+            "What its link takes. With `balance = \"bandwidth\"`.",
+        ),
+        says(
+            "max-requests",
+            form::NUMBER,
+            "its class's, else no limit",
+            "Requests in flight at once; further ones go elsewhere, or wait in the queue.",
+        ),
         optional("max-connections", form::NUMBER, "The same in TCP mode's word; one of the two."),
+        rate::server_key(),
         with(
             "backup",
             "true, false or 1 to 255",
@@ -39,11 +57,16 @@ pub(crate) static SERVER: Schema = Schema {
         ),
         optional("checks", "list of tables", "How it is checked, instead of the backend's `check`; `[]`: not at all."),
         proxy_header::server_key(),
-        optional("class", "name of a class", "The kind of server that it is.").later(),
-        optional("zone", "name of a zone", "Where it stands.").later(),
-        optional("redirect-to", "URL", "Where clients are sent that follow redirects.").later(),
+        redirect_to,
+        redirect_check,
         optional("tls", "true or table", "TLS with it; see `tls`.").later(),
-    ],
+    ]
+};
+
+pub(crate) static SERVER: Schema = Schema {
+    path: "[backend.NAME.server]",
+    about: "A server, written `[[backend.NAME.server]]`, once for each.",
+    keys: &KEYS,
 };
 
 /// A server as each part of the program needs it.
@@ -51,6 +74,22 @@ pub(crate) struct Parts {
     pub(crate) pool: ServerConfig,
     pub(crate) proxy: Server,
     pub(crate) checks: Vec<CheckConfig>,
+    pub(crate) redirect_check: Option<CheckConfig>,
+    /// Where its name or address stands.
+    pub(crate) span: Span,
+    /// Where its `redirect-to` stands.
+    pub(crate) redirect_to: Option<Span>,
+    /// Where its `zone` stands.
+    pub(crate) zone: Option<Span>,
+}
+
+/// What a backend says for all its servers.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'b> {
+    pub(crate) classes: &'b [Class],
+    pub(crate) checks: &'b [Template],
+    pub(crate) redirect_check: &'b RedirectCheck,
+    pub(crate) defaults: Defaults,
 }
 
 /// A server's address, as the text has it.
@@ -81,14 +120,8 @@ impl Read for Tier {
     }
 }
 
-/// Reads a backend's servers; `templates` are its own checks.
-pub(crate) fn servers(
-    owner: &mut Section<'_>,
-    classes: &[String],
-    templates: &[Template],
-    defaults: Defaults,
-    cx: &mut Context,
-) -> Vec<Parts> {
+/// Reads a backend's servers.
+pub(crate) fn servers(owner: &mut Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Vec<Parts> {
     let nodes = owner.list("server");
     if nodes.is_empty() && !cx.broken {
         cx.error(owner.span, "this backend has no server")
@@ -98,22 +131,21 @@ pub(crate) fn servers(
         cx.error(beyond.span, format!("a backend has at most {SERVERS_MAX} servers")).help("spread them over several");
     }
     let mut servers: Vec<Parts> = Vec::new();
-    let mut names: Vec<At<String>> = Vec::new();
+    let mut names: BTreeMap<String, Span> = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate() {
         let word = name_of(node).unwrap_or_else(|| format!("[{index}]"));
         let path = format!("{}.server.{word}", owner.path);
-        let Some(section) = Section::open(node, &SERVER, path, cx) else {
+        let Some(server) = Section::open(node, &SERVER, path, cx).and_then(|section| server(section, shared, cx))
+        else {
             continue;
         };
-        let Some((name, server)) = server(section, classes, templates, defaults, cx) else {
-            continue;
-        };
-        if let Some(first) = names.iter().find(|first| first.value == name.value) {
-            cx.error(name.span, format!("the backend has a server \"{}\" already", name.value))
+        if let Some(first) = names.get(&server.pool.name) {
+            cx.error(server.span, format!("the backend has a server \"{}\" already", server.pool.name))
                 .help("give each server its own name")
-                .note(first.span, "first here");
+                .note(*first, "first here");
+        } else {
+            names.insert(server.pool.name.clone(), server.span);
         }
-        names.push(name);
         servers.push(server);
     }
     if !servers.is_empty() && servers.iter().all(|server| server.pool.weight == Weight::ZERO) {
@@ -122,24 +154,25 @@ pub(crate) fn servers(
     servers
 }
 
-fn server(
-    mut section: Section<'_>,
-    classes: &[String],
-    templates: &[Template],
-    defaults: Defaults,
-    cx: &mut Context,
-) -> Option<(At<String>, Parts)> {
+fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Option<Parts> {
     let address: Option<At<Address>> = section.required("address", cx);
     let name: Option<At<Line>> = section.optional("name", cx);
-    let weight = section.value::<Whole<0, 65535>>("weight", cx).get();
-    let max_in_flight = max_in_flight(&mut section, cx);
+    let class = class_of(&mut section, shared.classes, cx);
+    let zone: Option<At<String>> = section.optional("zone", cx);
+    let zone_index = zone.as_ref().and_then(|zone| names::resolve(Kind::Zone, zone, cx));
+    let (weight, bandwidth) = share(&mut section, class.map(|class| &shared.classes[class]), cx);
+    let class_limit = class.and_then(|class| shared.classes[class].max_in_flight);
+    let max_in_flight = max_in_flight(&mut section, class_limit, cx);
+    let rate_limit = rate::of_server(&mut section, cx);
     let Tier(tier) = section.value("backup", cx);
     let admin = [AdminState::Ready, AdminState::Drain, AdminState::Maintenance].map(|state| (state.as_str(), state));
     let admin = section.choice("state", &admin, cx);
+    let defaults = shared.defaults;
     let send_proxy = proxy_header::send(&mut section, cx).unwrap_or(defaults.send_proxy);
     let own =
         section.entry("checks").map(|list| checks::list(&list.node, &format!("{}.checks", section.path), defaults, cx));
-    later_parts(&mut section, classes, cx);
+    let redirect = deliver::server(&mut section, defaults, cx);
+    tls::server(&mut section, cx);
     let At { value: Address(address), span } = address?;
     let name = match name {
         Some(name) => {
@@ -148,26 +181,56 @@ fn server(
         }
         None => At { value: address.to_string(), span },
     };
-    let templates = own.as_deref().unwrap_or(templates);
+    let templates = own.as_deref().unwrap_or(shared.checks);
     let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, send_proxy, span, cx)).collect();
     let pool = ServerConfig {
-        name: name.value.clone(),
-        weight: Weight::new(weight),
+        name: name.value,
+        weight,
         max_in_flight,
         tier,
         checked: !templates.is_empty(),
         admin,
-        class: None,
-        zone: None,
-        bandwidth: None,
+        class: class.and_then(|class| u16::try_from(class).ok()).map(ClassIndex),
+        zone: zone_index.and_then(|zone| u16::try_from(zone).ok()).map(ZoneIndex),
+        bandwidth,
     };
-    Some((name, Parts { pool, proxy: Server { address, send_proxy, redirect_to: None, rate_limit: None }, checks }))
+    Some(Parts {
+        pool,
+        checks,
+        redirect_check: redirect.as_ref().and_then(|to| deliver::aim(to, shared.redirect_check, templates)),
+        span: name.span,
+        redirect_to: redirect.as_ref().map(|redirect| redirect.span),
+        zone: zone.map(|zone| zone.span),
+        proxy: Server { address, send_proxy, redirect_to: redirect.map(|redirect| redirect.to), rate_limit },
+    })
 }
 
-fn max_in_flight(section: &mut Section<'_>, cx: &mut Context) -> Option<u32> {
-    let connections: Option<At<Whole<1, 100_000_000>>> = section.optional("max-connections", cx);
+/// The place of the server's class in `classes`.
+fn class_of(section: &mut Section<'_>, classes: &[Class], cx: &mut Context) -> Option<usize> {
+    let name: At<String> = section.optional("class", cx)?;
+    let found = classes.iter().position(|class| class.name == name.value);
+    if found.is_none() && !cx.broken {
+        let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        let help = suggest::instead(&name.value, &known, "write a table [backend.NAME.class.NAME]");
+        cx.error(name.span, format!("the backend has no class \"{}\"", name.value.escape_debug())).help(help);
+    }
+    found
+}
+
+/// What it gets beside the others: its own word, its class's, or the language's.
+fn share(section: &mut Section<'_>, class: Option<&Class>, cx: &mut Context) -> (Weight, Option<Bandwidth>) {
+    let weight = class.map_or(Whole::of(1), |class| class.weight);
+    let weight = section.computed::<Whole<0, 65535>>("weight", weight, weight.get::<u16>().to_string(), cx);
+    let bandwidth = class.and_then(|class| class.bandwidth).map(|bandwidth| (bandwidth, format!("\"{bandwidth}\"")));
+    (Weight::new(weight.get()), section.shared("bandwidth", bandwidth, cx))
+}
+
+/// Reads `max-requests`, or `max-connections`; `class` is what applies without.
+pub(crate) fn max_in_flight(section: &mut Section<'_>, class: Option<Limit>, cx: &mut Context) -> Option<u32> {
+    let connections: Option<At<Limit>> = section.optional("max-connections", cx);
     let Some(connections) = connections else {
-        return section.optional::<Whole<1, 100_000_000>>("max-requests", cx).map(Whole::get);
+        let class = class.map(|limit| (limit, limit.get::<u32>().to_string()));
+        return section.shared("max-requests", class, cx).map(Limit::get);
     };
     if let Some(requests) = section.entry("max-requests") {
         cx.error(requests.span, "max-requests and max-connections are two words for one limit")
@@ -177,26 +240,8 @@ fn max_in_flight(section: &mut Section<'_>, cx: &mut Context) -> Option<u32> {
     Some(connections.value.get())
 }
 
-fn later_parts(section: &mut Section<'_>, classes: &[String], cx: &mut Context) {
-    if let Some(class) = section.optional::<At<String>>("class", cx)
-        && !classes.contains(&class.value)
-        && !cx.broken
-    {
-        let help = suggest::instead(&class.value, classes, "write a table [backend.NAME.class.NAME]");
-        cx.error(class.span, format!("the backend has no class \"{}\"", class.value.escape_debug())).help(help);
-    }
-    if let Some(zone) = section.optional::<At<String>>("zone", cx) {
-        names::resolve(Kind::Zone, &zone, cx);
-    }
-    if let Some(url) = section.optional::<At<Line>>("redirect-to", cx) {
-        let backend = section.path.split(".server").next().unwrap_or_default().to_owned();
-        cx.later(format!("{backend}: redirects to servers"), url.span);
-        if !["http://", "https://"].iter().any(|scheme| url.value.0.starts_with(scheme)) {
-            cx.error(url.span, "this is no URL").help("write \"https://server.example.org\"");
-        }
-    }
-    tls::server(section, cx);
-}
+/// Requests in flight at once.
+pub(crate) type Limit = Whole<1, 100_000_000>;
 
 /// The server's name, before it is read, for what is said of it.
 fn name_of(node: &Node) -> Option<String> {

@@ -1,15 +1,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use units::Network;
-
 use crate::context::Context;
 use crate::names::{self, Kind};
 use crate::read::{At, Command, Line, Period, Read, Some1, Whole};
 use crate::schema::{Schema, form, optional, required, with};
 use crate::section::Section;
 use crate::sections::forward::is_multiple;
-use crate::sources::Span;
 use crate::tree::Node;
 
 pub(crate) static VIP: Schema = Schema {
@@ -93,12 +90,6 @@ pub(crate) static GROUP: Schema = Schema {
     path: "vip-group.NAME",
     about: "Virtual routers that move together.",
     keys: &[required("members", "list of names of vips", "At least two.").later()],
-};
-
-pub(crate) static ZONE: Schema = Schema {
-    path: "zone.NAME",
-    about: "Where clients and servers stand.",
-    keys: &[required("networks", form::NETWORKS, "The addresses that stand there.").later()],
 };
 
 /// An address and its network's prefix, as an interface has it.
@@ -242,20 +233,6 @@ pub(crate) fn group(mut section: Section<'_>, cx: &mut Context) {
                 .note(first.span, "first here");
         }
         seen.push(member);
-    }
-}
-
-/// Reads `[zone.NAME]`; `known` are the networks of the zones before it.
-pub(crate) fn zone(mut section: Section<'_>, known: &mut Vec<(Network, Span)>, cx: &mut Context) {
-    cx.later(format!("{}: zones", section.path), section.span);
-    let networks = section.required::<Some1<At<Network>>>("networks", cx).map_or(Vec::new(), |Some1(found)| found);
-    for network in networks {
-        if let Some((_, first)) = known.iter().find(|(first, _)| *first == network.value) {
-            cx.error(network.span, format!("{} is in a zone already", network.value))
-                .help("leave it in one of the two")
-                .note(*first, "first here");
-        }
-        known.push((network.value, network.span));
     }
 }
 
