@@ -5,6 +5,7 @@
 //! One thread owns a [`Pool`] and publishes its [`Snapshot`]; any number of threads pick from that without a lock.
 
 mod account;
+mod gauges;
 mod limits;
 mod maglev;
 mod pool;
@@ -16,6 +17,7 @@ mod stick;
 mod turns;
 
 pub use account::Account;
+pub use gauges::Gauges;
 pub use pool::{
     Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, ServerConfig, ServerIndex, ServerState, ZoneIndex,
 };

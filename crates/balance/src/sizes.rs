@@ -140,25 +140,6 @@ mod tests {
         assert!((65_535_900..=65_536_000).contains(&sizes.mean()), "{}", sizes.mean());
     }
 
-    #[test]
-    fn threads_read_what_some_thread_wrote() {
-        let sizes = Sizes::new();
-        std::thread::scope(|scope| {
-            for thread in 0..4 {
-                let sizes = &sizes;
-                scope.spawn(move || {
-                    for round in 0..20_000u64 {
-                        let tag = (round * 7 + thread) % 9 + 1;
-                        sizes.learn(key(tag, 3), tag * 1_000 + round % 2);
-                        let tag = round % 9 + 1;
-                        let read = sizes.expect(key(tag, 3));
-                        assert!(read.is_none_or(|bytes| bytes == tag * 1_000 || bytes == tag * 1_000 + 1), "{read:?}");
-                    }
-                });
-            }
-        });
-    }
-
     proptest! {
         #[test]
         fn no_length_is_anothers(learnt in vec((1u64..40, 0u64..3, 0u64..LENGTH_MAX), 0..200)) {

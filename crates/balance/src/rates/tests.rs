@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU32;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -101,23 +100,6 @@ fn great_numbers_are_no_danger() {
     let rates = Rates::new(Duration::ZERO, 0, 1);
     assert_eq!(rates.take(0, at(0)), Ok(()));
     assert_eq!(rates.take(0, at(0)), Err(Duration::from_micros(1)));
-}
-
-#[test]
-fn threads_together_get_no_more_than_a_burst() {
-    let (rates, cell) = (Rates::new(SECOND, 500, 64), RateCell::new(SECOND, 500));
-    let (by_rates, by_cell) = (AtomicU32::new(0), AtomicU32::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..1_000 {
-                    by_rates.fetch_add(u32::from(rates.take(77, at(1)).is_ok()), Relaxed);
-                    by_cell.fetch_add(u32::from(cell.take(at(1)).is_ok()), Relaxed);
-                }
-            });
-        }
-    });
-    assert_eq!((by_rates.into_inner(), by_cell.into_inner()), (500, 500));
 }
 
 proptest! {
