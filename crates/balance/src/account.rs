@@ -14,6 +14,7 @@ pub struct Account {
     rate: AtomicU64,
     promised: AtomicU64,
     promises: AtomicU64,
+    taken_back: AtomicU64,
 }
 
 impl Account {
@@ -24,6 +25,7 @@ impl Account {
             rate: AtomicU64::new(rate.max(1)),
             promised: AtomicU64::new(0),
             promises: AtomicU64::new(0),
+            taken_back: AtomicU64::new(0),
         }
     }
 
@@ -38,6 +40,7 @@ impl Account {
 
     /// An earlier promise was for fewer bytes than it said, or will not be kept.
     pub fn take_back(&self, bytes: u64) {
+        self.taken_back.fetch_add(bytes, Relaxed);
         let takes = self.time_for(bytes);
         let sooner = |free_at| Some((Instant::from_nanos(free_at) - takes).as_nanos());
         let _ = self.free_at.fetch_update(Relaxed, Relaxed, sooner);
@@ -63,6 +66,11 @@ impl Account {
     /// All bytes ever promised; turns over at the end.
     pub fn promised(&self) -> u64 {
         self.promised.load(Relaxed)
+    }
+
+    /// All bytes ever promised without those taken back; turns over at the end, and before the beginning.
+    pub(crate) fn kept(&self) -> u64 {
+        self.promised().wrapping_sub(self.taken_back.load(Relaxed))
     }
 
     /// How many promises were ever made.
@@ -96,7 +104,7 @@ mod tests {
         assert_eq!(account.free_at(), Instant::from_millis(22_000), "nothing is left of the old ones");
         account.settle(Instant::from_millis(30_000), 0);
         assert_eq!((account.free_at(), account.rate()), (Instant::from_millis(30_000), 1));
-        assert_eq!((account.promised(), account.promises()), (3_500, 3));
+        assert_eq!((account.promised(), account.promises(), account.kept()), (3_500, 3, 2_500));
     }
 
     #[test]

@@ -100,7 +100,7 @@ struct Heard {
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     at: Instant,
-    promised: u64,
+    kept: u64,
     promises: u64,
 }
 
@@ -215,7 +215,7 @@ impl Gauge {
             most: base.requests.max(report.requests),
             busy: base.left > 0 && report.left > 0,
             reached: sent.saturating_add(report.left).saturating_sub(base.left),
-            own: mark.promised.wrapping_sub(base_mark.promised),
+            own: mark.kept_since(&base_mark),
         })
     }
 
@@ -247,7 +247,7 @@ impl Gauge {
         account: &Account,
         now: Instant,
     ) {
-        let on_its_way = account.promised().wrapping_sub(mark.promised);
+        let on_its_way = Mark::of(account, now).kept_since(&mark);
         self.last = Some(Heard { requests: report.requests, mark });
         let capacity = self.believed;
         let rate = self.seen.map(|seen| seen.rate);
@@ -265,9 +265,7 @@ impl Gauge {
     fn mark(&mut self, account: &Account, now: Instant) {
         let [last, _] = self.marks;
         let mark = Mark::of(account, now);
-        if let Some(size) =
-            mark.promised.wrapping_sub(last.promised).checked_div(mark.promises.wrapping_sub(last.promises))
-        {
+        if let Some(size) = mark.kept_since(&last).checked_div(mark.promises.wrapping_sub(last.promises)) {
             self.size = if self.size == 0 { size } else { self.size - self.size / 4 + size / 4 };
         }
         self.marks = [mark, last];
@@ -331,7 +329,12 @@ impl Part {
 
 impl Mark {
     fn of(account: &Account, now: Instant) -> Mark {
-        Mark { at: now, promised: account.promised(), promises: account.promises() }
+        Mark { at: now, kept: account.kept(), promises: account.promises() }
+    }
+
+    /// Bytes promised since `earlier`, less what was taken back since; not less than 0.
+    fn kept_since(&self, earlier: &Mark) -> u64 {
+        self.kept.wrapping_sub(earlier.kept).cast_signed().max(0).cast_unsigned()
     }
 }
 

@@ -184,7 +184,8 @@ fn a_promise_counts_for_those_of_others_too() {
     let (mut gauges, account, _) = two();
     gauges.handle_tick(A, &account, at(0));
     gauges.handle_report(A, report(0, 10 * MB, 1), &account, at(60));
-    account.promise(at(100), 2 * MB);
+    account.promise(at(100), 5 * MB);
+    account.take_back(3 * MB);
     gauges.handle_tick(A, &account, at(1_900));
     // 8 MB more than before reached it, 2 MB of them from here: a fourth.
     gauges.handle_report(A, report(2 * MB, 16 * MB, 4), &account, at(2_060));

@@ -94,7 +94,9 @@ fn who_alone_is_free_among_thousands_is_found() {
 
 #[test]
 fn a_pool_may_have_as_many_as_there_are_places_for() {
-    for algorithm in ALGORITHMS {
+    // One of those that hash stands for all: its table takes half a second to lay out.
+    for algorithm in ALGORITHMS.into_iter().filter(|algorithm| !matches!(algorithm, Algorithm::Source | Algorithm::Uri))
+    {
         let mut config = config(algorithm.clone(), &[1; 16_385], None);
         for server in &mut config.servers {
             server.checked = false;
