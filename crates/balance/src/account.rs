@@ -31,8 +31,13 @@ impl Account {
 
     /// Some client will have this many bytes of the server.
     pub fn promise(&self, now: Instant, bytes: u64) {
-        self.promised.fetch_add(bytes, Relaxed);
         self.promises.fetch_add(1, Relaxed);
+        self.promise_more(now, bytes);
+    }
+
+    /// An earlier promise was for so many more bytes than it said.
+    pub fn promise_more(&self, now: Instant, bytes: u64) {
+        self.promised.fetch_add(bytes, Relaxed);
         let takes = self.time_for(bytes);
         let later = |free_at| Some((Instant::from_nanos(free_at).max(now) + takes).as_nanos());
         let _ = self.free_at.fetch_update(Relaxed, Relaxed, later);
@@ -105,6 +110,15 @@ mod tests {
         account.settle(Instant::from_millis(30_000), 0);
         assert_eq!((account.free_at(), account.rate()), (Instant::from_millis(30_000), 1));
         assert_eq!((account.promised(), account.promises(), account.kept()), (3_500, 3, 2_500));
+    }
+
+    #[test]
+    fn more_of_an_earlier_promise_is_no_further_one() {
+        let account = Account::new(1_000);
+        account.promise(NOW, 500);
+        account.promise_more(NOW, 250);
+        assert_eq!(account.free_at(), Instant::from_millis(10_750));
+        assert_eq!((account.promised(), account.promises(), account.kept()), (750, 1, 750));
     }
 
     #[test]
