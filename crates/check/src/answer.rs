@@ -14,18 +14,21 @@ const BODY_MAX: usize = 64 * 1024;
 const READ: usize = 4 * 1024;
 
 /// What matters of an answer's head.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Of the final answer.
+    pub status: u16,
     framing: Framing,
     /// What it says of the server's load.
-    pub(crate) report: Option<LoadReport>,
+    pub report: Option<LoadReport>,
     /// Its Content-Length, also where no body follows.
-    pub(crate) length: Option<u64>,
+    pub length: Option<u64>,
 }
 
 /// Reads the answer to `check` and judges it. `head` is set as soon as it is known.
-pub(crate) async fn judge<S>(stream: &mut S, check: &HttpCheck, head: &mut Option<Head>) -> Finding
+///
+/// It may wait for the server without end; of a body it reads the first 64 KiB.
+pub async fn judge<S>(stream: &mut S, check: &HttpCheck, head: &mut Option<Head>) -> Finding
 where
     S: AsyncRead + Unpin,
 {
@@ -88,15 +91,17 @@ where
     let mut bytes = first.to_vec();
     loop {
         let searched = body.held.len();
-        let Some(ended) = body.take(&bytes) else {
-            return Finding::BadAnswer;
-        };
+        let taken = body.take(&bytes);
         let from = searched.saturating_sub(text.len());
         if text.is_empty() || body.held[from..].windows(text.len()).any(|window| window == text) {
             return Finding::Answered;
         }
-        if ended || body.held.len() == BODY_MAX {
-            return Finding::WrongBody;
+        // What came before a broken chunk counts: the verdict must not depend on the packets in which it came.
+        match taken {
+            _ if body.held.len() == BODY_MAX => return Finding::WrongBody,
+            Some(true) => return Finding::WrongBody,
+            None => return Finding::BadAnswer,
+            Some(false) => {}
         }
         bytes.clear();
         if read_some(stream, &mut bytes).await.is_none() {
@@ -156,4 +161,30 @@ async fn read_some<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) ->
     let length = stream.read(&mut piece).await.ok().filter(|length| *length > 0)?;
     bytes.extend_from_slice(&piece[..length]);
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Statuses;
+
+    #[tokio::test]
+    async fn a_body_that_holds_the_text_passes_whatever_follows_it_in_the_same_packet() {
+        let check = HttpCheck {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            host: None,
+            statuses: Statuses::default(),
+            body: Some(BodyMatch::Contains("well".to_owned())),
+        };
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (body, expected) in [
+            (&b"4\r\nwell\r\nno chunk"[..], Finding::Answered),
+            (b"4\r\nsick\r\nno chunk", Finding::BadAnswer),
+            (b"4\r\nsick\r\n0\r\n\r\n", Finding::WrongBody),
+        ] {
+            let answer = [head, body].concat();
+            assert_eq!(judge(&mut &answer[..], &check, &mut None).await, expected, "{}", body.escape_ascii());
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod lookup;
 mod probe;
 mod size;
 
+pub use answer::{Head, judge};
 pub use config::{BodyMatch, CheckConfig, HttpCheck, Kind, Statuses, Target};
 pub use driver::{Check, CheckIndex, Clock, Driver, Event, Handle, What};
 pub use size::content_length;
