@@ -1,16 +1,4 @@
 //! Ranges lie within the representation, do not touch each other, and are few.
 #![no_main]
 
-use http_proto::{RANGES_MAX, Ranges, resolve_ranges};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: (u64, &[u8])| {
-    let (length, set) = input;
-    for value in [set.to_vec(), [b"bytes=", set].concat()] {
-        let Ranges::Parts(mut parts) = resolve_ranges(&value, length) else { continue };
-        assert!(!parts.is_empty() && parts.len() <= RANGES_MAX);
-        parts.sort_by_key(|part| part.start);
-        assert!(parts.iter().all(|part| part.length > 0 && part.last() < length));
-        assert!(parts.windows(2).all(|pair| pair[0].last() + 1 < pair[1].start));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| replay::range(bytes));

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy      check the repository's rules
-       cargo xtask ratchet   lower the ratchet to the sizes that functions and files have shrunk to";
+const USAGE: &str = "usage: cargo xtask tidy                   check the repository's rules
+       cargo xtask ratchet                lower the ratchet to the sizes that functions and files have shrunk to
+       cargo xtask corpus unpack TARGET   write fuzz/corpora/TARGET.txt as files, for fuzzing
+       cargo xtask corpus pack TARGET     write it anew from the files that fuzzing left";
 
 fn main() -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
@@ -24,6 +26,14 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         ["ratchet"] => {
             xtask::tidy::lower_ratchet(&root)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["corpus", "unpack", target] => {
+            xtask::corpus::unpack(&root, target)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["corpus", "pack", target] => {
+            xtask::corpus::pack(&root, target)?;
             Ok(ExitCode::SUCCESS)
         }
         _ => {

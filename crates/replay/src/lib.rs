@@ -1,0 +1,71 @@
+//! What must hold of any bytes from outside: the bodies of the fuzz targets, which the tests of this crate replay on
+//! the inputs that fuzzing has found (`fuzz/corpora/`).
+//!
+//! Each target is a function of bytes that panics where a crate does not keep its promise. `fuzz/fuzz_targets/` hands
+//! it to libFuzzer, on a nightly compiler; the tests call the very same on a stable one.
+
+mod authority;
+mod channel;
+mod check_answer;
+mod chunked;
+mod conditional;
+mod config;
+mod files;
+mod load_report;
+mod path;
+mod peer;
+mod proxy_header;
+mod range;
+mod request_head;
+mod response_head;
+
+pub use authority::authority;
+pub use channel::channel;
+pub use check_answer::check_answer;
+pub use chunked::chunked;
+pub use conditional::conditional;
+pub use config::config;
+pub use files::files;
+pub use load_report::load_report;
+pub use path::path;
+pub use peer::peer;
+pub use proxy_header::proxy_header;
+pub use range::range;
+pub use request_head::request_head;
+pub use response_head::response_head;
+
+/// A fuzz target's body.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: [(&str, Target); 14] = [
+    ("authority", authority),
+    ("channel", channel),
+    ("check_answer", check_answer),
+    ("chunked", chunked),
+    ("conditional", conditional),
+    ("config", config),
+    ("files", files),
+    ("load_report", load_report),
+    ("path", path),
+    ("peer", peer),
+    ("proxy_header", proxy_header),
+    ("range", range),
+    ("request_head", request_head),
+    ("response_head", response_head),
+];
+
+/// A choice, and the rest; 0 where there is nothing.
+fn split_first(bytes: &[u8]) -> (u8, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(&first, rest)| (first, rest))
+}
+
+/// A number, the least byte first, and the rest; 0 where there is too little.
+fn split_number(bytes: &[u8]) -> (u64, &[u8]) {
+    bytes.split_first_chunk().map_or((0, &[]), |(number, rest)| (u64::from_le_bytes(*number), rest))
+}
+
+/// As much as is UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
