@@ -105,10 +105,9 @@ impl BackendShared {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         let mut line = self.lock();
-        for server in (0..self.room.servers()).map(ServerIndex) {
-            if !snapshot.servers().any(|usable| usable == server) {
-                line.queue.release(server);
-            }
+        let gone: Vec<ServerIndex> = line.queue.wanted().filter(|wanted| !snapshot.has(*wanted)).collect();
+        for server in gone {
+            line.queue.release(server);
         }
         self.admit_all(&mut line, &snapshot, now);
     }
@@ -300,7 +299,7 @@ impl BackendShared {
         let snapshot = self.snapshot.load();
         if self.room.is_shared() {
             self.admit_all(&mut self.lock(), &snapshot, now);
-        } else if snapshot.servers().any(|usable| usable == server) {
+        } else if snapshot.has(server) {
             self.admit(&mut self.lock(), server, &snapshot, now);
         }
     }

@@ -84,7 +84,7 @@ impl Slot<'_> {
         let shared = &self.context.shared;
         let account = shared.backend(self.backend).account(self.server);
         match bytes.checked_sub(size.expected) {
-            Some(more) => account.promise(shared.clock.now(), more),
+            Some(more) => account.promise_more(shared.clock.now(), more),
             None => account.take_back(size.expected - bytes),
         }
     }

@@ -107,11 +107,6 @@ impl Room {
         &self.servers[usize::from(server.0)]
     }
 
-    /// How many servers there are.
-    pub(crate) fn servers(&self) -> u16 {
-        self.servers.len() as u16
-    }
-
     /// Whether a slot that is given back at one server can let in a request at another.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared
