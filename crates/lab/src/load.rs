@@ -18,13 +18,15 @@ pub struct LoadShape {
     pub clients: usize,
     /// The request line's target.
     pub path: String,
+    /// Whether each request has a connection of its own.
+    pub fresh: bool,
     /// Silence of a client between an answer and its next request.
     pub pause: Duration,
 }
 
 impl Default for LoadShape {
     fn default() -> LoadShape {
-        LoadShape { clients: 8, path: "/".to_owned(), pause: Duration::from_millis(2) }
+        LoadShape { clients: 8, path: "/".to_owned(), fresh: false, pause: Duration::from_millis(2) }
     }
 }
 
@@ -79,6 +81,7 @@ impl Load {
                 host: host.clone(),
                 to: to.to_owned(),
                 request: format!("GET {} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: lab-load\r\n\r\n", shape.path),
+                fresh: shape.fresh,
                 pause: shape.pause,
                 stop: Arc::clone(&stop),
                 shared: Arc::clone(&shared),
@@ -128,6 +131,7 @@ struct Client {
     host: Host,
     to: String,
     request: String,
+    fresh: bool,
     pause: Duration,
     stop: Arc<AtomicBool>,
     shared: Arc<Mutex<Tally>>,
@@ -138,7 +142,7 @@ impl Client {
         let deadline = Instant::now() + LONGEST;
         let mut kept = None;
         while !self.stop.load(Ordering::Relaxed) && Instant::now() < deadline {
-            kept = self.ask(kept);
+            kept = self.ask(kept).filter(|_| !self.fresh);
             std::thread::sleep(self.pause);
         }
     }

@@ -85,9 +85,17 @@ impl Channel {
     /// # Errors
     /// If no descriptor is left.
     pub fn split(self) -> io::Result<(Sender, Receiver)> {
+        self.resume(Vec::new())
+    }
+
+    /// The two directions, where a [`Receiver`] that is gone had received the beginning of a message.
+    ///
+    /// # Errors
+    /// If no descriptor is left.
+    pub fn resume(self, received: Vec<u8>) -> io::Result<(Sender, Receiver)> {
         let socket = self.socket.try_clone()?;
         let sender = Sender { socket, queue: VecDeque::new() };
-        let receiver = Receiver { socket: self.socket, bytes: Vec::new(), fds: VecDeque::new() };
+        let receiver = Receiver { socket: self.socket, bytes: received, fds: VecDeque::new() };
         Ok((sender, receiver))
     }
 }
@@ -196,6 +204,12 @@ impl Receiver {
     /// [`io::ErrorKind::WouldBlock`] if it is not, else as [`receive`](Receiver::receive).
     pub fn try_receive(&mut self) -> io::Result<Option<Received>> {
         self.receive_with(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+    }
+
+    /// Its socket, and what it received of a message that is not here whole: for [`Channel::resume`], which knows of no
+    /// descriptors; those of such a message are lost.
+    pub fn into_parts(self) -> (OwnedFd, Vec<u8>) {
+        (self.socket, self.bytes)
     }
 
     fn receive_with(&mut self, flags: RecvFlags) -> io::Result<Option<Received>> {
@@ -340,6 +354,19 @@ mod tests {
         let (_, mut receiver) = there.split().unwrap();
         rustix::io::write(here.into_fd(), &[9, 0, 0, 0, 0, 0, 0, 0, b'x']).unwrap();
         assert_eq!(receiver.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_message_that_is_half_here_is_received_whole_by_the_next_receiver() {
+        let (here, there) = Channel::pair().unwrap();
+        let (_, mut receiver) = there.split().unwrap();
+        let socket = here.into_fd();
+        rustix::io::write(&socket, &[3, 0, 0, 0, 0, 0, 0, 0, b'o']).unwrap();
+        assert_eq!(receiver.try_receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let (taken, received) = receiver.into_parts();
+        let (_, mut next) = Channel::from_fd(taken).resume(received).unwrap();
+        rustix::io::write(&socket, b"ne").unwrap();
+        assert_eq!(next.receive().unwrap().unwrap().body, b"one");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Linux, wrapped: listening sockets, descriptors handed between processes, privileges, shared memory, splice and
-//! sendfile.
+//! Linux, wrapped: listening sockets, descriptors handed between processes and over an exec, privileges, shared memory,
+//! splice and sendfile.
 //!
 //! The only crate with `unsafe`. It decides nothing.
 
@@ -7,6 +7,7 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod channel;
+mod exec;
 mod interface;
 mod listen;
 mod memory;
@@ -17,6 +18,7 @@ mod systemd;
 mod transfer;
 
 pub use channel::{Channel, Received, Receiver, Sender};
+pub use exec::{hold_signals, inherited_descriptor, release_signals, replace_program};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use memory::{map_words, shared_memory};
 pub use process::{

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Serve what the configuration says, until SIGTERM or `perron stop`.
     ///
     /// SIGHUP and `perron reload` read the configuration anew without losing a request, SIGUSR1 reopens the access
-    /// log, a second SIGTERM does not wait for requests that are under way.
+    /// log, SIGUSR2 and `perron upgrade` put the installed version of the program in the place of the running one, a second SIGTERM does not wait for requests that are under way.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Say whether a configuration is right, and what to write where it is not.
@@ -46,6 +46,9 @@ pub(crate) enum Command {
     Server(Server),
     /// Have the running service read its configuration anew. What is wrong is shown here, and nothing changes then.
     Reload(Client),
+    /// Have another version of the program take the place of the running one, without losing a request.
+    #[command(after_help = UPGRADE_EXAMPLES)]
+    Upgrade(Upgrade),
     /// Have the running service finish its requests and end.
     Stop(Client),
     /// Start a whole cluster on this machine to play with: two directors, three origins, a small load.
@@ -88,6 +91,12 @@ pub(crate) struct Run {
     /// End when the process that started this one dies.
     #[arg(long, hide = true)]
     pub(crate) end_with_parent: bool,
+    /// Take over the service whose state this descriptor holds.
+    #[arg(long, hide = true, value_name = "FD")]
+    pub(crate) take_over: Option<i32>,
+    /// Say whether the service whose state comes on standard input could be taken over, and end.
+    #[arg(long, hide = true)]
+    pub(crate) rehearse: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -126,6 +135,26 @@ pub(crate) struct Status {
     /// Show it anew each second until Ctrl-C.
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  perron upgrade                       the program that is installed now where the running one was started from
+  perron upgrade --binary ./perron     this one
+
+The process id stays, sockets stay open, and requests under way are finished. The configuration is read anew, as at a
+reload, by both versions: bring in words that only the new one knows by a reload afterwards. A program that does not run,
+does not accept the configuration or cannot take over is refused, and nothing has changed. Until the upgrade, what is
+started again is the version that runs, also when another is installed already.";
+
+/// `perron upgrade`.
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    #[command(flatten)]
+    pub(crate) client: Client,
+    /// The program, instead of the one that the running service was started from; only for root and the service's user.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) binary: Option<PathBuf>,
 }
 
 const EVENTS_EXAMPLES: &str = "\

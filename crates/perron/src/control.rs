@@ -26,6 +26,11 @@ pub(crate) enum Request {
     Status,
     /// Read the configuration anew.
     Reload,
+    /// Have another program take this one's place.
+    Upgrade {
+        /// Its absolute path; `None`: the one that the service was started from.
+        binary: Option<PathBuf>,
+    },
     /// Finish what is under way, and end.
     Stop,
     /// What happened after the event of this sequence, the newest of more than `limit`. The answer is

@@ -41,6 +41,10 @@ pub(crate) enum Kind {
     Reload,
     /// A new configuration, or what it needs, is wrong; the old one is served on.
     ReloadRefused,
+    /// Another version of the program has taken this one's place.
+    Upgrade,
+    /// Another program could not; the old one goes on.
+    UpgradeRefused,
     /// A setting that a reload cannot change.
     RestartNeeded,
     /// A serving process ended that should not have.
@@ -78,6 +82,8 @@ impl Kind {
             Kind::Serve => "serve",
             Kind::Reload => "reload",
             Kind::ReloadRefused => "reload-refused",
+            Kind::Upgrade => "upgrade",
+            Kind::UpgradeRefused => "upgrade-refused",
             Kind::RestartNeeded => "restart-needed",
             Kind::ServeDied => "serve-died",
             Kind::ServeHung => "serve-hung",

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Events(options) => commands::events(&options),
         Command::Server(change) => commands::server(change),
         Command::Reload(client) => commands::reload(&client),
+        Command::Upgrade(options) => commands::upgrade(&options),
         Command::Stop(client) => commands::stop(&client),
         Command::Demo(options) => demo::run(&options),
         Command::Completions { shell } => commands::completions(shell),

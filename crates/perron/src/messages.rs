@@ -1,6 +1,8 @@
 //! What the supervisor and a serving process say to each other.
 //!
-//! Both are this very program, so there is one version of it: JSON bodies, with descriptors beside them.
+//! JSON bodies, with descriptors beside them. Both are this very program, but at an upgrade (see
+//! `supervisor::upgrade`), when the older supervisor starts the newer process and the newer supervisor lets the older
+//! process finish: a change that the other version would not understand raises [`FORMAT`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,6 +16,11 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::event::Event;
+
+/// The version of these messages and of what one supervisor hands to the next. A running service can be upgraded to a
+/// program of the same format, and must be started anew for another. Fields may be added with a default, and messages
+/// that the older side never gets.
+pub(crate) const FORMAT: u32 = 1;
 
 /// How often a serving process says [`FromServe::Beat`].
 pub(crate) const BEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -134,12 +141,14 @@ pub(crate) struct LinkReceiver {
 }
 
 /// Splits a channel into two halves that wait without blocking their runtime.
-pub(crate) fn link(channel: linux::Channel) -> io::Result<(LinkSender, LinkReceiver)> {
+///
+/// `received` is the beginning of a message that an earlier receiver had; see [`LinkReceiver::into_parts`].
+pub(crate) fn link(channel: linux::Channel, received: Vec<u8>) -> io::Result<(LinkSender, LinkReceiver)> {
     let socket = channel.into_fd();
     let stream = std::os::unix::net::UnixStream::from(socket.try_clone()?);
     stream.set_nonblocking(true)?;
     let readiness = Arc::new(UnixStream::from_std(stream)?);
-    let (sender, receiver) = linux::Channel::from_fd(socket).split()?;
+    let (sender, receiver) = linux::Channel::from_fd(socket).resume(received)?;
     let sender = LinkSender { sender, readiness: Arc::clone(&readiness) };
     Ok((sender, LinkReceiver { receiver, readiness }))
 }
@@ -169,6 +178,11 @@ impl LinkReceiver {
             }
         }
     }
+
+    /// The socket, and the beginning of a message that is not here whole.
+    pub(crate) fn into_parts(self) -> (OwnedFd, Vec<u8>) {
+        self.receiver.into_parts()
+    }
 }
 
 #[cfg(test)]
@@ -178,8 +192,8 @@ mod tests {
     #[tokio::test]
     async fn messages_pass_with_their_descriptors_and_the_end_is_seen() {
         let (here, there) = linux::Channel::pair().unwrap();
-        let (mut to, _) = link(here).unwrap();
-        let (_, mut from) = link(there).unwrap();
+        let (mut to, _) = link(here, Vec::new()).unwrap();
+        let (_, mut from) = link(there, Vec::new()).unwrap();
         let file = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         let state = serde_json::json!("x".repeat(1 << 20));
         let sending = tokio::spawn(async move {

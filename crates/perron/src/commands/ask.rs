@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use admin::Command;
 use units::AdminState;
 
-use crate::cli::{Client, Server, ServerName};
+use crate::cli::{Client, Server, ServerName, Upgrade};
 use crate::control::{self, Answer, Request};
 
 /// `perron reload`.
@@ -12,6 +12,16 @@ pub(crate) fn reload(client: &Client) -> anyhow::Result<ExitCode> {
     ask(client, &Request::Reload, |answer| match answer["generation"].as_u64() {
         Some(generation) => println!("reloaded: generation {generation} serves"),
         None => println!("reloaded"),
+    })
+}
+
+/// `perron upgrade`.
+pub(crate) fn upgrade(options: &Upgrade) -> anyhow::Result<ExitCode> {
+    // The service stands in another folder.
+    let binary = options.binary.as_deref().map(std::path::absolute).transpose()?;
+    ask(&options.client, &Request::Upgrade { binary }, |answer| {
+        let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        println!("upgraded: {} \u{2192} {}, generation {} serves", word("from"), word("to"), answer["generation"]);
     })
 }
 

@@ -9,7 +9,7 @@ mod manual;
 mod serve;
 mod status;
 
-pub(crate) use ask::{reload, server, stop};
+pub(crate) use ask::{reload, server, stop, upgrade};
 pub(crate) use check::check;
 pub(crate) use events::events;
 pub(crate) use manual::{completions, man};

@@ -35,7 +35,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
-        let (mut sender, mut receiver) = link(channel)?;
+        let (mut sender, mut receiver) = link(channel, Vec::new())?;
         match begin(&mut receiver).await {
             Ok(serving) => serving.go_on(sender, receiver).await,
             Err(error) => {

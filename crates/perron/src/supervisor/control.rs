@@ -1,6 +1,6 @@
 //! The control socket's server: who may ask, and the way of a request to the supervisor and back.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Incoming;
@@ -63,13 +64,47 @@ impl Socket {
         &self.path
     }
 
+    /// The socket that an earlier program opened at `path`.
+    pub(super) fn take_over(path: PathBuf, listener: OwnedFd) -> anyhow::Result<Socket> {
+        match Listener::from_fd(listener)? {
+            Listener::Unix(listener) => Ok(Socket { path, listener }),
+            Listener::Tcp(_) => bail!("{} is no unix socket", path.display()),
+        }
+    }
+
     /// Serves clients; what they ask arrives as [`Incoming`].
-    pub(super) fn serve(&self, incoming: mpsc::UnboundedSender<Incoming>) -> anyhow::Result<()> {
+    pub(super) fn serve(&self, incoming: mpsc::UnboundedSender<Incoming>) -> anyhow::Result<Accepting> {
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
         // Nobody else can become a member of the group while this runs and be meant.
         let group = std::fs::metadata(&self.path)?.gid();
-        tokio::spawn(accept(listener, group, incoming));
-        Ok(())
+        let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+        let task = tokio::spawn(accept(listener, group, incoming, Arc::clone(&places)));
+        Ok(Accepting { task, places })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+/// What takes clients in.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    task: JoinHandle<()>,
+    places: Arc<Semaphore>,
+}
+
+impl Accepting {
+    /// Takes in no further clients: they wait for whoever serves the socket next.
+    pub(super) fn pause(&self) {
+        self.task.abort();
+    }
+
+    /// Whether nobody waits for an answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.places.available_permits() == CLIENTS_MAX
     }
 }
 
@@ -79,8 +114,7 @@ impl Drop for Socket {
     }
 }
 
-async fn accept(listener: UnixListener, group: u32, incoming: mpsc::UnboundedSender<Incoming>) {
-    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+async fn accept(listener: UnixListener, group: u32, incoming: mpsc::UnboundedSender<Incoming>, places: Arc<Semaphore>) {
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
@@ -103,7 +137,16 @@ async fn converse(stream: UnixStream, group: u32, incoming: mpsc::UnboundedSende
     let mut stream = BufReader::new(stream);
     let answer = if may_ask(&peer, geteuid().as_raw(), group) {
         match timeout(CLIENT_PATIENCE, read_line(&mut stream)).await {
-            Ok(line) => answer(&line?, peer.uid, &incoming).await,
+            Ok(line) => {
+                let line = line?;
+                if let Ok(Request::Upgrade { binary }) = control::parse(&line) {
+                    let asker = stream.into_inner().into_std()?;
+                    let asked = Incoming::UpgradeAsked { binary, uid: peer.uid, asker: Some(asker) };
+                    let _ = incoming.send(asked);
+                    return Ok(());
+                }
+                answer(&line, peer.uid, &incoming).await
+            }
             Err(_) => Answer::Wrong("no whole line came within five seconds".to_owned()),
         }
     } else {

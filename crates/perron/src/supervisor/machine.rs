@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use units::Instant;
 
 /// A serving process that has not said it serves by then is ended.
@@ -34,7 +35,7 @@ pub(super) const DRAINING_MAX: usize = 32;
 const PATIENT_MAX: usize = 4;
 
 /// Which serving process: they are counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct ChildId(pub(super) u64);
 
 impl fmt::Display for ChildId {
@@ -69,6 +70,10 @@ pub(super) enum Input {
     Exited(ChildId, String),
     /// A candidate was checked and its sockets are open.
     Reload,
+    /// The same, with a process of another program: when it serves, that program takes this one's place.
+    Upgrade,
+    /// The other program could not take this one's place, for this reason.
+    NotReplaced(String),
     /// Finish what is under way and end; the second time, end at once.
     Terminate,
 }
@@ -88,6 +93,8 @@ pub(super) enum Action {
     Kill(ChildId),
     /// The candidate is the current configuration from now on.
     Commit,
+    /// The candidate's program takes this one's place, or [`Input::NotReplaced`] says why it does not.
+    Replace(ChildId),
     /// The candidate is dropped, for this reason.
     Reject(String),
     /// Clients are served: the first time, and after each restart or reload.
@@ -136,6 +143,8 @@ pub(super) struct Machine {
     restarts: u32,
     restart_at: Option<Instant>,
     reload: Option<Reload>,
+    /// Whether the candidate is another program's.
+    replacing: bool,
     begun: bool,
     ending: bool,
     failed: Option<String>,
@@ -176,6 +185,7 @@ impl Machine {
             restarts: 0,
             restart_at: None,
             reload: None,
+            replacing: false,
             begun: false,
             ending: false,
             failed: None,
@@ -230,7 +240,9 @@ impl Machine {
                 }
             }
             Input::Exited(id, how) => self.exited(id, how, now, actions),
-            Input::Reload => self.begin_reload(now, actions),
+            Input::Reload => self.begin_reload(false, now, actions),
+            Input::Upgrade => self.begin_reload(true, now, actions),
+            Input::NotReplaced(why) => self.not_replaced(why, now, actions),
             Input::Terminate => self.terminate(now, actions),
         }
     }
@@ -275,12 +287,17 @@ impl Machine {
     }
 
     fn ready(&mut self, id: ChildId, now: Instant, actions: &mut Vec<Action>) {
+        let replaces = self.replacing && self.reload == Some(Reload::Starting(id));
         let Some(child) = self.child(id) else { return };
         if !matches!(child.phase, Phase::Starting { .. }) {
             return;
         }
-        child.phase = Phase::Serving { since: now };
         child.last_beat = now;
+        if replaces {
+            actions.push(Action::Replace(id));
+            return;
+        }
+        child.phase = Phase::Serving { since: now };
         self.begun = true;
         if self.reload == Some(Reload::Starting(id)) {
             self.reload = None;
@@ -341,8 +358,9 @@ impl Machine {
         }
     }
 
-    fn begin_reload(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn begin_reload(&mut self, replacing: bool, now: Instant, actions: &mut Vec<Action>) {
         assert!(self.may_reload().is_ok(), "the shell asks before it checks a candidate");
+        self.replacing = replacing;
         match self.serving() {
             Some(id) => {
                 self.reload = Some(Reload::WaitingForState { until: now + STATE_PATIENCE });
@@ -355,6 +373,18 @@ impl Machine {
     fn start_candidate(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.reload = Some(Reload::Starting(ChildId(self.next)));
         self.spawn(Which::Candidate, now, actions);
+    }
+
+    /// The candidate takes clients already: it finishes their requests, and the others go on.
+    fn not_replaced(&mut self, why: String, now: Instant, actions: &mut Vec<Action>) {
+        let Some(Reload::Starting(id)) = self.reload else { return };
+        self.reload = None;
+        if let Some(at) = self.children.iter().position(|child| child.id == id) {
+            self.children[at].phase = Phase::Serving { since: now };
+            self.send_away(at, now, actions);
+            self.limit_draining(actions);
+        }
+        actions.push(Action::Reject(why));
     }
 
     /// The child did not do in time what it should.
@@ -440,6 +470,9 @@ fn backoff(restarts: u32) -> Duration {
         n => (BACKOFF_FIRST * (1 << (n - 1).min(10))).min(BACKOFF_MAX),
     }
 }
+
+mod carried;
+pub(super) use carried::Carried;
 
 #[cfg(test)]
 mod tests;

@@ -4,20 +4,22 @@
 
 mod child;
 mod control;
+mod handover;
 mod machine;
 mod notes;
 mod prepare;
 mod record;
+mod signals;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use units::Instant;
@@ -27,10 +29,13 @@ use crate::control::{Answer, Request, default_path};
 use crate::event::Kind;
 use crate::log::{self, Level};
 use crate::messages::{FromServe, Question, ToServe};
-use child::Handle;
+use child::{Handle, THIS_PROGRAM};
+use handover::Taken;
 use machine::{Action, ChildId, Input, Machine, Which};
 use prepare::{Origin, Prepared, Refusal};
 use record::Record;
+use signals::{Signals, Word};
+use upgrade::Upgrade;
 
 /// What the service manager is asked to wait beyond the drain-timeout: the end by force, and some for a busy machine.
 const MANAGER_GRACE: Duration = Duration::from_secs(10);
@@ -49,6 +54,10 @@ enum Incoming {
         uid: u32,
         reply: oneshot::Sender<Answer>,
     },
+    /// Somebody asks there for another program.
+    UpgradeAsked { binary: Option<PathBuf>, uid: u32, asker: Option<UnixStream> },
+    /// The other program could take this one's place, or this is why not.
+    Rehearsed(Result<(), Refusal>),
 }
 
 /// What is held, and what is under way.
@@ -65,9 +74,13 @@ struct Supervisor {
     questions: BTreeMap<u64, Asked>,
     next_question: u64,
     stops: Vec<oneshot::Sender<Answer>>,
-    /// Where the control socket is, and whether the command line says so.
-    control: PathBuf,
+    socket: control::Socket,
+    accepting: control::Accepting,
+    /// Whether the command line says where the socket is.
     control_asked: bool,
+    upgrade: Option<Upgrade>,
+    /// Whether the candidate's program is to take this one's place now.
+    replace: bool,
     record: Record,
     incoming: mpsc::UnboundedSender<Incoming>,
     outcome: Option<Result<(), String>>,
@@ -105,31 +118,53 @@ impl Clock {
 /// # Errors
 /// If the system refuses what every service needs; what is wrong with the configuration is shown, and is the exit code.
 pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
+    if options.rehearse {
+        return handover::rehearse(options);
+    }
     if options.end_with_parent {
         linux::end_with_parent()?;
     }
     if let Err(error) = linux::raise_descriptor_limit() {
         log::warn("the limit of open files stays as it is", &[("why", &error)]);
     }
-    let origin = Origin::new(options.config.config, options.without);
     let control_asked = options.control.control.is_some();
-    let (socket, prepared) = match open(&origin, options.control.control) {
-        Ok(opened) => opened,
-        Err(Refusal::Wrong(text)) => {
-            eprint!("{text}");
-            return Ok(ExitCode::from(2));
+    let (path, without) = (options.config.config, options.without);
+    let begun = match options.take_over {
+        Some(number) => {
+            rustix::thread::set_name(c"perron")?;
+            let mut origin = Origin::of_successor(path, without);
+            let (socket, prepared, taken) = handover::take_over(number, &mut origin)?;
+            Begun { origin, socket, prepared, taken: Some(taken), control_asked }
         }
-        Err(Refusal::Failed(why)) => anyhow::bail!(why),
+        None => {
+            let origin = Origin::new(path, without);
+            match open(&origin, options.control.control) {
+                Ok((socket, prepared)) => Begun { origin, socket, prepared, taken: None, control_asked },
+                Err(Refusal::Wrong(text)) => {
+                    eprint!("{text}");
+                    return Ok(ExitCode::from(2));
+                }
+                Err(Refusal::Failed(why)) => anyhow::bail!(why),
+            }
+        }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(supervise(origin, prepared, &socket, control_asked))?;
+    let outcome = runtime.block_on(supervise(begun))?;
     // Answers to those who asked for the end are on their way.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    drop(socket);
     match outcome {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(why) => anyhow::bail!("the service could not begin: {why}"),
     }
+}
+
+/// What a supervisor begins with: its own, or what another program left.
+struct Begun {
+    origin: Origin,
+    socket: control::Socket,
+    prepared: Prepared,
+    taken: Option<Taken>,
+    control_asked: bool,
 }
 
 /// The control socket comes first: that the service runs already says more than that its port is taken.
@@ -140,44 +175,21 @@ fn open(origin: &Origin, asked: Option<PathBuf>) -> Result<(control::Socket, Pre
     Ok((socket, origin.open(checked, None)?))
 }
 
-async fn supervise(
-    origin: Origin,
-    prepared: Prepared,
-    socket: &control::Socket,
-    control_asked: bool,
-) -> anyhow::Result<Result<(), String>> {
+async fn supervise(begun: Begun) -> anyhow::Result<Result<(), String>> {
     let (incoming, mut arriving) = mpsc::unbounded_channel();
     let mut signals = Signals::new()?;
-    socket.serve(incoming.clone())?;
-    let clock = Clock(tokio::time::Instant::now());
-    let mut supervisor = Supervisor {
-        origin,
-        machine: Machine::new(prepared.config.process.drain_timeout),
-        clock,
-        current: prepared,
-        candidate: None,
-        generation: 1,
-        children: Vec::new(),
-        state: None,
-        questions: BTreeMap::new(),
-        next_question: 1,
-        stops: Vec::new(),
-        control: socket.path().to_owned(),
-        control_asked,
-        record: Record::default(),
-        incoming,
-        outcome: None,
-    };
-    supervisor.tell_start();
-    supervisor.give(Input::Begin);
+    let mut supervisor = Supervisor::new(begun, incoming)?;
     let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
     while supervisor.outcome.is_none() {
-        let due = supervisor.machine.deadline().map(|(at, _)| clock.at(at));
+        let due = supervisor.machine.deadline().map(|(at, _)| supervisor.clock.at(at));
         tokio::select! {
             word = arriving.recv() => supervisor.take(word.expect("the supervisor holds a sender itself")),
             word = signals.next() => supervisor.obey(word),
             () = until(due) => supervisor.be_on_time(),
             () = until(watchdog.map(|wait| tokio::time::Instant::now() + wait)) => {}
+        }
+        if std::mem::take(&mut supervisor.replace) {
+            supervisor.hand_over(&mut arriving, &mut signals).await;
         }
         if watchdog.is_some() {
             tell_manager("WATCHDOG=1");
@@ -204,43 +216,80 @@ fn tell_manager(lines: &str) {
     }
 }
 
-/// What a signal asks for.
-#[derive(Clone, Copy)]
-enum Word {
-    Terminate,
-    Reload,
-    ReopenLogs,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    user1: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Signals> {
-        let catch = |kind| signal(kind).context("signals cannot be caught");
-        Ok(Signals {
-            terminate: catch(SignalKind::terminate())?,
-            interrupt: catch(SignalKind::interrupt())?,
-            hangup: catch(SignalKind::hangup())?,
-            user1: catch(SignalKind::user_defined1())?,
-        })
+impl Supervisor {
+    /// Starts the first serving process, or goes on where the program before stopped.
+    fn new(begun: Begun, incoming: mpsc::UnboundedSender<Incoming>) -> anyhow::Result<Supervisor> {
+        let Begun { origin, socket, prepared, taken, control_asked } = begun;
+        let accepting = socket.serve(incoming.clone())?;
+        let mut supervisor = Supervisor {
+            origin,
+            machine: Machine::new(prepared.config.process.drain_timeout),
+            clock: Clock(tokio::time::Instant::now()),
+            current: prepared,
+            candidate: None,
+            generation: 1,
+            children: Vec::new(),
+            state: None,
+            questions: BTreeMap::new(),
+            next_question: 1,
+            stops: Vec::new(),
+            socket,
+            accepting,
+            control_asked,
+            upgrade: None,
+            replace: false,
+            record: Record::default(),
+            incoming,
+            outcome: None,
+        };
+        match taken {
+            None => {
+                supervisor.tell_start();
+                supervisor.give(Input::Begin);
+            }
+            Some(taken) => supervisor.go_on(taken)?,
+        }
+        Ok(supervisor)
     }
 
-    async fn next(&mut self) -> Word {
-        tokio::select! {
-            _ = self.terminate.recv() => Word::Terminate,
-            _ = self.interrupt.recv() => Word::Terminate,
-            _ = self.hangup.recv() => Word::Reload,
-            _ = self.user1.recv() => Word::ReopenLogs,
+    /// The new serving process takes clients already: it is the one that serves from now on.
+    fn go_on(&mut self, taken: Taken) -> anyhow::Result<()> {
+        let timeout = self.current.config.process.drain_timeout;
+        let (machine, candidate) = Machine::take_over(taken.machine, timeout, self.clock.now());
+        self.machine = machine;
+        self.generation = taken.generation + 1;
+        self.state = taken.serve_state;
+        self.record = taken.record;
+        for child in taken.children {
+            let id = child.id;
+            match child.resume(self.incoming.clone()) {
+                Ok(child) => self.children.push(child),
+                Err(error) => self.exited(id, &error),
+            }
+        }
+        self.tell_upgrade(&taken.version);
+        self.give(Input::Ready(candidate));
+        let answer = serde_json::json!({
+            "from": taken.version, "to": env!("CARGO_PKG_VERSION"), "generation": self.generation
+        });
+        upgrade::reply(taken.asker, &Answer::Done(answer));
+        // Those that came while one program gave way to the other are obeyed by this one.
+        Ok(linux::release_signals()?)
+    }
+
+    fn exited(&self, id: ChildId, why: &dyn std::fmt::Display) {
+        let how = format!("it could not be reached: {why}");
+        let _ = self.incoming.send(Incoming::Happened(Input::Exited(id, how)));
+    }
+
+    /// Whether a reload or an upgrade can begin.
+    fn may_reload(&self) -> Result<(), &'static str> {
+        match self.upgrade {
+            Some(_) => Err("an upgrade is under way; try again in a moment"),
+            None => self.machine.may_reload(),
         }
     }
-}
 
-impl Supervisor {
     fn take(&mut self, word: Incoming) {
         match word {
             Incoming::Happened(input) => {
@@ -256,6 +305,8 @@ impl Supervisor {
             }
             Incoming::Said(id, said) => self.hear(id, said),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
+            Incoming::UpgradeAsked { binary, uid, asker } => self.upgrade(binary, uid, asker),
+            Incoming::Rehearsed(outcome) => self.rehearsed(outcome),
         }
     }
 
@@ -264,6 +315,7 @@ impl Supervisor {
             Word::Terminate => self.terminate(),
             Word::Reload => self.reload(None),
             Word::ReopenLogs => self.reopen_logs(),
+            Word::Upgrade => self.upgrade(None, rustix::process::geteuid().as_raw(), None),
         }
     }
 
@@ -320,6 +372,9 @@ impl Supervisor {
             }
             Request::Server(command) => self.pass_on(Question::Server(command), reply),
             Request::Reload => self.reload(Some(reply)),
+            Request::Upgrade { .. } => {
+                let _ = reply.send(Answer::Wrong("an upgrade is asked for with a connection of its own".to_owned()));
+            }
             Request::Stop => {
                 self.stops.push(reply);
                 // Only a second signal is impatience.
@@ -362,7 +417,7 @@ impl Supervisor {
 
     fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
         tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", linux::monotonic_usec()));
-        let prepared = match self.machine.may_reload() {
+        let prepared = match self.may_reload() {
             Ok(()) => self.origin.check().and_then(|checked| self.origin.open(checked, Some(&self.current))),
             Err(why) => Err(Refusal::Failed(why.to_owned())),
         };
@@ -416,14 +471,18 @@ impl Supervisor {
                 Action::Drain(id, timeout) => self.drain(id, timeout, true),
                 Action::Hasten(id, timeout) => self.drain(id, timeout, false),
                 Action::Kill(id) => {
-                    if let Some(child) = self.children.iter_mut().find(|child| child.id == id) {
+                    if let Some(child) = self.children.iter().find(|child| child.id == id) {
                         child.kill();
                     }
                 }
                 Action::Commit => self.commit(),
+                Action::Replace(_) => self.replace = true,
                 Action::Reject(why) => {
-                    if let Some(candidate) = self.candidate.take() {
-                        self.refuse(Refusal::Failed(why), candidate.reply);
+                    let (candidate, refusal) = (self.candidate.take(), Refusal::Failed(why));
+                    match (self.upgrade.take(), candidate) {
+                        (Some(upgrade), _) => self.refuse_upgrade(upgrade.into_asker(), refusal),
+                        (None, Some(candidate)) => self.refuse(refusal, candidate.reply),
+                        (None, None) => {}
                     }
                 }
                 Action::Serving(id) => self.tell_serving(id),
@@ -449,9 +508,13 @@ impl Supervisor {
             (Which::Candidate, Some(candidate)) => (&candidate.prepared, self.generation + 1),
             _ => (&self.current, self.generation),
         };
+        let program = match (which, &self.upgrade) {
+            (Which::Candidate, Some(upgrade)) => upgrade.program(),
+            _ => PathBuf::from(THIS_PROGRAM),
+        };
         let spawned = prepared
             .start(generation, self.state.clone())
-            .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, self.incoming.clone())?)));
+            .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, &program, self.incoming.clone())?)));
         match spawned {
             Ok((start, fds, child)) => {
                 child.send(ToServe::Start(Box::new(start)), fds);
@@ -484,10 +547,10 @@ impl Supervisor {
             None if !self.control_asked => default_path(),
             _ => return,
         };
-        if wanted != self.control {
+        if wanted != self.socket.path() {
             let text = format!(
                 "the control socket stays at {}: it moves to {} when the service is started anew",
-                self.control.display(),
+                self.socket.path().display(),
                 wanted.display()
             );
             self.tell(Level::Warn, Kind::RestartNeeded, &text);

@@ -22,9 +22,19 @@ impl Supervisor {
             env!("CARGO_PKG_VERSION"),
             self.current.addresses(),
             self.current.dashboard(),
-            self.control.display(),
+            self.socket.path().display(),
         );
         self.tell(Level::Info, Kind::Start, &text);
+    }
+
+    pub(super) fn tell_upgrade(&mut self, before: &str) {
+        let text = format!(
+            "perron {} has taken the place of {before}; generation {} is served, listening on {}",
+            env!("CARGO_PKG_VERSION"),
+            self.generation,
+            self.current.addresses()
+        );
+        self.tell(Level::Info, Kind::Upgrade, &text);
     }
 
     /// Who wants something to change.
@@ -32,6 +42,8 @@ impl Supervisor {
         let what = match request {
             Request::Status | Request::Events { .. } => return,
             Request::Reload => "a reload".to_owned(),
+            Request::Upgrade { binary: None } => "an upgrade".to_owned(),
+            Request::Upgrade { binary: Some(path) } => format!("an upgrade to {}", path.display()),
             Request::Stop => "the end".to_owned(),
             Request::Server(admin::Command::SetAdmin { backend, server, admin }) => {
                 format!("{backend}/{server} set to {admin}")

@@ -1,5 +1,7 @@
 //! From a configuration's text to everything that a serving process is handed.
 
+mod held;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::num::NonZero;
@@ -15,6 +17,8 @@ use rustix::process::geteuid;
 use crate::log;
 use crate::messages::{Socket, Start};
 use crate::quickstart;
+
+pub(super) use held::Held;
 
 /// Whom the serving process becomes when root starts it and the configuration names nobody.
 const UNPRIVILEGED: &str = "nobody";
@@ -52,6 +56,9 @@ struct Group {
     inherited: bool,
 }
 
+/// The sockets of `config.listens`, in step, and the dashboard's.
+type Groups = (Vec<Arc<Group>>, Option<Arc<Group>>);
+
 /// Why a configuration is not run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -86,6 +93,11 @@ impl Origin {
         Origin { path, without, inherited: inherited.collect() }
     }
 
+    /// For a supervisor that takes the place of another: nothing comes from the service manager.
+    pub(super) fn of_successor(path: Option<PathBuf>, without: Vec<String>) -> Origin {
+        Origin { path, without, inherited: Vec::new() }
+    }
+
     /// Reads and checks; opens nothing.
     pub(super) fn check(&self) -> Result<Checked, Refusal> {
         let sources = match &self.path {
@@ -93,6 +105,10 @@ impl Origin {
                 .map_err(|error| Refusal::Wrong(format!("perron: {:#}\n", anyhow::Error::new(error))))?,
             None => quickstart::sources().map_err(|error| Refusal::Failed(error.to_string()))?,
         };
+        self.check_sources(sources)
+    }
+
+    fn check_sources(&self, sources: Sources) -> Result<Checked, Refusal> {
         let loaded = config::load(&sources).map_err(|wrong| Refusal::Wrong(wrong.to_string()))?;
         for warning in &loaded.warnings.0 {
             log::warn(&warning.message, &[("at", &warning.at.place)]);
@@ -107,16 +123,23 @@ impl Origin {
     pub(super) fn open(&self, checked: Checked, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
         let Checked { config, sources, user } = checked;
         let workers = config.process.workers.map_or_else(cores, usize::from);
-        let mut listens = Vec::with_capacity(config.listens.len());
-        for listen in &config.listens {
-            listens.push(self.group(&listen.bind, workers, before)?);
-        }
-        let admin = match config.admin.bind {
-            Some(address) => Some(self.group(&Bind::Ip(address), 1, before)?),
-            None => None,
-        };
+        let before: Vec<Arc<Group>> = before.into_iter().flat_map(Prepared::groups).cloned().collect();
+        let (listens, admin) = self.groups(&config, workers, &before)?;
         let access_log = open_access_log(&config.process.access_log)?;
         Ok(Prepared { config, sources, workers, user, listens, admin, access_log })
+    }
+
+    /// The sockets of a configuration's binds and of its dashboard, of those held or new ones.
+    fn groups(&self, config: &Config, workers: usize, held: &[Arc<Group>]) -> Result<Groups, Refusal> {
+        let mut listens = Vec::with_capacity(config.listens.len());
+        for listen in &config.listens {
+            listens.push(self.group(&listen.bind, workers, held)?);
+        }
+        let admin = match config.admin.bind {
+            Some(address) => Some(self.group(&Bind::Ip(address), 1, held)?),
+            None => None,
+        };
+        Ok((listens, admin))
     }
 
     /// Refuses parts that this version cannot run, unless they were left out by choice.
@@ -138,9 +161,9 @@ impl Origin {
         if refused.is_empty() { Ok(()) } else { Err(Refusal::Wrong(refused)) }
     }
 
-    fn group(&self, bind: &Bind, count: usize, before: Option<&Prepared>) -> Result<Arc<Group>, Refusal> {
-        let held = before.into_iter().flat_map(Prepared::groups).chain(&self.inherited);
-        if let Some(group) = held.into_iter().find(|group| same_place(&group.bind, bind)) {
+    fn group(&self, bind: &Bind, count: usize, held: &[Arc<Group>]) -> Result<Arc<Group>, Refusal> {
+        let mut held = held.iter().chain(&self.inherited);
+        if let Some(group) = held.find(|group| same_place(&group.bind, bind)) {
             return adopt(group, bind);
         }
         let opened = bind.open(count).map_err(|error| Refusal::Failed(error.to_string()))?;

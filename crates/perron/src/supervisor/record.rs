@@ -16,7 +16,7 @@ const BYTES_MAX: usize = 1 << 20;
 const OVERHEAD: usize = 128;
 
 /// The events of a service.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     events: VecDeque<Event>,
     last: u64,
@@ -45,6 +45,12 @@ impl Record {
         let first = self.events.partition_point(|event| event.sequence <= sequence);
         let first = first.max(self.events.len().saturating_sub(limit));
         Found { events: self.events.range(first..).collect(), last: self.last }
+    }
+
+    /// As it was before it was written down.
+    pub(super) fn restored(mut self) -> Record {
+        self.bytes = self.events.iter().map(size).sum();
+        self
     }
 
     fn keep(&mut self, mut event: Event) {

@@ -167,6 +167,56 @@ fn a_process_that_dies_during_a_reload_is_restarted_and_gives_way_to_the_candida
     assert_eq!(ready, [Commit, Serving(ChildId(2)), Drain(ChildId(3), DRAIN)]);
 }
 
+/// One whose upgrade's process, 2, is about to take over from 1.
+fn replacing() -> Bench {
+    let mut bench = Bench::serving();
+    assert_eq!(bench.give(Input::Upgrade), [AskState(ChildId(1))]);
+    assert_eq!(bench.give(Input::State(ChildId(1))), [Spawn(ChildId(2), Which::Candidate)]);
+    assert_eq!(bench.give(Input::Ready(ChildId(2))), [Action::Replace(ChildId(2))]);
+    assert_eq!(bench.machine.serving(), Some(ChildId(1)));
+    bench
+}
+
+#[test]
+fn another_program_goes_on_where_this_one_stopped() {
+    let mut bench = Bench::serving();
+    reload(&mut bench, 1);
+    assert!(bench.machine.carried(bench.now).is_none(), "nothing is there to take over");
+    bench.pass(10_000, &[]);
+    bench.give(Input::Upgrade);
+    bench.give(Input::State(ChildId(2)));
+    bench.give(Input::Ready(ChildId(3)));
+    let written = serde_json::to_string(&bench.machine.carried(bench.now).unwrap()).unwrap();
+    let now = Instant::from_millis(5);
+    let (machine, candidate) = Machine::take_over(serde_json::from_str(&written).unwrap(), DRAIN, now);
+    let mut next = Bench { machine, now };
+    assert_eq!((candidate, next.machine.serving()), (ChildId(3), Some(ChildId(2))));
+    let ready = next.give(Input::Ready(ChildId(3)));
+    assert_eq!(ready, [Commit, Serving(ChildId(3)), Drain(ChildId(2), DRAIN)]);
+    assert_eq!(next.machine.may_reload(), Ok(()));
+    // The first process drains since ten of its 32 s.
+    assert_eq!(next.pass(21_950, &[]), []);
+    assert_eq!(next.pass(50, &[]), [Log(Notice::DrainOver(ChildId(1))), Kill(ChildId(1))]);
+    assert_eq!(next.exit(3), [died(3, 0)]);
+    assert_eq!(next.pass(50, &[]), [Spawn(ChildId(4), Which::Current)]);
+}
+
+#[test]
+fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
+    let mut bench = replacing();
+    let refused = bench.give(Input::NotReplaced("no memory".to_owned()));
+    assert_eq!(refused, [Drain(ChildId(2), DRAIN), Reject("no memory".to_owned())]);
+    assert_eq!(bench.machine.serving(), Some(ChildId(1)));
+    assert_eq!(bench.machine.may_reload(), Ok(()));
+    assert_eq!(bench.exit(2), [Log(Notice::Ended(ChildId(2)))]);
+    assert_eq!(reload_of(&mut bench, 1, 3), []);
+
+    let mut bench = replacing();
+    assert_eq!(bench.exit(2), [Reject("exit status: 1".to_owned())]);
+    assert!(bench.machine.carried(bench.now).is_none());
+    assert_eq!(bench.give(Input::NotReplaced("it has ended".to_owned())), []);
+}
+
 #[test]
 fn a_restart_that_waits_is_dropped_when_the_candidate_serves() {
     let mut bench = Bench::serving();
@@ -181,10 +231,14 @@ fn a_restart_that_waits_is_dropped_when_the_candidate_serves() {
 
 /// Reloads `bench` once more; what became of the processes before.
 fn reload(bench: &mut Bench, id: u64) -> Vec<Action> {
+    reload_of(bench, id, id + 1)
+}
+
+fn reload_of(bench: &mut Bench, id: u64, next: u64) -> Vec<Action> {
     bench.give(Input::Reload);
     bench.give(Input::State(ChildId(id)));
-    let mut ready = bench.give(Input::Ready(ChildId(id + 1)));
-    assert_eq!(ready[..3], [Commit, Serving(ChildId(id + 1)), Drain(ChildId(id), DRAIN)]);
+    let mut ready = bench.give(Input::Ready(ChildId(next)));
+    assert_eq!(ready[..3], [Commit, Serving(ChildId(next)), Drain(ChildId(id), DRAIN)]);
     ready.split_off(3)
 }
 
