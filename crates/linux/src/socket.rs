@@ -62,6 +62,16 @@ pub fn set_nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(sockopt::set_tcp_nodelay(socket, true)?)
 }
 
+/// A connection whose peer acknowledges nothing for this long has failed, rather than after a quarter of an hour
+/// (TCP_USER_TIMEOUT).
+///
+/// # Errors
+/// If this is no TCP socket.
+pub fn set_user_timeout(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(socket, millis)?)
+}
+
 /// Makes the close of this socket a reset, so that the peer cannot take a cut message for a whole one.
 ///
 /// # Errors
