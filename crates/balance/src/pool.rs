@@ -236,7 +236,8 @@ impl Pool {
     /// What the workers choose by.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let shares: Vec<u32> = self.servers.iter().map(|server| server.share(now, self.config.slow_start)).collect();
-        Snapshot::build(&self.config, &shares)
+        let keeps = self.servers.iter().map(Server::keeps_clients);
+        Snapshot::build(&self.config, &shares).with_kept(&self.config, keeps)
     }
 
     /// Every server, in the order of the configuration.
@@ -318,6 +319,11 @@ impl Pool {
 impl Server {
     fn is_serving(&self) -> bool {
         self.status == Status::Up && self.admin == AdminState::Ready
+    }
+
+    /// Whether clients who are its own may go on with it.
+    fn keeps_clients(&self) -> bool {
+        self.status == Status::Up && self.admin != AdminState::Maintenance
     }
 
     fn is_away(&self) -> bool {

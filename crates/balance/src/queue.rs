@@ -97,15 +97,15 @@ impl Queue {
     /// Takes out the first request that may go to `server`, which has room. Those whose deadline has come
     /// are dropped on the way; their owners know it by their own timers.
     pub fn next_for(&mut self, server: ServerIndex, now: Instant) -> Option<Ticket> {
-        loop {
-            let for_one = self.for_one.get(&server).and_then(BTreeSet::first);
-            let place = *for_one.into_iter().chain(self.for_any.first()).min()?;
-            let waiting = self.remove(place.ticket)?;
-            if now < waiting.deadline {
-                self.round = self.round.max(place.round);
-                return Some(place.ticket);
-            }
-        }
+        self.next(now, |queue| {
+            let for_one = queue.for_one.get(&server).and_then(BTreeSet::first);
+            for_one.into_iter().chain(queue.for_any.first()).min().copied()
+        })
+    }
+
+    /// The same among those who wait for `server` alone.
+    pub fn next_wanting(&mut self, server: ServerIndex, now: Instant) -> Option<Ticket> {
+        self.next(now, |queue| queue.for_one.get(&server)?.first().copied())
     }
 
     /// Takes out a request that no longer waits. False: it was given a server already (which the caller must hand
@@ -147,6 +147,17 @@ impl Queue {
     /// How long the one has waited that came first.
     pub fn longest_wait(&self, now: Instant) -> Option<Duration> {
         self.waiting.first_key_value().map(|(_, waiting)| now.since(waiting.since))
+    }
+
+    fn next(&mut self, now: Instant, first: impl Fn(&Queue) -> Option<Place>) -> Option<Ticket> {
+        loop {
+            let place = first(self)?;
+            let waiting = self.remove(place.ticket)?;
+            if now < waiting.deadline {
+                self.round = self.round.max(place.round);
+                return Some(place.ticket);
+            }
+        }
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {

@@ -79,6 +79,8 @@ pub struct Snapshot {
     class_shares: Vec<Option<u8>>,
     /// In the order of the pool's servers.
     choices: Vec<Choice>,
+    /// In the order of the servers, as the choices are.
+    kept: Vec<Choice>,
     order: Order,
 }
 
@@ -142,13 +144,7 @@ impl Snapshot {
             if *share == 0 || Some(server.tier) != tier {
                 continue;
             }
-            choices.push(Choice {
-                server: ServerIndex(index),
-                share: u64::from(*share),
-                full_share: u64::from(server.full_share()),
-                limit: server.max_in_flight.unwrap_or(u32::MAX),
-                class: server.class.filter(|class| share_of(&class_shares, *class).is_some()),
-            });
+            choices.push(Choice::new(server, ServerIndex(index), *share, &class_shares));
             servers.push(server);
             weights.push(*share);
         }
@@ -167,7 +163,17 @@ impl Snapshot {
                 Order::Hashed { table, turns: turns::sequence(&weights) }
             }
         };
-        Snapshot { algorithm: config.algorithm.clone(), limit: config.max_in_flight, class_shares, choices, order }
+        let (algorithm, limit) = (config.algorithm.clone(), config.max_in_flight);
+        Snapshot { algorithm, limit, class_shares, choices, kept: Vec::new(), order }
+    }
+
+    /// The same with servers that may not be chosen but that keep the clients they have: those for which `keeps`, in
+    /// step with the servers, says so and that may not be chosen anyway.
+    pub(crate) fn with_kept(mut self, config: &PoolConfig, keeps: impl Iterator<Item = bool>) -> Snapshot {
+        let servers = config.servers.iter().zip((0..).map(ServerIndex)).zip(keeps);
+        let kept = servers.filter(|((_, index), keeps)| *keeps && !self.has(*index));
+        self.kept = kept.map(|((server, index), _)| Choice::new(server, index, 0, &self.class_shares)).collect();
+        self
     }
 
     /// How it chooses: tells what to hash.
@@ -182,7 +188,30 @@ impl Snapshot {
 
     /// Whether a server is one of [`Snapshot::servers`].
     pub fn has(&self, server: ServerIndex) -> bool {
-        self.choices.binary_search_by_key(&server, |choice| choice.server).is_ok()
+        place_of(&self.choices, server).is_some()
+    }
+
+    /// The servers that may not be chosen but still have those clients who are theirs: up, and drained, without weight or
+    /// of another tier.
+    pub fn kept(&self) -> impl Iterator<Item = ServerIndex> + '_ {
+        self.kept.iter().map(|choice| choice.server)
+    }
+
+    /// Whether a server is one of [`Snapshot::kept`].
+    pub fn keeps(&self, server: ServerIndex) -> bool {
+        place_of(&self.kept, server).is_some()
+    }
+
+    /// What a client gets that `server` has served before: it, or a place in the queue for it. `None`: it serves nobody
+    /// any more, or has failed this request, so that another is to be chosen.
+    pub fn pick_known(&self, server: ServerIndex, loads: &impl Loads) -> Option<Pick> {
+        let choice = place_of(&self.choices, server).or_else(|| place_of(&self.kept, server))?;
+        let view = self.view(loads);
+        match loads.may_take(server) {
+            true if !view.is_full && view.is_free(choice) => Some(Pick::Server(server)),
+            true => Some(Pick::Full(Some(server))),
+            false => None,
+        }
     }
 
     /// How many requests all servers together may have in flight.
@@ -381,6 +410,23 @@ fn soonest_sent(choices: &[Choice], servers: &[&ServerConfig]) -> Order {
         (members[0].0, Field::new(places, rate))
     });
     Order::SoonestSent { zones: zones.collect(), all: Field::new(all, rate) }
+}
+
+impl Choice {
+    fn new(server: &ServerConfig, index: ServerIndex, share: u32, class_shares: &[Option<u8>]) -> Choice {
+        Choice {
+            server: index,
+            share: u64::from(share),
+            full_share: u64::from(server.full_share()),
+            limit: server.max_in_flight.unwrap_or(u32::MAX),
+            class: server.class.filter(|class| share_of(class_shares, *class).is_some()),
+        }
+    }
+}
+
+fn place_of(choices: &[Choice], server: ServerIndex) -> Option<&Choice> {
+    let place = choices.binary_search_by_key(&server, |choice| choice.server).ok()?;
+    Some(&choices[place])
 }
 
 fn share_of(class_shares: &[Option<u8>], class: ClassIndex) -> Option<u8> {

@@ -200,3 +200,23 @@ fn a_reload_goes_on_with_a_slow_start() {
         assert_eq!(new.states(now), old.states(now), "after {second} s");
     }
 }
+
+#[test]
+fn who_is_up_keeps_its_clients_unless_it_is_in_maintenance() {
+    use AdminState::{Drain, Maintenance, Ready};
+    use Status::{Down, Unknown, Up};
+    let mut servers = config(&[("a", 1), ("b", 0), ("c", 1), ("d", 1), ("e", 1), ("f", 1)]);
+    servers.servers[2].tier = 1;
+    let mut pool = Pool::new(servers, at(0));
+    let states = [(Up, Ready), (Up, Ready), (Up, Ready), (Up, Drain), (Down, Drain), (Up, Maintenance)];
+    for ((status, admin), index) in states.into_iter().zip(0..) {
+        pool.handle_status(ServerIndex(index), status, at(0));
+        pool.handle_admin(ServerIndex(index), admin, at(0));
+    }
+    let snapshot = pool.snapshot(at(0));
+    assert_eq!(usable(&pool), [0]);
+    assert_eq!(snapshot.kept().map(|server| server.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!([0, 1, 3, 4, 5].map(|index| snapshot.keeps(ServerIndex(index))), [false, true, true, false, false]);
+    pool.handle_status(ServerIndex(3), Unknown, at(0));
+    assert!(!pool.snapshot(at(0)).keeps(ServerIndex(3)));
+}

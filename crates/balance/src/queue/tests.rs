@@ -25,6 +25,18 @@ fn whoever_came_first_goes_first() {
 }
 
 #[test]
+fn who_waits_for_one_server_can_be_let_in_alone() {
+    let mut queue = Queue::new(10);
+    let any = queue.push(NOW, LATER, None, 1).expect("room");
+    queue.push(NOW, NOW, Some(A), 2).expect("room");
+    let own = queue.push(NOW, LATER, Some(A), 3).expect("room");
+    assert_eq!(queue.next_wanting(B, NOW), None);
+    assert_eq!(queue.next_wanting(A, NOW), Some(own));
+    assert_eq!(queue.next_wanting(A, NOW), None);
+    assert_eq!((queue.len(), queue.next_for(A, NOW)), (1, Some(any)));
+}
+
+#[test]
 fn who_waited_too_long_gets_nothing() {
     let mut queue = Queue::new(10);
     let late = queue.push(NOW, NOW + Duration::from_millis(5), None, 1).expect("room");

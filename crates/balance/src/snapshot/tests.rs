@@ -294,3 +294,15 @@ proptest! {
         prop_assert_eq!(turns, weights);
     }
 }
+
+#[test]
+fn a_known_client_gets_its_server_or_a_place_in_its_queue() {
+    let config = config(Algorithm::RoundRobin, &[1, 0, 0], Some(2));
+    let snapshot = build(&config).with_kept(&config, [true, true, false].into_iter());
+    let known = |place, loads: &Table| snapshot.pick_known(ServerIndex(place), loads);
+    let full = |place| Some(Pick::Full(Some(ServerIndex(place))));
+    assert_eq!([0, 1, 2].map(|place| known(place, &loads(&[1, 1, 1]))), [Some(server(0)), Some(server(1)), None]);
+    assert_eq!([0, 1, 2].map(|place| known(place, &loads(&[2, 2, 2]))), [full(0), full(1), None]);
+    assert_eq!([0, 1].map(|place| known(place, &tried(&[0, 1]))), [None, None]);
+    assert_eq!(snapshot.pick(&turn(0), &loads(&[0, 0, 0])), server(0));
+}
