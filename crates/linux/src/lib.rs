@@ -25,5 +25,5 @@ pub use process::{
     Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials, raise_descriptor_limit,
 };
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, set_user_timeout, shutdown_write, tcp_bytes_acked};
-pub use systemd::{inherited_listeners, monotonic_usec, notify, watchdog_interval};
+pub use systemd::{inherited_listeners, monotonic_seconds, monotonic_usec, notify, watchdog_interval};
 pub use transfer::{Pipe, sendfile, splice};

@@ -40,6 +40,11 @@ pub fn monotonic_usec() -> u64 {
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
 }
 
+/// Whole seconds of CLOCK_MONOTONIC: the same to every process of this machine.
+pub fn monotonic_seconds() -> u32 {
+    u32::try_from(monotonic_usec() / 1_000_000).unwrap_or(u32::MAX)
+}
+
 /// How often the service manager wants to hear `WATCHDOG=1` at the latest; `None` if it does not.
 pub fn watchdog_interval() -> Option<Duration> {
     let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();

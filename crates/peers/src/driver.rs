@@ -239,9 +239,9 @@ async fn collect(shared: Arc<Shared>) {
     }
 }
 
-/// Seconds on the clock of this machine's every process.
+/// What all processes that share the memory go by.
 fn now() -> u32 {
-    u32::try_from(linux::monotonic_usec() / 1_000_000).unwrap_or(u32::MAX)
+    linux::monotonic_seconds()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

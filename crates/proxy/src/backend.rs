@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use balance::{Account, Algorithm, Ask, ClassIndex, Pick, Queue, ServerIndex, Sizes, Snapshot, Ticket};
+use balance::{Account, Algorithm, Ask, ClassIndex, Pick, Queue, ServerIndex, Sizes, Snapshot, Stick, Ticket};
 use tokio::sync::oneshot;
 use units::Instant;
 
 use crate::claim::{Claim, Size};
 use crate::config::{Backend, DeliverMode, ServerAddress};
 use crate::slots::{Room, View};
+use crate::stick::{Known, Sticky};
 
 /// A backend as the workers share it. Choosing takes no lock; waiting does.
 pub struct BackendShared {
@@ -24,6 +25,8 @@ pub struct BackendShared {
     sizes: Option<Sizes>,
     /// The servers by their addresses; only where clients are redirected.
     addresses: BTreeMap<IpAddr, ServerIndex>,
+    /// Only where clients stay with their servers.
+    sticky: Option<Sticky>,
     waiting: AtomicU32,
     line: Mutex<Line>,
 }
@@ -95,9 +98,15 @@ impl BackendShared {
             room: Room::new(backend, rates),
             sizes: counts_bytes.then(Sizes::new),
             addresses: addresses(backend),
+            sticky: None,
             waiting: AtomicU32::new(0),
             line: Mutex::new(Line { queue, waiters: BTreeMap::new() }),
         }
+    }
+
+    /// Has the backend's clients stay with the servers that this table says they have.
+    pub(crate) fn stick_by(&mut self, backend: &Backend, table: Stick) {
+        self.sticky = Sticky::new(backend, table);
     }
 
     /// Makes `snapshot` what every worker chooses from, and lets in whoever has a server now.
@@ -105,7 +114,8 @@ impl BackendShared {
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         let mut line = self.lock();
-        let gone: Vec<ServerIndex> = line.queue.wanted().filter(|wanted| !snapshot.has(*wanted)).collect();
+        let is_gone = |wanted: &ServerIndex| !snapshot.has(*wanted) && !self.keeps(&snapshot, *wanted);
+        let gone: Vec<ServerIndex> = line.queue.wanted().filter(is_gone).collect();
         for server in gone {
             line.queue.release(server);
         }
@@ -189,6 +199,25 @@ impl BackendShared {
         self.addresses.get(&address).copied()
     }
 
+    /// Who stays with whom; `None`: nobody does.
+    pub(crate) fn sticky(&self) -> Option<&Sticky> {
+        self.sticky.as_ref()
+    }
+
+    /// A client has been given a server.
+    pub(crate) fn remember(&self, known: &mut Known, server: ServerIndex) {
+        if let Some(sticky) = self.sticky.as_ref().filter(|_| known.server != Some(server)) {
+            sticky.record(known.key, server);
+            known.server = Some(server);
+        }
+    }
+
+    /// How many clients are remembered, and how many can be; `None`: none stays with its server.
+    pub fn remembered(&self) -> Option<(usize, usize)> {
+        let table = self.sticky.as_ref()?.table();
+        Some((table.len(linux::monotonic_seconds()), table.capacity()))
+    }
+
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
     }
@@ -228,11 +257,14 @@ impl BackendShared {
         };
         let mut view = View { room: &self.room, waiting: self.waiting(), now, tried: wish.tried, home: claim.home };
         loop {
-            match snapshot.pick(&ask, &view) {
+            let known = claim.known.and_then(|known| known.server);
+            let known = known.and_then(|server| Some((snapshot.pick_known(server, &view)?, Some(server))));
+            let (pick, wanted) = known.unwrap_or_else(|| (snapshot.pick(&ask, &view), None));
+            match pick {
                 Pick::Server(server) => {
                     // Who came earlier and waits goes first, wherever there are slots to wait for.
                     if self.room.is_limited(server) && view.waiting > 0 {
-                        return Look::Behind(claim.hash.map(|_| server));
+                        return Look::Behind(wanted.or(claim.hash.map(|_| server)));
                     }
                     if self.room.take(server, snapshot, view.waiting, now) {
                         self.promise(server, claim.size, now);
@@ -299,13 +331,14 @@ impl BackendShared {
         let snapshot = self.snapshot.load();
         if self.room.is_shared() {
             self.admit_all(&mut self.lock(), &snapshot, now);
-        } else if snapshot.has(server) {
+        } else if snapshot.has(server) || self.keeps(&snapshot, server) {
             self.admit(&mut self.lock(), server, &snapshot, now);
         }
     }
 
     fn admit_all(&self, line: &mut Line, snapshot: &Snapshot, now: Instant) {
-        for server in snapshot.servers() {
+        let kept = snapshot.kept().filter(|_| self.sticky.is_some());
+        for server in snapshot.servers().chain(kept) {
             if line.waiters.is_empty() {
                 break;
             }
@@ -313,10 +346,19 @@ impl BackendShared {
         }
     }
 
+    /// Whether a server that nobody is given any more goes on with its own clients.
+    fn keeps(&self, snapshot: &Snapshot, server: ServerIndex) -> bool {
+        self.sticky.is_some() && snapshot.keeps(server)
+    }
+
     /// Grants the free slots of a server to those who wait, the longest waiting first.
     fn admit(&self, line: &mut Line, server: ServerIndex, snapshot: &Snapshot, now: Instant) {
         while !line.waiters.is_empty() && self.room.take(server, snapshot, line.queue.len() as u32, now) {
-            let granted = line.queue.next_for(server, now).and_then(|ticket| line.waiters.remove(&ticket));
+            let next = match snapshot.has(server) {
+                true => line.queue.next_for(server, now),
+                false => line.queue.next_wanting(server, now),
+            };
+            let granted = next.and_then(|ticket| line.waiters.remove(&ticket));
             let Some(sender) = granted else {
                 self.room.give_back(server);
                 break;

@@ -7,6 +7,7 @@ use http_proto::{Ranges, RequestHead, resolve_ranges};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::BackendIndex;
+use crate::stick::Known;
 use crate::worker::Context;
 
 /// What of a request and its client decides over the server, and over the place in the line.
@@ -24,6 +25,8 @@ pub(crate) struct Claim {
     pub(crate) home: Option<ServerIndex>,
     /// What is expected of the answer's length; only where bytes are counted.
     pub(crate) size: Option<Size>,
+    /// What the client is known by; only where clients stay with their servers.
+    pub(crate) known: Option<Known>,
 }
 
 /// An answer's length before it is there.
@@ -57,6 +60,7 @@ impl Claim {
             zone: address.filter(|_| shared.counts_bytes()).and_then(|address| context.shared.zones.of(address)),
             home: address.and_then(|address| shared.server_at(address)),
             size: None,
+            known: shared.sticky().and_then(|sticky| sticky.known_client(peer)),
         }
     }
 
@@ -75,6 +79,10 @@ impl Claim {
             Algorithm::Bandwidth => claim.size = Some(Size::of(head, |key| shared.expect(key))),
             _ => {}
         }
+        if let Some(sticky) = shared.sticky() {
+            claim.known = claim.known.or_else(|| sticky.known_request(head));
+        }
+        context.count_known(backend, claim.known);
         claim
     }
 }

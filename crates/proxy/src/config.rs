@@ -232,6 +232,28 @@ pub struct Backend {
     pub deliver: Deliver,
     /// What a client that is turned away for want of room is told to wait.
     pub retry_after: Duration,
+    /// Whether clients stay with the server that they were given.
+    pub stick: Option<StickConfig>,
+}
+
+/// How clients stay with the server that they were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickConfig {
+    /// What they are known by.
+    pub by: StickBy,
+    /// How long after its last use a client is forgotten.
+    pub ttl: Duration,
+    /// How many of them are remembered at least.
+    pub size: u32,
+}
+
+/// What clients are known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StickBy {
+    /// Their addresses.
+    Source,
+    /// The value of the cookie of this name, which their requests bring or answers to them set.
+    Cookie(String),
 }
 
 /// How an answer comes to the client.

@@ -20,6 +20,7 @@ mod shared;
 mod slots;
 mod splice;
 mod stats;
+mod stick;
 mod stream;
 mod tcp;
 mod timer;

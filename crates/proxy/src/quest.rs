@@ -243,6 +243,9 @@ impl<'a> Quest<'a> {
             Err(NoServer::NoneUp) => return Err(Reason::NoServer),
             Err(NoServer::QueueFull) => return Err(Reason::QueueFull),
         };
+        if let Some(known) = &mut self.claim.known {
+            shared.backend(self.index).remember(known, server);
+        }
         if record.server.is_some_and(|before| before != server) {
             self.count_redispatch(server, record);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use balance::{ServerIndex, Snapshot};
+use balance::{ServerIndex, Snapshot, Stick};
 use http_proto::Limits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::load_report::LoadReport;
@@ -80,6 +80,15 @@ impl Shared {
             rates,
             draining: AtomicBool::new(false),
             workers,
+        }
+    }
+
+    /// Has the clients of backends stay with the servers that these tables say they have, in the configuration's order.
+    pub fn stick_by(&mut self, tables: Vec<Option<Stick>>) {
+        for ((state, backend), table) in self.backends.iter_mut().zip(&self.config.backends).zip(tables) {
+            if let Some(table) = table {
+                state.stick_by(backend, table);
+            }
         }
     }
 

@@ -102,6 +102,10 @@ pub struct ServerStats {
     pub idle: Counter,
     /// Clients sent to it by a redirect.
     pub redirected: Counter,
+    /// Requests of clients whose server was remembered; counted for backends only.
+    pub stick_hits: Counter,
+    /// Requests of clients whose server could have been remembered and was not; counted for backends only.
+    pub stick_misses: Counter,
     /// Requests that the client gave up.
     pub aborted: Counter,
     /// From a request's last byte sent to its answer's head.

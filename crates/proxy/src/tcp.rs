@@ -31,6 +31,7 @@ async fn relay(arrival: &Arrival, guard: &ConnectionGuard, backend: BackendIndex
     let context = &guard.context;
     record.backend = Some(backend);
     let claim = Claim::of_client(context, backend, peer);
+    context.count_known(backend, claim.known);
     let reached = Quest::new(context, backend, claim).reach(client, record).await;
     let Reached { stream: server, slot, .. } = match reached {
         Ok(reached) => reached,

@@ -22,6 +22,7 @@ use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::splice::PipePool;
 use crate::stats::WorkerStats;
+use crate::stick::Known;
 use crate::stream::Stream;
 use crate::upstream::IdlePool;
 
@@ -316,6 +317,16 @@ impl Context {
     pub(crate) fn begin_request(&self) -> RequestGuard<'_> {
         self.load.requests.fetch_add(1, Ordering::Relaxed);
         RequestGuard(&self.load)
+    }
+
+    /// Counts whether the server of a client was remembered that could have been.
+    pub(crate) fn count_known(&self, backend: BackendIndex, known: Option<Known>) {
+        let stats = &self.stats.backends[usize::from(backend.0)];
+        match known {
+            Some(Known { server: Some(_), .. }) => stats.stick_hits.add(1),
+            Some(Known { server: None, .. }) => stats.stick_misses.add(1),
+            None => {}
+        }
     }
 
     /// A random number; not for secrets.

@@ -190,6 +190,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         observe_failures: defaults.observe_failures,
         deliver: delivery.deliver,
         retry_after: delivery.retry_after,
+        stick: None,
     };
     let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
     Read { backend, checks, redirect_checks, deliver: delivery.span }

@@ -207,6 +207,9 @@ impl Request<'_> {
             shared.give_up(server, claim.size, context.shared.clock.now());
             return self.forward(backend, claim, None);
         };
+        if let Some(known) = &mut claim.known {
+            shared.remember(known, server);
+        }
         shared.send_abroad(server);
         ask_size(self.meta, backend, server, &claim, (self.head.path_and_query, self.head.host));
         record.redirect(backend, server);

@@ -244,6 +244,9 @@ impl Downstream<'_> {
         if let Framing::Length(length) = head.framing {
             self.slot.answered(length, head.status == 200);
         }
+        if let Some(sticky) = context.shared.backend(self.slot.backend).sticky() {
+            sticky.learn(&head.fields, self.slot.server);
+        }
         let mut body = Body::new(head.framing);
         let dechunk = head.framing == Framing::Chunked && self.traits.version == Version::Http10;
         let framing = if dechunk { Framing::UntilClose } else { head.framing };
