@@ -7,7 +7,7 @@ mod text;
 
 use units::{AdminState, Status as ServerStatus};
 
-use crate::model::{Backend, Frontend, Server, Status, Traffic};
+use crate::model::{Backend, Class, Frontend, Server, Status, Traffic};
 use text::Kind::{Counter, Gauge};
 use text::Number::{Count, Micros};
 use text::{Family, Label, Number, Text};
@@ -98,6 +98,10 @@ const BACKEND: &[Family<Backend>] = &[
     ("servers_usable", Gauge, "Servers that may be given new requests.", |b| {
         Some(Count(b.servers.iter().filter(|server| server.takes_traffic()).count() as u64))
     }),
+    ("servers_redirectable", Gauge, "Servers that clients may be redirected to.", |b| {
+        let redirectable = |server: &&Server| server.redirect.as_ref().is_some_and(|to| to.why_not.is_none());
+        Some(Count(b.servers.iter().filter(redirectable).count() as u64))
+    }),
 ];
 
 const SERVER: &[Family<Server>] = &[
@@ -125,7 +129,38 @@ const SERVER: &[Family<Server>] = &[
     ("check_duration_seconds", Gauge, "How long its last check took; absent without checks.", |s| {
         s.check.as_ref().map(|c| Micros(c.duration_us))
     }),
+    ("redirectable", Gauge, "1 while clients may be redirected to it; absent where they never are.", |s| {
+        s.redirect.as_ref().map(|to| to.why_not.is_none().into())
+    }),
+    ("redirected_in_flight", Gauge, "Clients redirected to it that are thought to be under way there.", |s| {
+        s.redirect.as_ref().map(|to| Count(to.in_flight))
+    }),
+    ("promised_bytes_total", Counter, "Bytes that clients were promised of it; absent where nobody counts.", |s| {
+        s.link.as_ref().map(|link| Count(link.promised_bytes))
+    }),
+    ("backlog_seconds", Gauge, "Until its link will have sent what it has to; absent where nobody counts.", |s| {
+        s.link.as_ref().map(|link| Micros(link.backlog_us))
+    }),
+    ("rate_bytes_per_second", Gauge, "What one more client may expect of its link; absent where nobody counts.", |s| {
+        s.link.as_ref().map(|link| Count(link.rate))
+    }),
+    ("rate_believed_bytes_per_second", Gauge, "What its link is believed to take; absent where nobody counts.", |s| {
+        s.link.as_ref().map(|link| Count(link.rate_believed))
+    }),
+    ("rate_seen_bytes_per_second", Gauge, "What its link was seen to carry; absent without its reports.", |s| {
+        s.link.as_ref().and_then(|link| link.rate_seen).map(Count)
+    }),
+    ("reported_left_bytes", Gauge, "What it says that it has still to send; absent without its reports.", |s| {
+        report(s).map(|report| Count(report.left))
+    }),
+    ("reported_requests", Gauge, "Requests that it says are under way, whoever sent them; absent without.", |s| {
+        report(s).map(|report| Count(report.requests))
+    }),
 ];
+
+fn report(server: &Server) -> Option<crate::model::Report> {
+    server.link.as_ref()?.report
+}
 
 const TRAFFIC: &[Family<Traffic>] = &[
     ("requests_total", Counter, "Requests given to it; in TCP mode, connections.", |t| Some(Count(t.requests))),
@@ -137,6 +172,7 @@ const TRAFFIC: &[Family<Traffic>] = &[
     }),
     ("retries_total", Counter, "Requests sent again.", |t| Some(Count(t.retries))),
     ("redispatches_total", Counter, "Requests sent again to another server.", |t| Some(Count(t.redispatches))),
+    ("redirects_total", Counter, "Clients sent to the server itself by a redirect.", |t| Some(Count(t.redirects))),
     ("client_aborts_total", Counter, "Requests that the client gave up.", |t| Some(Count(t.client_aborts))),
     ("connections_opened_total", Counter, "Connections made.", |t| Some(Count(t.connections_opened))),
     ("connections_reused_total", Counter, "Requests sent on a connection that had served before.", |t| {
@@ -167,6 +203,14 @@ fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {
 
 fn own_backends(text: &mut Text, backends: &Labelled<'_, Backend>) {
     text.families("perron_backend_", BACKEND, backends);
+    let deliver = ("perron_backend_deliver_info", Gauge, "Always 1; how answers come to clients is a label.");
+    text.family_by(deliver, backends, "deliver", |b| vec![(b.deliver.as_str(), Count(1))]);
+    let in_flight = ("perron_backend_class_in_flight", Gauge, "Requests at the servers of a class.");
+    text.family_by(in_flight, backends, "class", |b| of_classes(b, |class| Some(class.in_flight)));
+    let limit = "Requests that the servers of a class may have now; absent without a limit.";
+    text.family_by(("perron_backend_class_in_flight_limit", Gauge, limit), backends, "class", |b| {
+        of_classes(b, |class| class.limit)
+    });
     let traffic: Vec<_> = backends.iter().map(|(labels, backend)| (labels.clone(), &backend.traffic)).collect();
     own_traffic(text, "perron_backend_", &traffic);
 }
@@ -185,8 +229,16 @@ fn own_servers(text: &mut Text, servers: &Labelled<'_, Server>) {
     });
     let check = ("perron_server_check_info", Gauge, "Always 1; the last check's code is a label.");
     text.family_by(check, servers, "code", |s| s.check.iter().map(|c| (c.code.as_str(), Count(1))).collect());
+    let class = ("perron_server_class_info", Gauge, "Always 1; the kind of server that it is is a label.");
+    text.family_by(class, servers, "class", |s| s.class.iter().map(|class| (class.as_str(), Count(1))).collect());
+    let zone = ("perron_server_zone_info", Gauge, "Always 1; where it stands is a label.");
+    text.family_by(zone, servers, "zone", |s| s.zone.iter().map(|zone| (zone.as_str(), Count(1))).collect());
     let traffic: Vec<_> = servers.iter().map(|(labels, server)| (labels.clone(), &server.traffic)).collect();
     own_traffic(text, "perron_server_", &traffic);
+}
+
+fn of_classes(backend: &Backend, number: fn(&Class) -> Option<u64>) -> Vec<(&str, Number)> {
+    backend.classes.iter().filter_map(|class| Some((class.name.as_str(), Count(number(class)?)))).collect()
 }
 
 fn own_traffic(text: &mut Text, prefix: &str, things: &[(Vec<Label<'_>>, &Traffic)]) {

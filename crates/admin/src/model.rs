@@ -123,11 +123,26 @@ pub struct Backend {
     pub queued_us: u64,
     /// Requests at its servers; in TCP mode, connections.
     pub in_flight: Level,
+    /// How answers come to clients, in the configuration's word: `proxy`, `redirect` or `auto`.
+    pub deliver: String,
     /// What went through it.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// Kinds of servers, in the order of the configuration.
+    pub classes: Vec<Class>,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
+}
+
+/// A kind of servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Its name in the configuration, unique in its backend.
+    pub name: String,
+    /// Requests at its servers.
+    pub in_flight: u64,
+    /// How many its servers together may have, which moves with the requests at the backend; `null`: no limit.
+    pub limit: Option<u64>,
 }
 
 /// One server of a backend.
@@ -149,7 +164,11 @@ pub struct Server {
     pub effective_weight: u64,
     /// 0: serves always; n: serves when no server of a lower tier can.
     pub tier: u8,
-    /// Requests at it; in TCP mode, connections.
+    /// The kind of server that it is.
+    pub class: Option<String>,
+    /// Where it stands.
+    pub zone: Option<String>,
+    /// Requests at it, those of clients that were redirected to it included; in TCP mode, connections.
     pub in_flight: Level,
     /// Idle connections kept to it.
     pub idle_connections: u64,
@@ -160,6 +179,51 @@ pub struct Server {
     pub last_change_s: u64,
     /// The last check's answer; `null` if nothing checks it.
     pub check: Option<Check>,
+    /// Where its clients are redirected; `null` if they never are.
+    pub redirect: Option<Redirect>,
+    /// What its link has to carry; `null` where that is not counted.
+    pub link: Option<Link>,
+}
+
+/// Where a server's clients are redirected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The URL before which the request's own path goes.
+    pub to: String,
+    /// Why nobody is redirected there now; `null`: clients are.
+    pub why_not: Option<String>,
+    /// Clients that were redirected and are thought to be under way there.
+    pub in_flight: u64,
+    /// The last check of that place; `null` if nothing checks it.
+    pub check: Option<Check>,
+}
+
+/// What a server's link has to carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Bytes that clients were promised of it.
+    pub promised_bytes: u64,
+    /// Until it will have sent what it has to, in microseconds.
+    pub backlog_us: u64,
+    /// Bytes a second that one more client may expect.
+    pub rate: u64,
+    /// Bytes a second that it is believed to take: what is configured, or less if it showed itself weaker.
+    pub rate_believed: u64,
+    /// Bytes a second that it was last seen to send; `null` if it does not report.
+    pub rate_seen: Option<u64>,
+    /// What it said last of its load; `null` if it does not report.
+    pub report: Option<Report>,
+}
+
+/// What a server says of its load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Bytes of bodies sent since it started.
+    pub sent: u64,
+    /// Bytes of bodies that it has still to send.
+    pub left: u64,
+    /// Requests under way at it, whoever sent them.
+    pub requests: u64,
 }
 
 impl Server {
@@ -207,6 +271,8 @@ pub struct Traffic {
     pub retries: u64,
     /// Requests sent again to another server.
     pub redispatches: u64,
+    /// Clients sent to the server itself by a redirect.
+    pub redirects: u64,
     /// Requests that the client gave up.
     pub client_aborts: u64,
     /// Connections made.

@@ -73,6 +73,10 @@ pub(crate) enum Kind {
     ServerMaintenance,
     /// A server's share changed.
     ServerWeight,
+    /// The place that a server's clients are redirected to is well.
+    RedirectsOn,
+    /// It is not: they are relayed.
+    RedirectsOff,
 }
 
 impl Kind {
@@ -98,6 +102,8 @@ impl Kind {
             Kind::ServerDrain => "server-drain",
             Kind::ServerMaintenance => "server-maintenance",
             Kind::ServerWeight => "server-weight",
+            Kind::RedirectsOn => "redirects-on",
+            Kind::RedirectsOff => "redirects-off",
         }
     }
 }

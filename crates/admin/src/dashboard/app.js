@@ -125,8 +125,9 @@ const isFull = (level) => level.limit !== null && level.now >= level.limit;
 function needsLook(key, thing) {
   if (key.startsWith("f")) return isFull(thing.connections) || rate(key, (f) => f.responses["5xx"] + refusedOf(f), true) > 0;
   const here = isFull(thing.in_flight) || rate(key, failuresOf, true) > 0;
-  if (key.startsWith("s")) return here || statusWord(thing) !== "up";
-  return here || thing.status !== "up" || thing.queue.now > 0 || thing.servers.some((server) => statusWord(server) !== "up");
+  if (key.startsWith("s")) return here || statusWord(thing) !== "up" || Boolean(thing.redirect?.why_not);
+  return here || thing.status !== "up" || thing.queue.now > 0 ||
+    thing.servers.some((server) => statusWord(server) !== "up" || server.redirect?.why_not);
 }
 
 // --- Building blocks of the page -------------------------------------------------------------------------------
@@ -243,6 +244,29 @@ function frontendRow(frontend) {
   return row;
 }
 
+/** Whether clients go to a server themselves, or bytes are counted: that is one more column. */
+const hasLinks = (backend) => backend.servers.some((server) => server.redirect || server.link);
+
+/** What is known of a server's link, and of the way of its clients. */
+function linkCell(key) {
+  const link = cell("Redirects", "wide");
+  const update = (now) => {
+    const { redirect, link: known } = now;
+    const first = !redirect ? "relayed" : redirect.why_not ? "off" : `${amount(rate(key, (s) => s.redirects))}/s`;
+    link.root.firstChild.classList.toggle("warn", Boolean(redirect?.why_not));
+    const facts = [];
+    if (redirect?.why_not) facts.push(redirect.why_not);
+    else if (redirect) facts.push(`${grouped.format(redirect.in_flight)} under way there`);
+    if (known) {
+      facts.push(known.backlog_us ? `free in ${micros(known.backlog_us)}` : "free", `takes ${bytes(known.rate_believed)}/s`);
+      if (known.rate_seen !== null) facts.push(`seen ${bytes(known.rate_seen)}/s`);
+    }
+    link.set(first, facts.join(" · "));
+    link.root.title = redirect?.to ?? "";
+  };
+  return [link, update];
+}
+
 function serverRow(backend, server) {
   const key = `s\n${backend.name}\n${server.name}`;
   const [state, name, weight] = [cell(""), cell("", "wide"), cell("Weight")];
@@ -251,13 +275,16 @@ function serverRow(backend, server) {
   const word = pill();
   state.root.className = "";
   state.root.prepend(word.root);
-  const all = [state, name, weight, cells.held, cells.requests, cells.latency, cells.moved, failed, kept, check];
+  const [link, setLink] = linkCell(key);
+  const links = hasLinks(backend);
+  const all = [state, name, weight, cells.held, cells.requests, cells.latency, cells.moved, ...(links ? [link] : []), failed, kept, check];
   const row = element("tr", "", ...all.map((c) => c.root));
-  updates.push({ key, words: `${backend.name} ${server.name} ${server.address}`, root: row, set(now, bounds) {
+  updates.push({ key, words: [backend.name, server.name, server.address, server.class, server.zone].join(" "), root: row, set(now, bounds) {
     word.set(statusWord(now));
     const asked = now.admin !== "ready" && statusWord(now) !== now.admin ? `, ${now.admin}` : "";
     state.set("", `for ${span(now.last_change_s)}${asked}`);
-    name.set(now.name, now.address);
+    name.set(now.name, [now.address, now.class, now.zone].filter(Boolean).join(" · "));
+    if (links) setLink(now);
     const share = now.effective_weight === now.weight ? `${now.weight}` : `${now.effective_weight} of ${now.weight}`;
     weight.set(share, now.tier ? `backup ${now.tier}` : "");
     update(now, bounds);
@@ -274,6 +301,8 @@ function serverRow(backend, server) {
   return row;
 }
 
+const headingsOf = (backend) => SERVER_HEADINGS.toSpliced(7, 0, ...(hasLinks(backend) ? [["Redirects", "w-link"]] : []));
+
 const SERVER_HEADINGS = [
   ["Status", "w-status"], ["Server", "w-name"], ["Weight", "number w-small"], ["In flight", "number"], ["Requests/s", "number"],
   ["Latency", "number w-moved"], ["Bytes/s", "number w-moved"], ["Errors", "number"], ["Idle conns", "number"], ["Last check", "w-check"],
@@ -289,23 +318,26 @@ function backendCard(backend) {
   const key = `b\n${backend.name}`;
   const word = pill();
   const about = element("span", "quiet");
-  const names = ["requests/s", "p50", "p99", "queue", "errors/s", "retries", "redispatched"];
+  const names = ["requests/s", "p50", "p99", "queue", "errors/s", "retries", "redispatched", ...(backend.deliver === "proxy" ? [] : ["redirects/s"])];
   const facts = names.map(fact);
   const head = element("div", "head", word.root, element("h2", "", backend.name), about,
     element("div", "facts", ...facts.map((f) => f.root)));
   const rows = backend.servers.map((server) => serverRow(backend, server));
-  const card = element("section", "card", head, table(SERVER_HEADINGS, rows));
+  const card = element("section", "card", head, table(headingsOf(backend), rows));
   updates.push({ key, words: "", root: card, set(now, bounds) {
     word.set(now.status);
     card.classList.toggle("down", now.status === "down");
     const usable = now.servers.filter((server) => statusWord(server) === "up").length;
-    write(about, `${now.mode} · ${now.algorithm} · ${usable} of ${now.servers.length} servers up`);
+    const classes = now.classes.map((one) => `${one.name} ${limited({ now: one.in_flight, limit: one.limit })}`);
+    const how = [now.mode, now.algorithm, ...(now.deliver === "proxy" ? [] : [`deliver ${now.deliver}`])];
+    write(about, [...how, `${usable} of ${now.servers.length} servers up`, ...classes].join(" · "));
     const recent = counts(key);
     const failed = rate(key, failuresOf, true);
     const values = [
       [amount(rate(key, requestsOf))], [quantile(recent, bounds, 0.5)], [quantile(recent, bounds, 0.99)],
       [limited(now.queue), now.queue.now ? "warn" : ""], [amount(failed), failed ? "bad" : ""],
       [grouped.format(now.retries)], [grouped.format(now.redispatches)],
+      [amount(rate(key, (b) => b.redirects))],
     ];
     facts.forEach((one, at) => one.set(...values[at]));
   } });
@@ -353,7 +385,7 @@ function drawTotals(status) {
 
 /** Builds the page anew if frontends, backends or servers came or went. */
 function build(status) {
-  const wanted = JSON.stringify([status.frontends.map((f) => f.name), status.backends.map((b) => [b.name, b.servers.map((s) => s.name)])]);
+  const wanted = JSON.stringify([status.frontends.map((f) => f.name), status.backends.map((b) => [b.name, b.deliver, hasLinks(b), b.servers.map((s) => s.name)])]);
   if (wanted === shape) return;
   shape = wanted;
   updates = [];

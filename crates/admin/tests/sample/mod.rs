@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Classes, Frontend, Histogram, Level, Mode, ProcessStats, Rate, Server, Status, Traffic,
+    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, ProcessStats, Rate, Redirect, Report,
+    Server, Status, Traffic,
 };
 use units::latency::BOUNDS_MICROS;
 use units::{AdminState, Status as Health};
@@ -28,7 +29,7 @@ pub(crate) fn status(seconds: f64) -> Status {
             frontend("web", Mode::Http, &["*:80", "[::]:80"], &[&api, &files, &uploads]),
             frontend("galera", Mode::Tcp, &["172.16.9.200:3306"], &[&database]),
         ],
-        backends: vec![api, files, uploads, database],
+        backends: vec![api, files, uploads, database, images(seconds)],
         reasons: BTreeMap::from([("header_too_large".into(), 7), ("server_silent".into(), 31)]),
         process: ProcessStats {
             workers: 2,
@@ -165,6 +166,69 @@ fn database(seconds: f64) -> Backend {
     backend("galera", Mode::Tcp, "first", servers, Level::default())
 }
 
+fn images(seconds: f64) -> Backend {
+    let island = |name: &str, zone: &str, rate: f64, phase: f64, left: u64| {
+        let sent = (rate * seconds * 180_000_000.0) as u64;
+        let place = format!("http://{name}.cluster.example");
+        Server {
+            class: Some("island".into()),
+            zone: Some(zone.into()),
+            in_flight: Level { now: 6, max: 11, limit: Some(12) },
+            redirect: Some(Redirect { to: place, why_not: None, in_flight: 5, check: None }),
+            link: Some(Link {
+                promised_bytes: sent + left,
+                backlog_us: left / 1_250,
+                rate: 820_000_000,
+                rate_believed: 1_250_000_000,
+                rate_seen: Some((rate * 180_000_000.0) as u64),
+                report: Some(Report { sent, left, requests: 6 }),
+            }),
+            ..server(name, "10.8.1.11:80", traffic(seconds, rate, phase, 900.0, 700))
+        }
+    };
+    let away = island("island2-a", "island2", 0.4, 0.9, 0);
+    let refused = Check { code: "L4CON".into(), duration_us: 310, failures: 12, downs: 1, ..Check::default() };
+    let refused = Check { text: "the connection failed after 310us".into(), ..refused };
+    let servers = vec![
+        island("island1-a", "island1", 2.1, 0.0, 2_600_000_000),
+        Server {
+            redirect: Some(Redirect {
+                to: "http://island2-a.cluster.example".into(),
+                why_not: Some("that place is down: the connection failed after 310us".into()),
+                in_flight: 0,
+                check: Some(refused),
+            }),
+            link: Some(Link {
+                promised_bytes: 80_000_000_000,
+                rate: 640_000_000,
+                rate_believed: 640_000_000,
+                ..Link::default()
+            }),
+            ..away
+        },
+        Server {
+            class: Some("worker".into()),
+            in_flight: Level { now: 2, max: 4, limit: Some(4) },
+            link: Some(Link {
+                promised_bytes: 1_000_000,
+                backlog_us: 12_000,
+                rate: 125_000_000,
+                rate_believed: 125_000_000,
+                ..Link::default()
+            }),
+            ..server("node0815", "10.8.1.99:80", traffic(seconds, 0.6, 0.3, 40_000_000.0, 9_000))
+        },
+    ];
+    let images = backend("images", Mode::Http, "bandwidth", servers, Level { now: 0, max: 7, limit: Some(1024) });
+    let class = |name: &str, in_flight, limit| Class { name: name.into(), in_flight, limit };
+    let mut images = images;
+    for to in images.servers.iter_mut().filter(|server| server.redirect.is_some()).map(|server| &mut server.traffic) {
+        to.redirects = to.requests * 9 / 10;
+        images.traffic.redirects += to.redirects;
+    }
+    Backend { deliver: "auto".into(), classes: vec![class("island", 12, None), class("worker", 2, Some(3))], ..images }
+}
+
 fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, queue: Level) -> Backend {
     let mut traffic = Traffic::default();
     for server in &mut servers {
@@ -183,7 +247,9 @@ fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, qu
         queued_us: queue.max * 1_200_000,
         queue,
         in_flight: Level { now: in_flight, max: in_flight + 40, limit: None },
+        deliver: "proxy".into(),
         traffic,
+        classes: Vec::new(),
         servers,
     }
 }
@@ -197,6 +263,8 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
         weight: 10,
         effective_weight: 10,
         tier: 0,
+        class: None,
+        zone: None,
         in_flight: Level { now: traffic.request_rate.now / 20, max: 58, limit: Some(64) },
         idle_connections: traffic.request_rate.now / 40,
         traffic,
@@ -209,6 +277,8 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
             downs: 1,
             text: "200 OK".into(),
         }),
+        redirect: None,
+        link: None,
     }
 }
 
@@ -235,6 +305,7 @@ fn traffic(seconds: f64, rate: f64, phase: f64, bytes: f64, typical_us: u64) -> 
         response_errors: count(0.0003),
         retries: count(0.0004),
         redispatches: count(0.0002),
+        redirects: 0,
         client_aborts: count(0.001),
         connections_opened: count(0.08),
         connections_reused: count(0.92),
@@ -268,6 +339,7 @@ fn add(to: &mut Traffic, from: &Traffic) {
     to.response_errors += from.response_errors;
     to.retries += from.retries;
     to.redispatches += from.redispatches;
+    to.redirects += from.redirects;
     to.client_aborts += from.client_aborts;
     to.connections_opened += from.connections_opened;
     to.connections_reused += from.connections_reused;

@@ -12,6 +12,7 @@ use proxy::{Listener, LogSink, Shared};
 
 use super::carry::Carried;
 use super::handlers;
+use super::sizes::{self, Questions};
 use crate::messages::{Socket, Start};
 
 /// Told of each request's end at a backend that observes its traffic.
@@ -26,6 +27,8 @@ pub(super) struct Assembly {
     pub(super) carried: Carried,
     /// Set once the checks run.
     pub(super) watcher: Watcher,
+    /// Workers' questions for files' lengths; to be taken and asked once.
+    pub(super) questions: Option<Questions>,
     /// By worker.
     pub(super) listeners: Vec<Vec<Listener>>,
     pub(super) admin: Option<std::net::TcpListener>,
@@ -56,6 +59,7 @@ impl Assembly {
         };
         let watcher = Watcher::default();
         let watched = Arc::clone(&watcher);
+        let (asker, questions) = sizes::questions(&config.proxy.backends);
         let home = handlers::Home::default();
         let shared = Arc::new(Shared::new(
             config.proxy.clone(),
@@ -68,7 +72,7 @@ impl Assembly {
                     watcher(backend, server, well);
                 }
             })),
-            None,
+            asker,
         ));
         let _ = home.set(Arc::downgrade(&shared));
         Ok(Assembly {
@@ -78,6 +82,7 @@ impl Assembly {
             pools,
             carried,
             watcher,
+            questions: Some(questions),
             listeners: sockets.listeners,
             admin: sockets.admin,
             log,

@@ -24,6 +24,23 @@ pub(super) struct CarriedServer {
     /// When its status or administrative state last changed, in seconds since 1970.
     pub(super) changed_unix: u64,
     pub(super) checks: Vec<CarriedCheck>,
+    /// What the check of its place for clients knows.
+    #[serde(default)]
+    pub(super) place: Option<CarriedCheck>,
+    /// What its link has to carry.
+    #[serde(default)]
+    pub(super) link: Option<CarriedLink>,
+}
+
+/// What is known of a server's link.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct CarriedLink {
+    /// For how long it has still to send, in microseconds from the moment that this is told.
+    pub(super) busy_us: u64,
+    /// Bytes a second that one more client may expect.
+    pub(super) rate: u64,
+    /// The same as configured: what was learnt of another link is worth nothing.
+    pub(super) configured_rate: u64,
 }
 
 /// What one of its checks knows.
@@ -71,6 +88,8 @@ impl CarriedServer {
             configured_admin: state.configured_admin.as_str().to_owned(),
             changed_unix,
             checks,
+            place: None,
+            link: None,
         }
     }
 

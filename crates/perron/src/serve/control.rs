@@ -13,6 +13,8 @@ use units::{AdminState, Status, Weight};
 
 use super::assembly::Assembly;
 use super::carry::{Carried, CarriedCheck, CarriedServer};
+use super::links::Links;
+use super::place::Place;
 use crate::event::{Event, Kind};
 use crate::log::Level;
 
@@ -22,13 +24,31 @@ pub(super) struct Control {
     clock: Clock,
     pools: Vec<Pool>,
     servers: Vec<Vec<Checked>>,
+    links: Links,
     names: Vec<String>,
     configs: Vec<Vec<Vec<CheckConfig>>>,
-    /// By check: whose it is, and its place among that server's.
-    owners: Vec<(BackendIndex, ServerIndex, usize)>,
+    /// By check.
+    owners: Vec<Owner>,
     driver: Driver,
     events: Vec<Event>,
     generation: u64,
+}
+
+/// Whose a check is.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    backend: BackendIndex,
+    server: ServerIndex,
+    asks: Asks,
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    /// The server; the check's place among the server's.
+    Server(usize),
+    /// Where its clients are redirected.
+    Place,
 }
 
 /// A server and what its checks know.
@@ -40,6 +60,8 @@ pub(super) struct Checked {
     pub(super) last: Option<health::Outcome>,
     /// When its status or administrative state last changed, in seconds since 1970.
     pub(super) changed_unix: u64,
+    /// Where its clients are redirected.
+    pub(super) place: Option<Place>,
     first: u32,
 }
 
@@ -49,41 +71,32 @@ impl Control {
         let backends = &assembly.config.proxy.backends;
         let (mut servers, mut owners, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let configs = assembly.config.checks.clone();
-        for ((backend, pool), of_backend) in backends.iter().zip(&assembly.pools).zip(&configs) {
+        for (index, pool) in (0..).map(BackendIndex).zip(&assembly.pools) {
             let states = pool.states(units::Instant::ZERO);
-            let index = BackendIndex(servers.len() as u16);
-            let mut known_servers = Vec::new();
-            for ((server, state), of_server) in backend.pool.servers.iter().zip(&states).zip(of_backend) {
-                let carried = assembly.carried.server(&backend.name, &server.name);
-                let first = checks.len() as u32;
-                let mut known = Vec::new();
-                for (place, config) in of_server.iter().enumerate() {
-                    let inherited = carried.and_then(|c| c.checks.get(place)).and_then(|c| c.known(config));
-                    owners.push((index, ServerIndex(known_servers.len() as u16), place));
-                    known.push(inherited.unwrap_or_default());
-                    let suspended = state.admin == AdminState::Maintenance;
-                    checks.push(Check { config: config.clone(), carried: inherited, suspended });
-                }
-                let changed_unix = carried.map_or_else(unix_now, |carried| carried.changed_unix);
-                known_servers.push(Checked { checks: known, last: None, changed_unix, first });
-            }
-            servers.push(known_servers);
+            let known = (0..).map(ServerIndex).zip(&states).map(|(server, state)| {
+                let mut list = List { checks: &mut checks, owners: &mut owners, backend: index, server };
+                list.server(assembly, state.admin == AdminState::Maintenance)
+            });
+            servers.push(known.collect());
         }
         let clock = assembly.shared.clock();
         let driver = Driver::spawn(checks, Arc::new(move || clock.now()), events);
         watch_traffic(assembly, &driver, &servers);
-        Control {
+        let control = Control {
             shared: Arc::clone(&assembly.shared),
             clock,
             pools: assembly.pools.clone(),
             names: backends.iter().map(|backend| backend.name.clone()).collect(),
             servers,
+            links: Links::new(assembly, clock.now()),
             configs,
             owners,
             driver,
             events: Vec::new(),
             generation: assembly.generation,
-        }
+        };
+        (0..control.pools.len()).for_each(|backend| control.publish_places(backend));
+        control
     }
 
     /// What happened to servers since this was last asked.
@@ -107,14 +120,25 @@ impl Control {
         }
     }
 
+    /// Some time has passed; to be called every [`super::links::TICK`].
+    pub(super) fn handle_tick(&mut self) {
+        self.links.handle_tick(&self.shared, self.clock.now());
+    }
+
     /// Notes what a check has to say.
     pub(super) fn handle_check(&mut self, event: check::Event) {
-        let Some(&(backend, server, place)) = self.owners.get(event.check.0 as usize) else { return };
+        let Some(&Owner { backend, server, asks }) = self.owners.get(event.check.0 as usize) else { return };
+        let Asks::Server(place) = asks else {
+            return self.handle_place(backend, server, event);
+        };
         let checked = &mut self.servers[usize::from(backend.0)][usize::from(server.0)];
         checked.checks[place] = event.known;
         let why = match event.what {
-            What::Probed(outcome, _report) => {
+            What::Probed(outcome, report) => {
                 checked.last = Some(outcome);
+                if let Some(report) = report {
+                    self.links.handle_report(&self.shared, (backend, server), report, self.clock.now());
+                }
                 return;
             }
             What::Became { why, .. } => why,
@@ -123,7 +147,30 @@ impl Control {
         let status = health::combine(&all);
         let now = self.clock.now();
         let change = self.pools[usize::from(backend.0)].handle_status(server, status, now);
+        if change.as_ref().is_some_and(|change| change.to.status != Status::Up && change.from.status == Status::Up) {
+            self.links.handle_down(&self.shared, (backend, server), now);
+        }
         self.apply(backend, change, &why.to_string());
+    }
+
+    /// Notes what the check of a place for clients has to say.
+    fn handle_place(&mut self, backend: BackendIndex, server: ServerIndex, event: check::Event) {
+        let (index, at) = (usize::from(backend.0), usize::from(server.0));
+        let Some(place) = &mut self.servers[index][at].place else { return };
+        let Some(check) = &mut place.check else { return };
+        check.known = event.known;
+        let (to, why) = match event.what {
+            What::Probed(outcome, _) => {
+                check.last = Some(outcome);
+                return;
+            }
+            What::Became { to, why, .. } => (to, why),
+        };
+        let subject = format!("{}/{}", self.names[index], self.pools[index].config().servers[at].name);
+        if let Some((level, kind, what)) = place.describe(&subject, to) {
+            self.events.push(Event::new(level, kind, &subject, self.generation, &format!("{what}: {why}")));
+        }
+        self.publish_places(index);
     }
 
     /// Does what an administrator wants.
@@ -155,6 +202,12 @@ impl Control {
         &self.servers[backend]
     }
 
+    /// What a server's link has to carry; `None` where nobody counts.
+    pub(super) fn link(&self, backend: usize, server: usize) -> Option<admin::model::Link> {
+        let shared = self.shared.backend(BackendIndex(backend as u16));
+        self.links.link(shared, (backend, server), self.clock.now())
+    }
+
     /// What the next serving process should know.
     pub(super) fn carried(&self) -> Carried {
         let mut carried = Carried::default();
@@ -165,7 +218,10 @@ impl Control {
                 let configs = &self.configs[backend][place];
                 let checks = configs.iter().zip(&checked.checks);
                 let checks = checks.map(|(config, known)| CarriedCheck::new(config, known)).collect();
-                let server = CarriedServer::new(state, checked.changed_unix, checks);
+                let shared = self.shared.backend(BackendIndex(backend as u16));
+                let mut server = CarriedServer::new(state, checked.changed_unix, checks);
+                server.place = checked.place.as_ref().and_then(Place::carried);
+                server.link = self.links.carried(shared, (backend, place), self.clock.now());
                 carried.insert(name, &servers[place].name, server);
             }
         }
@@ -183,7 +239,9 @@ impl Control {
 
     fn suspend(&self, backend: BackendIndex, server: ServerIndex, suspended: bool) {
         let handle = self.driver.handle();
-        for check in checks_of(&self.servers[usize::from(backend.0)][usize::from(server.0)]) {
+        let checked = &self.servers[usize::from(backend.0)][usize::from(server.0)];
+        let of_place = checked.place.as_ref().and_then(|place| place.check.as_ref()).map(|check| check.index);
+        for check in checks_of(checked).chain(of_place) {
             if suspended {
                 handle.suspend(check);
             } else {
@@ -197,6 +255,7 @@ impl Control {
         let Some(change) = change else { return };
         let index = usize::from(backend.0);
         self.publish(index);
+        self.publish_places(index);
         let place = usize::from(change.server.0);
         let moved = change.from.status != change.to.status || change.from.admin != change.to.admin;
         if moved {
@@ -219,6 +278,54 @@ impl Control {
     fn publish(&self, backend: usize) {
         let now = self.clock.now();
         self.shared.backend(BackendIndex(backend as u16)).publish(self.pools[backend].snapshot(now), now);
+    }
+
+    /// Tells the workers which servers' clients may be redirected.
+    fn publish_places(&self, backend: usize) {
+        let shared = self.shared.backend(BackendIndex(backend as u16));
+        let servers = (0..).map(ServerIndex).zip(&self.servers[backend]).zip(self.states(backend));
+        for ((server, checked), state) in servers {
+            if let Some(place) = &checked.place {
+                shared.set_redirectable(server, place.why_not(&state).is_none());
+            }
+        }
+    }
+}
+
+/// The checks so far, and the server whose own are put to them.
+struct List<'a> {
+    checks: &'a mut Vec<Check>,
+    owners: &'a mut Vec<Owner>,
+    backend: BackendIndex,
+    server: ServerIndex,
+}
+
+impl List<'_> {
+    fn server(&mut self, assembly: &Assembly, suspended: bool) -> Checked {
+        let (backend, server) = (usize::from(self.backend.0), usize::from(self.server.0));
+        let configured = &assembly.config.proxy.backends[backend];
+        let carried = assembly.carried.server(&configured.name, &configured.pool.servers[server].name);
+        let first = self.checks.len() as u32;
+        let mut checks = Vec::new();
+        for (place, config) in assembly.config.checks[backend][server].iter().enumerate() {
+            let known = carried.and_then(|c| c.checks.get(place)).and_then(|c| c.known(config));
+            checks.push(known.unwrap_or_default());
+            self.push(Asks::Server(place), config, known, suspended);
+        }
+        let config = assembly.config.redirect_checks[backend][server].as_ref();
+        let known = config.and_then(|config| carried?.place.as_ref()?.known(config));
+        let index = CheckIndex(self.checks.len() as u32);
+        let place = Place::of(configured, &configured.servers[server], config.map(|config| (index, config)), known);
+        if let (Some(config), Some(_)) = (config, &place) {
+            self.push(Asks::Place, config, known, suspended);
+        }
+        let changed_unix = carried.map_or_else(unix_now, |carried| carried.changed_unix);
+        Checked { checks, last: None, changed_unix, place, first }
+    }
+
+    fn push(&mut self, asks: Asks, config: &CheckConfig, carried: Option<health::Carried>, suspended: bool) {
+        self.owners.push(Owner { backend: self.backend, server: self.server, asks });
+        self.checks.push(Check { config: config.clone(), carried, suspended });
     }
 }
 

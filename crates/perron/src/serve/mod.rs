@@ -5,6 +5,9 @@ mod carry;
 mod control;
 mod handlers;
 mod level;
+mod links;
+mod place;
+mod sizes;
 mod status;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +79,9 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
     let mut assembly = Assembly::new(*start, fds)?;
     let (events, received) = mpsc::unbounded_channel();
     let control = Arc::new(Mutex::new(Control::new(&assembly, events)));
+    if let Some(questions) = assembly.questions.take() {
+        questions.ask(&assembly.shared, &assembly.config.proxy.backends);
+    }
     let source = Arc::new(StatusSource::new(&assembly, Arc::clone(&control)));
     if let Some(listener) = assembly.admin.take() {
         let source: Arc<StatusSource> = Arc::clone(&source);
@@ -114,6 +120,8 @@ impl Serving {
         let mut beat = tokio::time::interval(BEAT_INTERVAL);
         let mut state = tokio::time::interval(STATE_INTERVAL);
         let mut hastened = false;
+        let mut tick = tokio::time::interval(links::TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut drain: Option<Drain> = None;
         loop {
             let deadline = self.lock().deadline();
@@ -138,6 +146,7 @@ impl Serving {
                 }
                 Some(event) = self.events.recv() => self.lock().handle_check(event),
                 () = until(deadline) => self.lock().handle_deadline(),
+                _ = tick.tick() => self.lock().handle_tick(),
                 _ = beat.tick() => {
                     if drain.is_none() {
                         self.look_after_workers()?;

@@ -8,12 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::model::{self, Classes, Histogram, Mode, ProcessStats, Status, Traffic};
 use admin::{Command, CommandError, Source};
-use balance::{Algorithm, ServerIndex, ServerState};
-use proxy::config::{BackendIndex, FrontendIndex};
-use proxy::{Counter, Reason, ServerStats, Shared, WorkerStats};
+use balance::{Algorithm, ClassIndex, ServerIndex, ServerState};
+use proxy::config::{BackendIndex, DeliverMode, FrontendIndex};
+use proxy::{BackendShared, Counter, Reason, ServerStats, Shared, WorkerStats};
 
 use super::assembly::Assembly;
-use super::control::{Checked, Control};
+use super::control::Control;
 use super::level::Meter;
 
 /// Answers the dashboard, the metrics and the control socket.
@@ -123,10 +123,9 @@ impl StatusSource {
         let states = control.states(index);
         let servers: Vec<_> = states
             .iter()
-            .zip(control.checked(index))
             .zip(meters.1)
             .enumerate()
-            .map(|(place, ((state, checked), meters))| self.server((index, place), state, checked, meters))
+            .map(|(place, (state, meters))| self.server((index, place), state, control, meters))
             .collect();
         let in_flight = servers.iter().map(|server| server.in_flight.now).sum();
         let is_up = servers.iter().any(model::Server::takes_traffic);
@@ -142,8 +141,10 @@ impl StatusSource {
             },
             queue: meters.0.queue.level(u64::from(shared.waiting()), Some(u64::from(configured.max_queue))),
             queued_us: self.sum(|worker| &worker.backends[index].queued_micros),
-            in_flight: meters.0.in_flight.level(in_flight, None),
+            in_flight: meters.0.in_flight.level(in_flight, configured.pool.max_in_flight.map(u64::from)),
+            deliver: word_of_mode(configured.deliver.mode).to_owned(),
             traffic: self.traffic(meters.0, |worker| &worker.backends[index]),
+            classes: classes_of(configured, shared),
             servers,
         }
     }
@@ -152,13 +153,22 @@ impl StatusSource {
         &self,
         (backend, place): (usize, usize),
         state: &ServerState,
-        checked: &Checked,
+        control: &Control,
         meters: &ServerMeters,
     ) -> model::Server {
+        let checked = &control.checked(backend)[place];
         let configured = &self.config.proxy.backends[backend];
         let pooled = &configured.pool.servers[place];
         let shared = self.shared.backend(BackendIndex(backend as u16));
-        let in_flight = u64::from(shared.in_flight(ServerIndex(place as u16)));
+        let index = ServerIndex(place as u16);
+        let in_flight = shared.in_flight(index);
+        let redirect = checked.place.as_ref().map(|to| model::Redirect {
+            to: to.base.clone(),
+            why_not: to.why_not(state),
+            in_flight: u64::from(in_flight.saturating_sub(shared.relayed(index))),
+            check: to.check.as_ref().map(|check| check_of(&[check.known], check.last)),
+        });
+        let class = pooled.class.map(|class| configured.pool.classes[usize::from(class.0)].name.clone());
         model::Server {
             name: pooled.name.clone(),
             address: configured.servers[place].address.to_string(),
@@ -167,11 +177,15 @@ impl StatusSource {
             weight: u64::from(state.weight.get()),
             effective_weight: u64::from(state.effective.get()),
             tier: pooled.tier,
-            in_flight: meters.in_flight.level(in_flight, pooled.max_in_flight.map(u64::from)),
+            class,
+            zone: pooled.zone.map(|zone| self.config.proxy.zones[usize::from(zone.0)].name.clone()),
+            in_flight: meters.in_flight.level(u64::from(in_flight), pooled.max_in_flight.map(u64::from)),
             idle_connections: self.sum(|worker| &worker.servers[backend][place].idle),
             traffic: self.traffic(meters, |worker| &worker.servers[backend][place]),
             last_change_s: unix(SystemTime::now()).saturating_sub(checked.changed_unix),
-            check: check_of(checked),
+            check: (!checked.checks.is_empty()).then(|| check_of(&checked.checks, checked.last)),
+            redirect,
+            link: control.link(backend, place),
         }
     }
 
@@ -186,6 +200,7 @@ impl StatusSource {
             response_errors: self.sum(|worker| &pick(worker).response_errors),
             retries: self.sum(|worker| &pick(worker).retries),
             redispatches: self.sum(|worker| &pick(worker).redispatches),
+            redirects: self.sum(|worker| &pick(worker).redirected),
             client_aborts: self.sum(|worker| &pick(worker).aborted),
             connections_opened: self.sum(|worker| &pick(worker).opened),
             connections_reused: self.sum(|worker| &pick(worker).reused),
@@ -289,18 +304,27 @@ impl Source for StatusSource {
     }
 }
 
-fn check_of(checked: &Checked) -> Option<model::Check> {
-    let first = checked.checks.first()?;
-    let sum = |pick: fn(&health::Carried) -> u64| checked.checks.iter().map(pick).sum();
-    let last = checked.last.or(first.last);
-    Some(model::Check {
+/// What one or more checks found together; `last` is what the last outcome said.
+fn check_of(known: &[health::Carried], last: Option<health::Outcome>) -> model::Check {
+    let sum = |pick: fn(&health::Carried) -> u64| known.iter().map(pick).sum();
+    let last = last.or(known.first().and_then(|first| first.last));
+    model::Check {
         code: last.map_or("INI", |last| last.finding.haproxy_code()).to_owned(),
         http_status: last.and_then(|last| last.status),
         duration_us: last.map_or(0, |last| last.took.as_micros() as u64),
         failures: sum(|check| check.failures),
         downs: sum(|check| check.downs),
         text: last.map_or_else(|| "no answer yet".to_owned(), |last| last.to_string()),
-    })
+    }
+}
+
+fn classes_of(backend: &proxy::config::Backend, shared: &BackendShared) -> Vec<model::Class> {
+    let of_class = |(class, index): (&balance::ClassConfig, u16)| model::Class {
+        name: class.name.clone(),
+        in_flight: u64::from(shared.in_flight_of(ClassIndex(index))),
+        limit: shared.class_limit(ClassIndex(index)).map(u64::from),
+    };
+    backend.pool.classes.iter().zip(0..).map(of_class).collect()
 }
 
 fn named(counted: impl Iterator<Item = (Reason, u64)>) -> BTreeMap<String, u64> {
@@ -315,6 +339,15 @@ fn mode_of(mode: proxy::config::Mode) -> Mode {
     match mode {
         proxy::config::Mode::Http => Mode::Http,
         proxy::config::Mode::Tcp => Mode::Tcp,
+    }
+}
+
+/// The configuration's word.
+fn word_of_mode(deliver: DeliverMode) -> &'static str {
+    match deliver {
+        DeliverMode::Proxy => "proxy",
+        DeliverMode::Redirect => "redirect",
+        DeliverMode::Auto => "auto",
     }
 }
 
