@@ -1,7 +1,6 @@
 //! The PROXY header at the beginning of connections: read from a load balancer before us, written to servers behind us.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -98,8 +97,7 @@ pub(crate) struct Told<'a> {
 /// What a connection to the slot's server begins with, if it begins with a PROXY header.
 pub(crate) fn preface(slot: &Slot<'_>, client: Told<'_>) -> Option<Vec<u8>> {
     let version = slot.configured().send_proxy?;
-    let reached = || rustix::net::getsockname(client.stream.as_fd()).ok()?.try_into().ok();
-    let header = match client.peer.zip(client.destination.or_else(reached)) {
+    let header = match client.peer.zip(client.destination.or_else(|| client.stream.reached())) {
         Some((source, destination)) => Header::Proxied { source, destination },
         None => Header::Local,
     };

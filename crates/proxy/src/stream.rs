@@ -1,6 +1,7 @@
 //! A connection as the relay sees it: bytes in, bytes out, readiness, and the descriptor where the kernel can move bytes itself.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
@@ -25,6 +26,11 @@ macro_rules! each {
 }
 
 impl Stream {
+    /// The address that the connection came to; `None` for a unix socket.
+    pub(crate) fn reached(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(self.as_fd()).ok()?.try_into().ok()
+    }
+
     /// Reads what there is into `buffer`; `Ok(0)` is the peer's end.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {

@@ -30,7 +30,8 @@ pub fn request_head(bytes: &[u8]) {
     for client in ["192.0.2.1", "198.51.100.1"] {
         let client = Some(client.parse().expect("an address"));
         let mut onward = Vec::new();
-        let forward = RequestForward { client, scheme: "http", forwarded: &forwarded, edits: [&edits; 2] };
+        let forward =
+            RequestForward { client, reached: None, scheme: "http", forwarded: &forwarded, edits: [&edits; 2] };
         write_request(&mut onward, &head, &forward);
         let generous = Limits { head_bytes: usize::MAX, target_bytes: usize::MAX, ..limits };
         let mut slots = field_slots();

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::forward::fields::{copy_lines, edited, nominated, replaces, write_edits, write_joined, write_line};
 use crate::forward::{Forwarded, HeaderEdits};
@@ -14,6 +14,8 @@ const GAIN: usize = 256;
 pub struct RequestForward<'a> {
     /// The client's address; `None` for one on a unix socket, which is never trusted and told as unknown.
     pub client: Option<IpAddr>,
+    /// Where the client's connection came to, which is the host of a request that names none; `None`: nobody knows.
+    pub reached: Option<SocketAddr>,
     /// How the client reached us: `http` or `https`.
     pub scheme: &'a str,
     /// What servers are told of the client.
@@ -26,6 +28,7 @@ pub struct RequestForward<'a> {
 ///
 /// The request line is in origin form (CONNECT: authority form) and always HTTP/1.1; Host comes first, then the
 /// client's other lines in their order and to the letter, then Upgrade, the fields about the client, the edits.
+/// A request without a host, as HTTP/1.0 has them, gets [`RequestForward::reached`] for one.
 ///
 /// Dropped are Connection and what it names, Keep-Alive, Proxy-Connection, TE, Upgrade unless
 /// [`RequestHead::upgrade`] is there (RFC 9110 §7.6.1), and an HTTP/1.0 client's Expect. Proxy-Authorization stays: it is for whoever asked for it
@@ -39,7 +42,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_>, forward: &Reques
     out.reserve(head.raw.bytes.len() + GAIN);
     write_request_line(out, head);
     let host = forward.edits.iter().rev().find_map(|edits| set_host(edits));
-    write_line(out, "Host", &[host.unwrap_or(head.host).as_bytes()]);
+    write_host(out, host.unwrap_or(head.host), forward.reached);
 
     let marks = &head.raw.marks;
     let mut skip = marks.host | marks.dropped | marks.upgrade | edited(head.fields, forward.edits);
@@ -77,6 +80,18 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_>) {
     let target = if head.path_and_query.is_empty() { head.target } else { head.path_and_query };
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// RFC 9112 §3.3 leaves it to us to name a host for who names none; servers refuse an empty one.
+fn write_host(out: &mut Vec<u8>, host: &str, reached: Option<SocketAddr>) {
+    match reached.filter(|_| host.is_empty()) {
+        None => write_line(out, "Host", &[host.as_bytes()]),
+        Some(reached) => {
+            // Made anew, it has no zone, which no Host field may have.
+            let own = SocketAddr::new(reached.ip().to_canonical(), reached.port());
+            write_line(out, "Host", &[own.to_string().as_bytes()]);
+        }
+    }
 }
 
 fn set_host(edits: &HeaderEdits) -> Option<&str> {

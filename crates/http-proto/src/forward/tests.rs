@@ -19,7 +19,7 @@ fn onward(request: &str, client: Option<&str>, forwarded: &Forwarded, edits: [&H
     let Ok(Parsed::Whole(head, _)) = parsed else { panic!("{request:?} gave {parsed:?}") };
     let client: Option<IpAddr> = client.map(|address| address.parse().unwrap());
     let mut out = Vec::new();
-    write_request(&mut out, &head, &RequestForward { client, scheme: "http", forwarded, edits });
+    write_request(&mut out, &head, &RequestForward { client, reached: None, scheme: "http", forwarded, edits });
     String::from_utf8(out).unwrap()
 }
 
@@ -81,6 +81,33 @@ fn http_1_0_goes_on_as_1_1() {
         bare("PUT / HTTP/1.0\r\nA: 1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
         "PUT / HTTP/1.1\r\nHost: \r\nA: 1\r\nContent-Length: 1\r\n\r\n"
     );
+}
+
+/// RFC 9112 §3.3: the target URI's authority, where the request has none.
+#[test]
+fn who_names_no_host_is_sent_on_with_the_address_that_it_reached() {
+    let to = |request: &str, reached: &str, edits: [&HeaderEdits; 2]| {
+        let mut slots = field_slots();
+        let Ok(Parsed::Whole(head, _)) = parse_request(request.as_bytes(), &mut slots, &Limits::default()) else {
+            panic!("{request:?} is a request")
+        };
+        let forwarded = &Forwarded::default();
+        let reached = Some(reached.parse().unwrap());
+        let mut out = Vec::new();
+        write_request(&mut out, &head, &RequestForward { client: None, reached, scheme: "http", forwarded, edits });
+        String::from_utf8(out).unwrap()
+    };
+    let unedited = HeaderEdits::default();
+    let none = [&unedited; 2];
+    let old = "GET / HTTP/1.0\r\n\r\n";
+    assert_eq!(to(old, "192.0.2.1:80", none), "GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n");
+    assert_eq!(to(old, "[::ffff:192.0.2.1]:8080", none), "GET / HTTP/1.1\r\nHost: 192.0.2.1:8080\r\n\r\n");
+    assert_eq!(to(old, "[fe80::1%2]:80", none), "GET / HTTP/1.1\r\nHost: [fe80::1]:80\r\n\r\n");
+    let empty = "GET / HTTP/1.1\r\nHost:\r\n\r\n";
+    assert_eq!(to(empty, "192.0.2.1:80", none), "GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n");
+    let set = edits(&[], &[("Host", "app")], &[]);
+    assert_eq!(to(old, "192.0.2.1:80", [&set, none[1]]), "GET / HTTP/1.1\r\nHost: app\r\n\r\n");
+    assert_eq!(to(PLAIN, "192.0.2.1:80", none), PLAIN);
 }
 
 #[test]

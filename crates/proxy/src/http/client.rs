@@ -92,10 +92,10 @@ impl Client<'_> {
         let logged = context.is_logged(self.meta.frontend);
         let mut planned = if self.carry.is_empty() {
             self.timer.set(timeouts.keep_alive);
-            let (meta, carry) = (self.meta, &mut self.carry);
-            let first = read_with(&self.stream, &context.read_buffer, &mut self.timer, None, |bytes| {
+            let (meta, stream, carry) = (self.meta, &self.stream, &mut self.carry);
+            let first = read_with(stream, &context.read_buffer, &mut self.timer, None, |bytes| {
                 let record = record.insert(Record::new(Instant::now(), logged));
-                let planned = plan(meta, bytes, record, carry);
+                let planned = plan(meta, stream, bytes, record, carry);
                 if matches!(planned, Planned::Partial) {
                     carry.extend_from_slice(bytes);
                 }
@@ -127,7 +127,7 @@ impl Client<'_> {
 
     fn plan_carried(&mut self, record: &mut Record) -> Planned {
         let held = std::mem::replace(&mut self.carry, self.meta.context.buffer());
-        let planned = plan(self.meta, &held, record, &mut self.carry);
+        let planned = plan(self.meta, &self.stream, &held, record, &mut self.carry);
         match planned {
             Planned::Partial => self.carry = held,
             _ => self.meta.context.recycle(held),

@@ -17,6 +17,7 @@ use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex,
 use crate::handler::{HandlerRequest, Part, Patience};
 use crate::log::Record;
 use crate::reason::Reason;
+use crate::stream::Stream;
 use crate::worker::Context;
 
 /// What is known of a client before it says anything.
@@ -81,7 +82,7 @@ pub(crate) enum Todo {
 }
 
 /// Reads a head from `bytes`, decides, and leaves in `rest` what belongs to the next request.
-pub(crate) fn plan(meta: Meta<'_>, bytes: &[u8], record: &mut Record, rest: &mut Vec<u8>) -> Planned {
+pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut Record, rest: &mut Vec<u8>) -> Planned {
     let mut slots = field_slots();
     let (head, length) = match parse_request(bytes, &mut slots, &meta.context.shared.limits) {
         Ok(Parsed::Whole(head, length)) => (head, length),
@@ -110,7 +111,8 @@ pub(crate) fn plan(meta: Meta<'_>, bytes: &[u8], record: &mut Record, rest: &mut
         // Nobody wants the rest of this body: the answer says that the connection ends with it.
         traits.keep_alive = false;
     }
-    let request = Request { meta, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
+    let request =
+        Request { meta, stream, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
     let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock.now());
     if let Some(retry_after) = too_many {
         let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after };
@@ -162,6 +164,7 @@ pub(crate) fn edits(
 
 struct Request<'a> {
     meta: Meta<'a>,
+    stream: &'a Stream,
     head: &'a RequestHead<'a>,
     traits: Traits,
     bytes: &'a [u8],
@@ -229,6 +232,7 @@ impl Request<'_> {
             self.head,
             &RequestForward {
                 client: self.meta.peer.map(|peer| peer.ip()),
+                reached: if self.head.host.is_empty() { self.reached() } else { None },
                 scheme: "http",
                 forwarded,
                 edits: edits(frontend, self.route, |f| &f.request_headers, |r| &r.request_headers),
@@ -236,6 +240,10 @@ impl Request<'_> {
         );
         request.extend_from_slice(self.early_body);
         Todo::Forward { backend, claim, detour, request }
+    }
+
+    fn reached(&self) -> Option<SocketAddr> {
+        self.meta.destination.or_else(|| self.stream.reached())
     }
 
     fn send(&self, reply: Reply<'_>) -> Todo {
