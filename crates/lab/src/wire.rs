@@ -172,6 +172,22 @@ impl Wire {
         }
     }
 
+    /// Reads up to and with these bytes.
+    ///
+    /// # Errors
+    /// How the connection stands, if they did not come; what came is still to be read.
+    pub fn try_read_until(&mut self, needle: &[u8]) -> Result<Vec<u8>, End> {
+        self.take_until(needle)
+    }
+
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    /// How the connection stands, if they did not come; what came is still to be read.
+    pub fn try_read_exact(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        self.take(count)
+    }
+
     /// Reads an answer, as that to a GET; an interim one (1xx) is an answer of its own.
     ///
     /// # Panics
