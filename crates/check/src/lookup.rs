@@ -111,6 +111,7 @@ mod tests {
         for _ in 0..3 {
             assert!(tokio::time::timeout(SOON, first.addresses("x", 1)).await.is_err());
         }
+        assert_eq!(first.all.available_permits(), LOOKUPS_MAX - 1, "a check has one under way");
         let siblings: Vec<_> = (0..LOOKUPS_MAX + 8).map(|_| first.sibling()).collect();
         let asked: Vec<_> = siblings
             .iter()
