@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Show the frontends, backends and servers of the running service.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Show who has how much traffic, anew each second: rates, bytes, latency, errors, the busiest first.
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(Top),
     /// Show what happened and why: starts, reloads, deaths, servers up and down, administrators' commands.
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(Events),
@@ -132,9 +135,30 @@ pub(crate) struct Status {
     /// Answer in JSON; with --watch, one object a line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show it anew each second until Ctrl-C.
+    /// Show it anew each second until Ctrl-C: states and totals. `perron top` shows rates.
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  perron top                           until Ctrl-C
+  perron top --once                    one look, over one second
+  perron top --json | jq -r '.rows[] | select(.errors > 0) | .name'
+
+Rates are of the last second. p95: 95 of 100 requests that ended in it took no longer.";
+
+/// `perron top`.
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) client: Client,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// One look, over one second.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 const UPGRADE_EXAMPLES: &str = "\

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(options) => supervisor::run(options),
         Command::Check(options) => commands::check(&options),
         Command::Status(options) => commands::status(&options),
+        Command::Top(options) => commands::top(&options),
         Command::Events(options) => commands::events(&options),
         Command::Server(change) => commands::server(change),
         Command::Reload(client) => commands::reload(&client),

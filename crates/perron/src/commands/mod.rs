@@ -8,6 +8,7 @@ mod events;
 mod manual;
 mod serve;
 mod status;
+mod top;
 
 pub(crate) use ask::{reload, server, stop, upgrade};
 pub(crate) use check::check;
@@ -15,6 +16,7 @@ pub(crate) use events::events;
 pub(crate) use manual::{completions, man};
 pub(crate) use serve::serve;
 pub(crate) use status::status;
+pub(crate) use top::top;
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, ends the command quietly.
 fn print(text: &str) -> anyhow::Result<()> {

@@ -10,11 +10,11 @@ use super::print;
 use crate::cli;
 use crate::control::Request;
 
-/// Between two looks of `--watch`.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks of `--watch` and of `perron top`.
+pub(super) const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes the cursor home and clears what is below it, so that a new look replaces the last without a flicker.
-const HOME: &str = "\x1b[H\x1b[J";
+pub(super) const HOME: &str = "\x1b[H\x1b[J";
 
 /// `perron status`.
 pub(crate) fn status(options: &cli::Status) -> anyhow::Result<ExitCode> {
@@ -132,20 +132,20 @@ fn uptime(seconds: u64) -> String {
 }
 
 /// Rows in columns as wide as their widest cell.
-struct Table {
+pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    fn new(head: &[&str]) -> Table {
+    pub(super) fn new(head: &[&str]) -> Table {
         Table { rows: vec![head.iter().map(|&word| word.to_owned()).collect()] }
     }
 
-    fn push(&mut self, row: Vec<String>) {
+    pub(super) fn push(&mut self, row: Vec<String>) {
         self.rows.push(row);
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
         let mut text = String::new();
