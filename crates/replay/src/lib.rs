@@ -18,6 +18,7 @@ mod proxy_header;
 mod range;
 mod request_head;
 mod response_head;
+mod stick;
 
 pub use authority::authority;
 pub use channel::channel;
@@ -33,12 +34,13 @@ pub use proxy_header::proxy_header;
 pub use range::range;
 pub use request_head::request_head;
 pub use response_head::response_head;
+pub use stick::stick;
 
 /// A fuzz target's body.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("authority", authority),
     ("channel", channel),
     ("check_answer", check_answer),
@@ -53,6 +55,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("range", range),
     ("request_head", request_head),
     ("response_head", response_head),
+    ("stick", stick),
 ];
 
 /// A choice, and the rest; 0 where there is nothing.

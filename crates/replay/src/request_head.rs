@@ -27,11 +27,12 @@ pub fn request_head(bytes: &[u8]) {
     let edits = HeaderEdits::default();
     let forwarded =
         Forwarded { x_forwarded: true, forwarded: true, trusted: vec!["192.0.2.0/24".parse().expect("a network")] };
-    for client in ["192.0.2.1", "198.51.100.1"] {
+    for (client, reached) in [("192.0.2.1", None), ("198.51.100.1", Some("198.51.100.9:8080"))] {
         let client = Some(client.parse().expect("an address"));
+        let host = reached.filter(|_| head.host.is_empty()).unwrap_or(head.host);
+        let reached = reached.map(|reached| reached.parse().expect("an address and port"));
         let mut onward = Vec::new();
-        let forward =
-            RequestForward { client, reached: None, scheme: "http", forwarded: &forwarded, edits: [&edits; 2] };
+        let forward = RequestForward { client, reached, scheme: "http", forwarded: &forwarded, edits: [&edits; 2] };
         write_request(&mut onward, &head, &forward);
         let generous = Limits { head_bytes: usize::MAX, target_bytes: usize::MAX, ..limits };
         let mut slots = field_slots();
@@ -43,7 +44,7 @@ pub fn request_head(bytes: &[u8]) {
         };
         assert_eq!(
             (again.method, again.host, again.framing, again.upgrade),
-            (head.method, head.host, head.framing, head.upgrade)
+            (head.method, host, head.framing, head.upgrade)
         );
         let path = head.path_and_query;
         assert_eq!(again.path_and_query.trim_start_matches('/'), path.trim_start_matches('/'));
