@@ -24,12 +24,12 @@ struct Mortal<'a> {
 impl Mortal<'_> {
     fn die(&mut self, perron: &Perron) {
         self.nginx.take().expect("it lives").kill();
-        perron.wait_for_status(self.name, "down", SOON);
+        perron.wait_for_status(&format!("web/{}", self.name), "down", SOON);
     }
 
     fn come_back(&mut self, perron: &Perron) {
         self.nginx = Nginx::start(self.host, self.name).ok();
-        perron.wait_for_status(self.name, "up", SOON);
+        perron.wait_for_status(&format!("web/{}", self.name), "up", SOON);
     }
 }
 
