@@ -148,3 +148,26 @@ async fn empty(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_pipes_are_in_use_than_may_be_and_only_empty_ones_come_back() {
+        let pool = PipePool::default();
+        let mut leases: Vec<_> = (0..64).map(|_| pool.take().expect("64 may be in use")).collect();
+        let capacity = |lease: &Lease<'_>| lease.pipe.as_ref().map_or(0, |pipe| pipe.capacity);
+        // 16 of 1 MiB, the others of 256 KiB.
+        assert_eq!([0, 15, 16, 63].map(|index| capacity(&leases[index])), [1 << 20, 1 << 20, 1 << 18, 1 << 18]);
+        assert!(pool.take().is_none());
+
+        let mut held = leases.pop().expect("there are 64");
+        held.held = 1;
+        drop(held);
+        drop(leases.pop());
+        assert_eq!(pool.spare.borrow().len(), 1, "bytes of one client never reach another");
+        let again = [pool.take(), pool.take(), pool.take()];
+        assert_eq!(again.map(|lease| lease.is_some()), [true, true, false]);
+    }
+}
