@@ -2,11 +2,16 @@
 
 use lab::{Host, Lab, Perron, Skip};
 
+mod crowds;
+mod exhaustion;
+mod limits;
 mod messages;
 mod operations;
 mod refusals;
+mod room;
 mod servers;
 mod tunnels;
+mod usage;
 
 /// Where the program answers.
 const FRONT: &str = "10.0.0.2:8080";

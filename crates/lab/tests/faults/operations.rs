@@ -83,11 +83,17 @@ fn a_hung_serve_is_replaced() {
     let perron = Relay::default().start(&rig);
     let before = perron.serve_pids();
     perron.signal_serve(Signal::STOP);
+    // Clients that come meanwhile stand in the kernel's line, and are served by the next process.
+    let mut waiting: Vec<_> = (0..8).map(|_| rig.client.connect(FRONT)).collect();
+    waiting.iter_mut().for_each(|client| client.send(GET));
     wait_for(Duration::from_secs(20), "another process serves", || {
         let now = perron.serve_pids();
         !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
     });
     assert_eq!(rig.client.curl(&[&format!("http://{FRONT}/")]).text(), "ok");
+    assert!(waiting.iter_mut().all(|client| client.answer().text() == "ok"));
+    let written = perron.written();
+    assert!(written.contains(&format!("serving process {} hangs; it is ended by force", before[0])), "{written}");
 }
 
 #[test]

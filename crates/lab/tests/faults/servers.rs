@@ -1,11 +1,13 @@
 //! Servers that die, hang, lie or are full.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lab::{BadServer, End, SOON, wait_for};
 
+use crate::usage::{BYSTANDER_KIB, peak_kib, reason, reset_peak, resident_kib};
 use crate::{FRONT, GET, OK, Relay, rig};
 
 /// A second server, on the program's own host.
@@ -284,4 +286,100 @@ fn failing_requests_take_a_server_down_and_clients_that_leave_do_not() {
     let mut client = rig.client.connect(FRONT);
     client.send(failing);
     assert_eq!(client.answer().status(), 503);
+}
+
+/// What a server does wrong, what the client gets (0: the connection is cut), and why.
+const MISDEEDS: [(&str, u16, &str); 8] = [
+    ("/silent", 504, "server_timeout"),
+    ("/half-head", 504, "server_timeout"),
+    ("/half-body", 0, "server_timeout"),
+    ("/half-chunk", 0, "server_timeout"),
+    ("/cut-head", 502, "server_closed"),
+    ("/cut-body", 0, "server_cut"),
+    ("/garbage", 502, "server_malformed"),
+    // Its head came with it, and nobody has seen that yet.
+    ("/garbage-chunk", 502, "server_malformed"),
+];
+
+fn misbehave(wire: &mut lab::Wire) {
+    while let Ok(request) = wire.request_head() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (said, stays) = match request.start.split(' ').nth(1).unwrap_or_default() {
+            "/silent" => (String::new(), true),
+            "/half-head" => ("HTTP/1.1 200 OK\r\nContent-Le".to_owned(), true),
+            "/half-body" => ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_owned(), true),
+            "/half-chunk" => (format!("{chunked}9\r\nhalf"), true),
+            "/cut-head" => ("HTTP/1.1 200 OK\r\nContent-Le".to_owned(), false),
+            "/cut-body" => (format!("{chunked}9\r\nhalf"), false),
+            "/garbage" => ("\x16\x03\x01\x02garbage\r\n\r\n".to_owned(), false),
+            "/garbage-chunk" => (format!("{chunked}xyz\r\nhalf"), true),
+            _ => (OK.to_owned(), true),
+        };
+        if wire.try_send(said).is_err() || !stays {
+            return;
+        }
+    }
+}
+
+#[test]
+fn whatever_servers_do_wrong_has_its_answer_and_its_counter_and_takes_no_memory() {
+    const EACH: usize = 50;
+    let rig = lab::require!(rig("misdeeds"));
+    let backend = "timeouts = { server = \"1s\" }\nretries = 0";
+    let perron = Relay { backend, ..Relay::default() }.start(&rig);
+    let _server = BadServer::start(&rig.server, 80, misbehave);
+    let mut kept = rig.client.connect(FRONT);
+    kept.send(GET);
+    assert_eq!(kept.answer().status(), 200);
+    reset_peak(&perron);
+    let before = resident_kib(&perron);
+    let ask = |path: &str| {
+        let mut client = rig.client.connect(FRONT);
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+        client
+    };
+    let mut clients: Vec<_> =
+        MISDEEDS.iter().cycle().take(MISDEEDS.len() * EACH).map(|deed| (deed, ask(deed.0))).collect();
+    kept.send(GET);
+    assert_eq!(kept.answer().status(), 200, "others are served meanwhile");
+    for ((path, status, _), client) in &mut clients {
+        match client.try_answer() {
+            Ok(answer) => assert_eq!(answer.status(), *status, "{path}"),
+            Err(end) => assert!(*status == 0 && end != End::Open, "{path}: {end:?}"),
+        }
+    }
+    let mut expected = BTreeMap::<&str, u64>::new();
+    for (_, _, why) in MISDEEDS {
+        *expected.entry(why).or_default() += EACH as u64;
+    }
+    for (why, count) in expected {
+        assert_eq!(reason(&perron, why), count, "{why}");
+    }
+    let grown = peak_kib(&perron).saturating_sub(before);
+    assert!(grown <= clients.len() as u64 * BYSTANDER_KIB, "{grown} KiB for {} clients", clients.len());
+}
+
+#[test]
+fn a_body_that_its_server_never_reads_ends_in_the_servers_time() {
+    let rig = lab::require!(rig("unread-body"));
+    let perron = Relay { backend: "timeouts = { server = \"500ms\" }", ..Relay::default() }.start(&rig);
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&over);
+    let server = BadServer::start(&rig.server, 80, move |wire| {
+        let _ = wire.request_head();
+        lab::eventually(SOON * 3, || ends.load(Ordering::SeqCst));
+    });
+    let mut client = rig.client.connect(FRONT);
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+    client.set_limit(Duration::from_millis(50));
+    let body = vec![b'x'; 1 << 20];
+    for _ in 0..200 {
+        if client.try_send(&body).is_err() {
+            break;
+        }
+    }
+    client.set_limit(SOON);
+    assert_eq!(client.answer().status(), 504);
+    assert_eq!((reason(&perron, "server_timeout"), server.requests().len()), (1, 1));
+    over.store(true, Ordering::SeqCst);
 }
