@@ -38,7 +38,7 @@ pub use head::{
     FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead, Version, field_slots,
 };
 pub use head_error::HeadError;
-pub use path::{PathError, ResolvedPath, resolve_path};
+pub use path::{PathError, ResolvedPath, resolve_path, resolve_with_slashes};
 pub use range::{ByteRange, RANGES_MAX, Ranges, resolve_ranges};
 pub use request::parse_request;
 pub use response::parse_response;

@@ -55,6 +55,23 @@ pub fn resolve_path(path_and_query: &str) -> Result<ResolvedPath<'_>, PathError>
     Ok(ResolvedPath { path, query })
 }
 
+/// The same path as programs see it that take an encoded slash for a slash; `None`: it has none.
+///
+/// RFC 3986 §2.2 makes it data, but common servers decode the whole path before they split it. A rule that holds for
+/// one of the two readings alone can be got around.
+///
+/// # Errors
+/// As [`resolve_path`].
+pub fn resolve_with_slashes(path_and_query: &str) -> Result<Option<Vec<u8>>, PathError> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let is_slash =
+        |at: &usize| path.as_bytes()[at + 1..].starts_with(b"2F") || path.as_bytes()[at + 1..].starts_with(b"2f");
+    if !memchr::memchr_iter(b'%', path.as_bytes()).any(|at| is_slash(&at)) {
+        return Ok(None);
+    }
+    resolve(path.replace("%2F", "/").replace("%2f", "/").as_bytes()).map(Some)
+}
+
 /// Whether resolving would change nothing.
 fn is_resolved(path: &[u8]) -> bool {
     if path.first() != Some(&b'/') || path.contains(&0) || memchr::memchr(b'%', path).is_some() {

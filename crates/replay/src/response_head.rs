@@ -32,6 +32,7 @@ pub fn response_head(bytes: &[u8]) {
             connection: Connection::Close,
             client_version: Version::Http11,
             framing,
+            came: 784_111_777,
         };
         write_response(&mut onward, &head, &forward);
         let generous = Limits { head_bytes: usize::MAX, ..limits };

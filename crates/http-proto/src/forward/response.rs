@@ -1,3 +1,4 @@
+use crate::date::write_date;
 use crate::forward::HeaderEdits;
 use crate::forward::fields::{copy_lines, edited, nominated, write_edits};
 use crate::head::{Framing, ResponseHead, Version};
@@ -29,6 +30,8 @@ pub struct ResponseForward<'a> {
     /// [`Framing::UntilClose`] for a chunked one that an HTTP/1.0 client cannot read, or
     /// [`Framing::Chunked`] for one without an end of its own.
     pub framing: Framing,
+    /// When the answer came, in seconds since 1970: told in a Date field where the server tells none (RFC 9110 §6.6.1).
+    pub came: u64,
 }
 
 /// Appends the head that the client is sent.
@@ -63,6 +66,11 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_>, forward: &Resp
         (Connection::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (Connection::KeepAlive, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (Connection::KeepAlive | Connection::Upgrade, _) => {}
+    }
+    if head.status >= 200 && head.fields.value("date").is_none() {
+        out.extend_from_slice(b"Date: ");
+        write_date(out, forward.came);
+        out.extend_from_slice(b"\r\n");
     }
     write_edits(out, forward.edits);
     out.extend_from_slice(b"\r\n");

@@ -41,9 +41,20 @@ fn answer(response: &str, method: &str, forward: &ResponseForward<'_>) -> String
     String::from_utf8(out).unwrap()
 }
 
+/// The same without the date that an answer without one is given.
+fn dateless(response: &str, method: &str, forward: &ResponseForward<'_>) -> String {
+    answer(response, method, forward).replace("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "")
+}
+
 fn kept(framing: Framing) -> ResponseForward<'static> {
     static NONE: HeaderEdits = HeaderEdits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
-    ResponseForward { edits: [&NONE; 2], connection: Connection::KeepAlive, client_version: Version::Http11, framing }
+    ResponseForward {
+        edits: [&NONE; 2],
+        connection: Connection::KeepAlive,
+        client_version: Version::Http11,
+        framing,
+        came: 784_111_777,
+    }
 }
 
 #[test]
@@ -219,12 +230,24 @@ fn edits_set_the_host_and_leave_the_framing() {
     );
 }
 
+/// RFC 9110 §6.6.1: a recipient with a clock adds the date to what it passes on; interim answers need none.
+#[test]
+fn an_answer_without_a_date_is_given_one() {
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+    let dated = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+    assert_eq!(answer(response, "GET", &kept(Framing::Length(3))), dated);
+    let own = "HTTP/1.1 200 OK\r\ndate: Tue, 15 Nov 1994 08:12:31 GMT\r\nContent-Length: 3\r\n\r\n";
+    assert_eq!(answer(own, "GET", &kept(Framing::Length(3))), own);
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    assert_eq!(answer(interim, "GET", &kept(Framing::None)), interim);
+}
+
 #[test]
 fn a_plain_answer_goes_back_to_the_letter() {
     let response = "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 3\r\nset-COOKIE: a\r\nSet-Cookie: b\r\n\r\n";
-    assert_eq!(answer(response, "GET", &kept(Framing::Length(3))), response);
+    assert_eq!(dateless(response, "GET", &kept(Framing::Length(3))), response);
     let chunked = "HTTP/1.1 404 Not Here\r\ntransfer-encoding: Chunked\r\n\r\n";
-    assert_eq!(answer(chunked, "GET", &kept(Framing::Chunked)), chunked);
+    assert_eq!(dateless(chunked, "GET", &kept(Framing::Chunked)), chunked);
 }
 
 #[test]
@@ -232,7 +255,7 @@ fn answers_lose_hop_by_hop_fields_and_say_http_1_1() {
     let response = "HTTP/1.0 200 OK\r\nConnection: keep-alive, x-hop\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\n\
                     Upgrade: h2c\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(
-        answer(response, "GET", &kept(Framing::Length(0))),
+        dateless(response, "GET", &kept(Framing::Length(0))),
         "HTTP/1.1 200 OK\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
     );
 }
@@ -242,24 +265,24 @@ fn answers_say_what_becomes_of_the_connection() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
     let mut forward = kept(Framing::Length(3));
     forward.client_version = Version::Http10;
-    assert!(answer(response, "GET", &forward).ends_with("3\r\nConnection: keep-alive\r\n\r\n"));
+    assert!(dateless(response, "GET", &forward).ends_with("3\r\nConnection: keep-alive\r\n\r\n"));
     forward.connection = Connection::Close;
-    assert!(answer(response, "GET", &forward).ends_with("3\r\nConnection: close\r\n\r\n"));
+    assert!(dateless(response, "GET", &forward).ends_with("3\r\nConnection: close\r\n\r\n"));
     forward.client_version = Version::Http11;
-    assert!(answer(response, "GET", &forward).ends_with("3\r\nConnection: close\r\n\r\n"));
+    assert!(dateless(response, "GET", &forward).ends_with("3\r\nConnection: close\r\n\r\n"));
 }
 
 #[test]
 fn answers_are_framed_as_the_client_reads_them() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n";
-    assert_eq!(answer(chunked, "GET", &kept(Framing::UntilClose)), "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n");
+    assert_eq!(dateless(chunked, "GET", &kept(Framing::UntilClose)), "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n");
     let open = "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
     assert_eq!(
-        answer(open, "GET", &kept(Framing::Chunked)),
+        dateless(open, "GET", &kept(Framing::Chunked)),
         "HTTP/1.1 200 OK\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     assert_eq!(
-        answer(open, "GET", &kept(Framing::Length(10_230))),
+        dateless(open, "GET", &kept(Framing::Length(10_230))),
         "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 10230\r\n\r\n"
     );
 }
@@ -269,12 +292,12 @@ fn answers_without_body_tell_its_length_where_they_may() {
     let with_length = |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\nA: 1\r\n\r\n");
     let without = |status: &str| format!("HTTP/1.1 {status}\r\nA: 1\r\n\r\n");
     let none = kept(Framing::None);
-    assert_eq!(answer(&with_length("200 OK"), "HEAD", &none), with_length("200 OK"));
-    assert_eq!(answer(&with_length("304 Not Modified"), "GET", &none), with_length("304 Not Modified"));
-    assert_eq!(answer(&with_length("204 No Content"), "GET", &none), without("204 No Content"));
-    assert_eq!(answer(&with_length("103 Early Hints"), "GET", &none), without("103 Early Hints"));
+    assert_eq!(dateless(&with_length("200 OK"), "HEAD", &none), with_length("200 OK"));
+    assert_eq!(dateless(&with_length("304 Not Modified"), "GET", &none), with_length("304 Not Modified"));
+    assert_eq!(dateless(&with_length("204 No Content"), "GET", &none), without("204 No Content"));
+    assert_eq!(dateless(&with_length("103 Early Hints"), "GET", &none), without("103 Early Hints"));
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n";
-    assert_eq!(answer(chunked, "HEAD", &none), without("200 OK"));
+    assert_eq!(dateless(chunked, "HEAD", &none), without("200 OK"));
 }
 
 #[test]
@@ -282,7 +305,7 @@ fn tunnels_open_with_an_upgrade_or_a_connect() {
     let mut forward = kept(Framing::None);
     forward.connection = Connection::Upgrade;
     assert_eq!(
-        answer(
+        dateless(
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nUpgrade: websocket\r\nA: 1\r\n\r\n",
             "GET",
             &forward
@@ -290,7 +313,7 @@ fn tunnels_open_with_an_upgrade_or_a_connect() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nA: 1\r\nConnection: Upgrade\r\n\r\n"
     );
     assert_eq!(
-        answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\n\r\n", "CONNECT", &forward),
+        dateless("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\n\r\n", "CONNECT", &forward),
         "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n"
     );
 }
@@ -301,7 +324,7 @@ fn answers_are_edited() {
     let mut forward = kept(Framing::Length(3));
     forward.edits[1] = &first;
     assert_eq!(
-        answer("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 3\r\n\r\n", "GET", &forward),
+        dateless("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 3\r\n\r\n", "GET", &forward),
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nStrict-Transport-Security: max-age=1\r\n\r\n"
     );
 }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::{PathError, resolve_path};
+use super::{PathError, resolve_path, resolve_with_slashes};
 
 fn path(target: &str) -> String {
     let resolved = resolve_path(target).unwrap();
@@ -97,4 +97,16 @@ proptest! {
     fn noise_never_panics(target in "\\PC{0,60}") {
         let _ = resolve_path(&target);
     }
+}
+
+#[test]
+fn an_encoded_slash_has_a_second_reading() {
+    let read = |path| resolve_with_slashes(path).unwrap().map(|path| String::from_utf8(path).unwrap());
+    assert_eq!(read("/private%2fx"), Some("/private/x".to_owned()));
+    assert_eq!(read("/x/..%2Fprivate/y?a=%2f"), Some("/private/y".to_owned()));
+    assert_eq!(read("/%2fprivate"), Some("/private".to_owned()));
+    assert_eq!(read("/a?b=%2F"), None);
+    assert_eq!(read("/a%252Fb"), None);
+    assert_eq!(read("/a%2"), None);
+    assert_eq!(resolve_with_slashes("/a%2F%zz"), Err(PathError::Percent));
 }

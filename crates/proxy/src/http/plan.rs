@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_proto::{
     Forwarded, HeaderEdits, Parsed, RequestForward, RequestHead, RouteQuery, Version, field_slots, host_without_port,
-    parse_request, resolve_path, write_request,
+    parse_request, resolve_path, resolve_with_slashes, write_request,
 };
 
 use super::body::Body;
@@ -138,16 +138,28 @@ fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {
 /// The first route that matches, or the frontend's default.
 fn choose<'a>(meta: Meta<'a>, head: &RequestHead<'_>) -> Result<Option<(Option<u16>, &'a Answer)>, Reason> {
     let frontend = meta.configured();
+    let mut chosen = None;
     if !frontend.routes.is_empty() {
         let resolved = resolve_path(head.path_and_query).map_err(|_| Reason::Path)?;
-        let query = RouteQuery { head, path: &resolved.path, client: meta.peer.map(|peer| peer.ip()) };
-        for (index, route) in frontend.routes.iter().enumerate() {
-            if route.when.iter().all(|condition| condition.matches(&query)) {
-                return Ok(Some((Some(index as u16), &route.answer)));
-            }
+        chosen = route_of(meta, head, &resolved.path);
+        // Of two servers behind, one could take the path for another than the route did.
+        if let Some(other) = resolve_with_slashes(head.path_and_query).map_err(|_| Reason::Path)?
+            && route_of(meta, head, &other) != chosen
+        {
+            return Err(Reason::Path);
         }
     }
+    if let Some(index) = chosen {
+        return Ok(Some((Some(index), &frontend.routes[usize::from(index)].answer)));
+    }
     Ok(frontend.default.as_ref().map(|answer| (None, answer)))
+}
+
+/// The first route that matches a request for this path.
+fn route_of(meta: Meta<'_>, head: &RequestHead<'_>, path: &[u8]) -> Option<u16> {
+    let query = RouteQuery { head, path, client: meta.peer.map(|peer| peer.ip()) };
+    let matches = |route: &crate::config::Route| route.when.iter().all(|condition| condition.matches(&query));
+    meta.configured().routes.iter().position(matches).map(|index| index as u16)
 }
 
 /// A frontend's edits, and its route's.

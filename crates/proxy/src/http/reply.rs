@@ -90,8 +90,12 @@ pub(crate) fn write_last_fields(
 
 /// Appends this moment as a Date field's value.
 pub(crate) fn write_now(out: &mut Vec<u8>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    write_date(out, now.unwrap_or_default().as_secs());
+    write_date(out, unix_now());
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn write_date_field(out: &mut Vec<u8>) {

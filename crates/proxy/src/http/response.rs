@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::body::Body;
 use super::plan::{Meta, Traits, edits};
+use super::reply::unix_now;
 use crate::log::{Phase, Record};
 use crate::quest::Slot;
 use crate::reason::Reason;
@@ -279,7 +280,8 @@ impl Downstream<'_> {
 
     fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_>, connection: Connection, framing: Framing) {
         let edits = edits(self.meta.configured(), self.route, |f| &f.response_headers, |r| &r.response_headers);
-        let forward = ResponseForward { edits, connection, client_version: self.traits.version, framing };
+        let forward =
+            ResponseForward { edits, connection, client_version: self.traits.version, framing, came: unix_now() };
         write_response(out, head, &forward);
     }
 
