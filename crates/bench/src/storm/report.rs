@@ -6,18 +6,28 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::run::Storm;
-use super::site::{self, ORIGINS};
+use super::site::{self, KILLED, ORIGINS};
 
 impl Storm {
     /// Content delivered until the list was exhausted, of what the links could have sent in that time.
     pub(crate) fn busy_share(&self) -> f64 {
         let (time, bytes) = self.exhausted;
-        bytes as f64 / (time.as_secs_f64() * site::bandwidth())
+        bytes as f64 / self.could_send(time)
     }
 
     /// The same until the last file was whole.
     fn whole_share(&self) -> f64 {
-        self.volume as f64 / (self.last_file().as_secs_f64() * site::bandwidth())
+        self.volume as f64 / self.could_send(self.last_file())
+    }
+
+    /// Bytes that the links can take until then, a dead origin's until its death.
+    fn could_send(&self, until: Duration) -> f64 {
+        let link = |origin: usize| ORIGINS[origin].bytes_a_second() * self.lived(origin, until).as_secs_f64();
+        (0..ORIGINS.len()).map(link).sum()
+    }
+
+    fn lived(&self, origin: usize, until: Duration) -> Duration {
+        self.killed.filter(|_| origin == KILLED).map_or(until, |killed| killed.min(until))
     }
 
     pub(crate) fn last_file(&self) -> Duration {
@@ -38,11 +48,12 @@ impl Storm {
         bytes.sum::<u64>() as f64 / self.volume as f64
     }
 
-    /// How busy an origin's link was while the list lasted.
+    /// How busy an origin's link was while the list lasted and the origin lived.
     fn utilisation(&self, origin: usize) -> f64 {
         let while_busy = self.samples.iter().take_while(|sample| sample.at <= self.exhausted.0).last();
         while_busy.map_or(0.0, |sample| {
-            sample.sent[origin] as f64 / (sample.at.as_secs_f64() * ORIGINS[origin].bytes_a_second())
+            sample.sent[origin] as f64
+                / (self.lived(origin, sample.at).as_secs_f64() * ORIGINS[origin].bytes_a_second())
         })
     }
 
@@ -76,7 +87,7 @@ fn workers() -> impl Iterator<Item = usize> {
 /// The tables.
 pub(crate) fn markdown(storms: &[Storm]) -> String {
     let mut text = String::from(
-        "| director | busy | whole | last file | own zone | redirected | proxied | through directors | their time | tried again: \
+        "| director | until the list ended | until the last file | last file whole after | own zone | redirected | proxied | through directors | directors' time | tried again: \
          refused, cut, put off | errors |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for storm in storms {
