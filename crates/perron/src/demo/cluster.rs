@@ -109,14 +109,19 @@ impl Cluster {
         write!(
             text,
             "\nLook at http://{}/ in a browser, then try in another terminal:\n\
+             \x20 wget -O /dev/null http://{}/large.bin    sent on to an origin: the bytes do not pass the director\n\
+             \x20 curl -o /dev/null http://{}/large.bin    relayed: a plain curl does not follow redirects\n\
              \x20 kill -9 {:<24}  origin {} dies; its turns go to the others; it is back after {} s\n\
              \x20 kill -9 {:<24}  director {} dies; clients use the other; it is back after {} s\n\
              \x20 pkill -9 -P {:<20}  only its serving process dies: a new one is there at once\n\
              \x20 pkill -STOP -P {:<17}  its serving process hangs: it is found out and replaced after 5 s\n\
              \x20 {perron} server drain origins/{} --control {control}\n\
-             \x20 {perron} status --watch --control {control}\n\
+             \x20 {perron} top --control {control}\n\
+             \x20 {perron} events --follow --control {control}\n\
              \x20 {perron} reload --control {control}    after a change to north.toml\n\
              Configurations and logs are in {folder}. Ctrl-C ends all of it.\n\n",
+            north.address,
+            north.address,
             north.address,
             beta.pid(),
             beta.name,
@@ -248,12 +253,19 @@ fn write_site(site: &Path) -> anyhow::Result<()> {
 fn origin_config(origin: &Member) -> String {
     let (name, address) = (origin.name, origin.address);
     format!(
-        r#"# An origin of `perron demo`: serves files.
+        r#"# An origin of `perron demo`: serves files, and says how much it has to send.
 
 [frontend.origin]
 bind = "{address}"
-files = {{ root = "site", listing = true }}
 response-headers = {{ set = {{ X-Origin = "{name}" }} }}
+
+[[frontend.origin.route]]
+path = "/health"
+health = "site"
+
+[[frontend.origin.route]]
+path = "/"
+files = {{ root = "site", listing = true }}
 
 [admin]
 bind = "off"
@@ -275,14 +287,18 @@ bind = "{}"
 backend = "origins"
 
 [backend.origins]
-balance = "round-robin"
-check = {{ type = "http", path = "/hello.txt", interval = "500ms", rise = 2, fall = 2 }}
+balance = "bandwidth"      # whose link will have sent what it has to first
+deliver = "auto"           # who follows redirects is sent to an origin; the others' answers are relayed
+check = {{ type = "http", path = "/health", interval = "500ms", rise = 2, fall = 2 }}
 "#,
         director.address
     );
     for origin in origins {
         let (name, address) = (origin.name, origin.address);
-        text += &format!("\n[[backend.origins.server]]\nname = \"{name}\"\naddress = \"{address}\"\n");
+        text += &format!(
+            "\n[[backend.origins.server]]\nname = \"{name}\"\naddress = \"{address}\"\n\
+             redirect-to = \"http://{address}\"\nbandwidth = \"1Gbit\"\n"
+        );
     }
     text + &format!(
         "\n[admin]\nbind = \"{admin}\"\n\n[process]\nworkers = 1\naccess-log = \"./{}-access.log\"\n",
