@@ -7,7 +7,7 @@ mod text;
 
 use units::{AdminState, Status as ServerStatus};
 
-use crate::model::{Backend, Class, Frontend, Server, Status, Traffic};
+use crate::model::{Backend, Class, Frontend, Peers, Server, Status, Traffic};
 use text::Kind::{Counter, Gauge};
 use text::Number::{Count, Micros};
 use text::{Family, Label, Number, Text};
@@ -102,6 +102,29 @@ const BACKEND: &[Family<Backend>] = &[
         let redirectable = |server: &&Server| server.redirect.as_ref().is_some_and(|to| to.why_not.is_none());
         Some(Count(b.servers.iter().filter(redirectable).count() as u64))
     }),
+    ("stick_entries", Gauge, "Clients whose server is remembered; absent where none stays with its server.", |b| {
+        b.stick.map(|stick| Count(stick.entries))
+    }),
+    ("stick_entries_limit", Gauge, "Clients whose server can be remembered; absent likewise.", |b| {
+        b.stick.map(|stick| Count(stick.capacity))
+    }),
+    ("stick_hits_total", Counter, "Requests of clients whose server was remembered; absent likewise.", |b| {
+        b.stick.map(|stick| Count(stick.hits))
+    }),
+    (
+        "stick_misses_total",
+        Counter,
+        "Requests of clients whose server could have been and was not; absent likewise.",
+        |b| b.stick.map(|stick| Count(stick.misses)),
+    ),
+];
+
+const PEERS: &[Family<Peers>] = &[
+    ("heard", Gauge, "Other directors that are listened to.", |p| Some(Count(p.heard.len() as u64))),
+    ("entries_sent_total", Counter, "Clients' servers told to other directors.", |p| Some(Count(p.sent))),
+    ("entries_received_total", Counter, "Clients' servers told by other directors.", |p| Some(Count(p.received))),
+    ("entries_news_total", Counter, "Those of the received that were news.", |p| Some(Count(p.news))),
+    ("overflows_total", Counter, "How often one was told everything anew.", |p| Some(Count(p.overflows))),
 ];
 
 const SERVER: &[Family<Server>] = &[
@@ -190,6 +213,17 @@ fn own_process(text: &mut Text, status: &Status) {
     let name = "perron_ended_early_total";
     let help = "Requests and connections refused or ended early, by reason, over all frontends.";
     text.family_by((name, Counter, help), &[(Vec::new(), status)], "reason", |s| reasons(&s.reasons));
+    own_peers(text, &status.peers.iter().map(|peers| (Vec::new(), peers)).collect());
+}
+
+fn own_peers(text: &mut Text, peers: &Labelled<'_, Peers>) {
+    text.families("perron_peers_", PEERS, peers);
+    let connected = ("perron_peers_connected", Gauge, "1 while the other director is told what changes.");
+    text.family_by(connected, peers, "peer", |p| {
+        p.peers.iter().map(|peer| (peer.address.as_str(), Number::from(peer.connected))).collect()
+    });
+    let refused = ("perron_peers_refused_total", Counter, "Connections of other directors ended here, by reason.");
+    text.family_by(refused, peers, "reason", |p| reasons(&p.refused));
 }
 
 fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {

@@ -33,6 +33,39 @@ pub struct Status {
     pub reasons: BTreeMap<String, u64>,
     /// What the process uses.
     pub process: ProcessStats,
+    /// The other directors; `null` if there are none.
+    #[serde(default)]
+    pub peers: Option<Peers>,
+}
+
+/// The other directors, which know which server each client was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// What this director is called among them.
+    pub name: String,
+    /// In the order of the configuration.
+    pub peers: Vec<Peer>,
+    /// The names of those that are listened to.
+    pub heard: Vec<String>,
+    /// Entries sent to them.
+    pub sent: u64,
+    /// Entries received from them.
+    pub received: u64,
+    /// Those of the received that were news.
+    pub news: u64,
+    /// How often one was told everything anew, as more had changed than waits for it.
+    pub overflows: u64,
+    /// Connections ended from here, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// Another director.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: String,
+    /// Whether it is told what changes.
+    pub connected: bool,
 }
 
 /// What the process uses.
@@ -128,10 +161,26 @@ pub struct Backend {
     /// What went through it.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// The clients that stay with their servers; `null` if none do.
+    #[serde(default)]
+    pub stick: Option<Stick>,
     /// Kinds of servers, in the order of the configuration.
     pub classes: Vec<Class>,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
+}
+
+/// Clients that stay with their servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stick {
+    /// How many are remembered.
+    pub entries: u64,
+    /// How many can be.
+    pub capacity: u64,
+    /// Requests of clients whose server was remembered.
+    pub hits: u64,
+    /// Requests of clients whose server could have been and was not.
+    pub misses: u64,
 }
 
 /// A kind of servers.

@@ -80,6 +80,8 @@ pub struct Config {
     pub redirect_checks: Vec<Vec<Option<check::CheckConfig>>>,
     /// What a [`proxy::config::HandlerIndex`] points to.
     pub handlers: Vec<Handler>,
+    /// The other directors.
+    pub peers: Option<peers::PeersConfig>,
     /// Parts that are right but that this version cannot run, in the order of the text.
     pub later: Vec<Later>,
 }

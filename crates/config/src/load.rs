@@ -9,7 +9,7 @@ use crate::names::{self, Names};
 use crate::read::At;
 use crate::reference::ROOT;
 use crate::section::Section;
-use crate::sections::{backend, boot, frontend, masters, name_service, process, vip, zone};
+use crate::sections::{backend, boot, frontend, masters, name_service, process, stick, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
 use crate::{Config, Loaded};
@@ -69,6 +69,8 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         frontend::frontend(&name, section, &mut proxy, &mut listens, cx);
     }
     check_deliveries(&proxy, &delivers, cx);
+    let peers = root.optional_section("peers", &stick::PEERS, cx);
+    let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
     later_parts(&mut root, cx);
     if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
         cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");
@@ -82,6 +84,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         checks,
         redirect_checks,
         handlers: std::mem::take(&mut cx.handlers),
+        peers,
         later,
     }
 }

@@ -4,19 +4,20 @@ use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
     answer, backend, boot, check, class, forward, frontend, headers, masters, name_service, process, rate, route,
-    server, tls, vip, zone,
+    server, stick, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
 
 pub(crate) static ROOT: Schema = Schema { path: "", about: "The tables at the top.", keys: &ROOT_KEYS };
 
-const ROOT_KEYS: [Key; 11] = [
+const ROOT_KEYS: [Key; 12] = [
     optional("process", form::TABLE, "The program itself."),
     optional("admin", form::TABLE, "What operators and monitors see."),
     optional("frontend", "tables `[frontend.NAME]`", "What clients reach."),
     optional("backend", "tables `[backend.NAME]`", "Pools of servers."),
     optional("zone", "tables `[zone.NAME]`", "Where clients and servers stand."),
+    optional("peers", form::TABLE, "The other directors."),
     optional("vip", "tables `[vip.NAME]`", "Addresses that move.").later(),
     optional("vip-group", "tables `[vip-group.NAME]`", "Vips that move together.").later(),
     optional("dns", form::TABLE, "Name service.").later(),
@@ -26,7 +27,7 @@ const ROOT_KEYS: [Key; 11] = [
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 42] = [
+pub(crate) static SCHEMAS: [&Schema; 43] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -50,6 +51,7 @@ pub(crate) static SCHEMAS: [&Schema; 42] = [
     &check::PAGE,
     &class::CLASS,
     &zone::ZONE,
+    &stick::PEERS,
     &tls::SERVER_TLS,
     &tls::FRONTEND_TLS,
     &forward::FORWARD,
@@ -113,4 +115,4 @@ fn header(schema: &Schema) -> String {
 }
 
 /// Paths without a dot that are headers nevertheless.
-const TOP: [&str; 6] = ["process", "admin", "dns", "inventory", "masters", "boot"];
+const TOP: [&str; 7] = ["process", "admin", "peers", "dns", "inventory", "masters", "boot"];

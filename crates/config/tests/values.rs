@@ -9,7 +9,8 @@ use config::{AccessLog, Handler, Loaded, Sources};
 use http_proto::{Condition, HeaderEdits};
 use linux::Bind;
 use proxy::config::{
-    AcceptProxy, Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Redirect, Respond, ServerAddress, TcpKeepalive,
+    AcceptProxy, Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Redirect, Respond, ServerAddress, StickBy,
+    StickConfig, TcpKeepalive,
 };
 use units::{AdminState, Weight};
 use wire::proxy_header::Version;
@@ -356,4 +357,27 @@ fn what_cannot_be_read_is_said() {
     let path = folder.path().join("latin1.toml");
     std::fs::write(&path, b"# caf\xe9\n").expect("a file");
     assert!(told(&path).ends_with("latin1.toml is no text: its byte 5 is not UTF-8"));
+}
+
+#[test]
+fn clients_that_stay_with_their_server() {
+    let stick = |text: &str| pair("", text).config.proxy.backends[0].stick.clone();
+    let of = |by, ttl, size| Some(StickConfig { by, ttl: secs(ttl), size });
+    assert_eq!(stick(""), None);
+    assert_eq!(stick("stick = \"source\""), of(StickBy::Source, 1800, 65_536));
+    assert_eq!(
+        stick("stick = \"cookie:JSESSIONID\"\nstick-ttl = \"8h\"\nstick-size = 4194304"),
+        of(StickBy::Cookie("JSESSIONID".to_owned()), 28_800, 4_194_304)
+    );
+    assert_eq!(pair("", "").config.peers, None);
+    let peers = "stick = \"source\"\n[peers]\nname = \"d1\"\nbind = \"10.0.0.5:7000\"\npeers = \"[fd00::6]:7000\"";
+    let address = |text: &str| text.parse().expect("an address");
+    assert_eq!(
+        pair("", peers).config.peers,
+        Some(peers::PeersConfig {
+            name: "d1".to_owned(),
+            bind: address("10.0.0.5:7000"),
+            peers: vec![address("[fd00::6]:7000")],
+        })
+    );
 }

@@ -77,6 +77,12 @@ pub(crate) enum Kind {
     RedirectsOn,
     /// It is not: they are relayed.
     RedirectsOff,
+    /// Another director is told which servers clients are given.
+    PeerConnected,
+    /// It cannot be any more.
+    PeerLost,
+    /// What another director says is not listened to any more.
+    PeerRefused,
 }
 
 impl Kind {
@@ -104,6 +110,9 @@ impl Kind {
             Kind::ServerWeight => "server-weight",
             Kind::RedirectsOn => "redirects-on",
             Kind::RedirectsOff => "redirects-off",
+            Kind::PeerConnected => "peer-connected",
+            Kind::PeerLost => "peer-lost",
+            Kind::PeerRefused => "peer-refused",
         }
     }
 }

@@ -115,6 +115,13 @@ pub(crate) enum Socket {
     Admin,
     /// The access log, open for appending.
     AccessLog,
+    /// The listening socket for other directors.
+    Peers,
+    /// The memory of a table of who has which server.
+    Table {
+        /// The backend's place in the configuration.
+        backend: usize,
+    },
 }
 
 /// What the control socket passes on.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, ProcessStats, Rate, Redirect, Report,
-    Server, Status, Traffic,
+    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, Peer, Peers, ProcessStats, Rate, Redirect,
+    Report, Server, Status, Stick, Traffic,
 };
 use units::latency::BOUNDS_MICROS;
 use units::{AdminState, Status as Health};
@@ -40,6 +40,16 @@ pub(crate) fn status(seconds: f64) -> Status {
             cpu_us: (seconds * 612_345.0) as u64,
             log_lost: 0,
         },
+        peers: Some(Peers {
+            name: "d1".into(),
+            peers: vec![Peer { address: "10.0.0.6:7000".into(), connected: true }],
+            heard: vec!["d2".into()],
+            sent: 70_112,
+            received: 69_004,
+            news: 68_990,
+            overflows: 1,
+            refused: BTreeMap::from([("peer_stranger".into(), 2)]),
+        }),
     }
 }
 
@@ -226,7 +236,13 @@ fn images(seconds: f64) -> Backend {
         to.redirects = to.requests * 9 / 10;
         images.traffic.redirects += to.redirects;
     }
-    Backend { deliver: "auto".into(), classes: vec![class("island", 12, None), class("worker", 2, Some(3))], ..images }
+    let stick = Some(Stick { entries: 812, capacity: 65_536, hits: 91_000, misses: 820 });
+    Backend {
+        deliver: "auto".into(),
+        stick,
+        classes: vec![class("island", 12, None), class("worker", 2, Some(3))],
+        ..images
+    }
 }
 
 fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, queue: Level) -> Backend {
@@ -249,6 +265,7 @@ fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, qu
         in_flight: Level { now: in_flight, max: in_flight + 40, limit: None },
         deliver: "proxy".into(),
         traffic,
+        stick: None,
         classes: Vec::new(),
         servers,
     }

@@ -11,14 +11,15 @@ use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults};
 use crate::sections::http::is_token;
 use crate::sections::server::{Parts, Shared};
-use crate::sections::{class, deliver, forward, frontend, proxy_header, server, tls};
+use crate::sections::{class, deliver, forward, frontend, proxy_header, server, stick, tls};
 use crate::sources::Span;
 use crate::suggest;
 use crate::tree::Entry;
 
-const KEYS: [Key; 28] = {
+const KEYS: [Key; 31] = {
     let [deliver, redirect_status, proxy_clients, redirect_clients, redirect_check, retry_after] =
         deliver::backend_keys();
+    let [stick, stick_ttl, stick_size] = stick::backend_keys();
     let [quorum, hysteresis, on_quorum_up, on_quorum_down, sorry_server] = forward::backend_keys();
     [
         optional("server", form::TABLES, "The servers; see `server`. At least one, at most 16 384."),
@@ -70,6 +71,9 @@ const KEYS: [Key; 28] = {
             "false",
             "Let the kernel probe silent servers; see `tcp-keepalive`.",
         ),
+        stick,
+        stick_ttl,
+        stick_size,
         deliver,
         redirect_status,
         proxy_clients,
@@ -101,7 +105,13 @@ pub(crate) static BACKEND: Schema = Schema {
             was asked for already. One of the client's own `zone`, unless those are busy.\n\
             - `\"source-hash\"`, `\"shortest-expected-delay\"`, `\"never-queue\"`, `\"failover\"`: with `mode = \"forward\"` (later).\n\n\
             All are weighted: `\"weighted-round-robin\"` means the same as `\"round-robin\"`. What decides by something \
-            keeps deciding the same when other servers come and go.\n\n`deliver` says how an answer comes to the client:\n\n\
+            keeps deciding the same when other servers come and go.\n\n\
+            With `stick` it decides only over a client's first server. The client then stays with it, through either of \
+            several directors (see `peers`), while it is up: also while it is drained, has no weight any more, or is a \
+            backup whose betters have come back. While it is full the client waits for it. When it is down, or fails the \
+            request, the client is given another. A table of the clients survives reloads, upgrades and the death of \
+            a serving process; when it is full, whom it has heard of least recently is forgotten. Requests without the \
+            cookie go where the balance sends them.\n\n`deliver` says how an answer comes to the client:\n\n\
             - `\"proxy\"`: every answer is relayed.\n\
             - `\"redirect\"`: a GET or HEAD is answered with a redirect to the chosen server, if that has a \
             `redirect-to` that is well; the bytes then never come through here. Everything else is relayed.\n\
@@ -171,6 +181,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         deliver::check(&delivery, &servers, cx);
         check_links(&algorithm, &servers, cx);
     }
+    let stick = stick::backend(&mut section, &algorithm, &servers, cx);
     let backend = Backend {
         name: entry.key.clone(),
         pool: PoolConfig {
@@ -190,7 +201,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         observe_failures: defaults.observe_failures,
         deliver: delivery.deliver,
         retry_after: delivery.retry_after,
-        stick: None,
+        stick,
     };
     let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
     Read { backend, checks, redirect_checks, deliver: delivery.span }

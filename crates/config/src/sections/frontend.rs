@@ -11,7 +11,7 @@ use crate::read::{At, Period, Read, Some1, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
-use crate::sections::{forward, headers, proxy_header, rate, route, tls};
+use crate::sections::{forward, headers, proxy_header, rate, route, stick, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
@@ -263,6 +263,9 @@ fn tcp_backend(section: &mut Section<'_>, cx: &mut Context) -> Option<BackendInd
 
 fn check_tcp_backend(name: &At<String>, frontend: &Frontend, backend: &proxy::config::Backend, cx: &mut Context) {
     use balance::Algorithm::{Header, Uri};
+    if frontend.mode == Mode::Tcp {
+        stick::check_tcp(name.span, backend, cx);
+    }
     if frontend.mode == Mode::Tcp && matches!(backend.pool.algorithm, Uri | Header(_)) {
         let message =
             format!("backend \"{}\" balances by what requests say, and this frontend reads none", backend.name);

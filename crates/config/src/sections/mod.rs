@@ -18,6 +18,7 @@ pub(crate) mod rate;
 pub(crate) mod redirect_to;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod stick;
 pub(crate) mod tls;
 pub(crate) mod vip;
 pub(crate) mod zone;

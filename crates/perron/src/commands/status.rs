@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::model::{Backend, Check, Frontend, Status};
+use admin::model::{Backend, Check, Frontend, Peers, Status};
 use anyhow::Context;
 
 use super::ask::ask;
@@ -62,7 +62,14 @@ fn text(status: &Status) -> String {
             backend.name, backend.algorithm, backend.status, backend.in_flight.now, backend.queue.now
         );
         text += &head;
+        if let Some(stick) = backend.stick {
+            writeln!(text, "{} of {} clients' servers remembered", stick.entries, stick.capacity)
+                .expect("a string takes everything");
+        }
         text += &servers(backend).text();
+    }
+    if let Some(peers) = &status.peers {
+        text += &peers_line(peers);
     }
     let refused: Vec<String> =
         status.reasons.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
@@ -70,6 +77,23 @@ fn text(status: &Status) -> String {
         writeln!(text, "\nrefused or ended early: {}", refused.join(", ")).expect("a string takes everything");
     }
     text
+}
+
+/// The other directors, in a line.
+fn peers_line(peers: &Peers) -> String {
+    let told = peers.peers.iter().map(|peer| {
+        let connected = if peer.connected { "connected" } else { "not connected" };
+        format!("{} {connected}", peer.address)
+    });
+    let heard = if peers.heard.is_empty() { "nobody".to_owned() } else { peers.heard.join(" ") };
+    let told: Vec<String> = told.collect();
+    format!(
+        "\npeers of {}: {}; hears {heard}; {} clients told, {} heard\n",
+        peers.name,
+        told.join(", "),
+        peers.sent,
+        peers.received
+    )
 }
 
 fn frontend_row(frontend: &Frontend) -> Vec<String> {

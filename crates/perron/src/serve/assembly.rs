@@ -12,6 +12,7 @@ use proxy::{Listener, LogSink, Shared};
 
 use super::carry::Carried;
 use super::handlers;
+use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
 use crate::messages::{Socket, Start};
 
@@ -32,6 +33,8 @@ pub(super) struct Assembly {
     /// By worker.
     pub(super) listeners: Vec<Vec<Listener>>,
     pub(super) admin: Option<std::net::TcpListener>,
+    /// What is shared with other directors; to be taken and begun once.
+    pub(super) sharing: Option<Sharing>,
     pub(super) log: LogSink,
 }
 
@@ -61,7 +64,8 @@ impl Assembly {
         let watched = Arc::clone(&watcher);
         let (asker, questions) = sizes::questions(&config.proxy.backends);
         let home = handlers::Home::default();
-        let shared = Arc::new(Shared::new(
+        let sharing = Sharing::new(&config, sockets.peers, &sockets.tables);
+        let mut shared = Shared::new(
             config.proxy.clone(),
             handlers::build(&config.handlers, &home)?,
             pools.iter().map(|pool| pool.snapshot(now)).collect(),
@@ -73,7 +77,9 @@ impl Assembly {
                 }
             })),
             asker,
-        ));
+        );
+        shared.stick_by(sockets.tables);
+        let shared = Arc::new(shared);
         let _ = home.set(Arc::downgrade(&shared));
         Ok(Assembly {
             generation: start.generation,
@@ -85,6 +91,7 @@ impl Assembly {
             questions: Some(questions),
             listeners: sockets.listeners,
             admin: sockets.admin,
+            sharing,
             log,
         })
     }
@@ -94,11 +101,15 @@ struct Sockets {
     listeners: Vec<Vec<Listener>>,
     admin: Option<std::net::TcpListener>,
     log: Option<File>,
+    peers: Option<std::net::TcpListener>,
+    /// By backend.
+    tables: Vec<Option<balance::Stick>>,
 }
 
 impl Sockets {
     fn sort(config: &Config, kinds: &[Socket], fds: Vec<OwnedFd>, workers: usize) -> anyhow::Result<Sockets> {
-        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None };
+        let tables = vec![None; config.proxy.backends.len()];
+        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None, peers: None, tables };
         sorted.listeners.resize_with(workers.max(1), Vec::new);
         let mut of_listen: Vec<Vec<OwnedFd>> = Vec::new();
         of_listen.resize_with(config.listens.len(), Vec::new);
@@ -110,6 +121,11 @@ impl Sockets {
                 }
                 Socket::Admin => sorted.admin = Some(fd.into()),
                 Socket::AccessLog => sorted.log = Some(fd.into()),
+                Socket::Peers => sorted.peers = Some(fd.into()),
+                Socket::Table { backend } => {
+                    let table = sharing::table(config, backend, &fd)?;
+                    sorted.tables[backend] = Some(table);
+                }
             }
         }
         for (listen, sockets) in config.listens.iter().zip(of_listen) {

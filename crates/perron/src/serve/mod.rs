@@ -7,6 +7,7 @@ mod handlers;
 mod level;
 mod links;
 mod place;
+mod sharing;
 mod sizes;
 mod status;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use peers::Peers;
 use proxy::WorkerHandle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -67,6 +69,9 @@ struct Serving {
     /// In step with `workers`.
     seen: Vec<Seen>,
     events: mpsc::UnboundedReceiver<check::Event>,
+    /// The other directors, until this process drains.
+    peers: Option<Arc<Peers>>,
+    peer_events: mpsc::Receiver<peers::Event>,
     assembly: Assembly,
 }
 
@@ -91,6 +96,14 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
             }
         });
     }
+    let (peers, peer_events) = match assembly.sharing.take() {
+        Some(sharing) => {
+            let (peers, events) = sharing.begin().await.context("cannot share tables with other directors")?;
+            source.set_peers(&peers);
+            (Some(peers), events)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
     let listeners = std::mem::take(&mut assembly.listeners);
     let mut workers = Vec::new();
     for (index, listeners) in listeners.into_iter().enumerate() {
@@ -98,7 +111,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         workers.push(worker.context("cannot start a worker's thread")?);
     }
     let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
-    Ok(Serving { control, source, workers, seen, events: received, assembly })
+    Ok(Serving { control, source, workers, seen, events: received, peers, peer_events, assembly })
 }
 
 fn become_user(start: &Start) -> anyhow::Result<()> {
@@ -145,6 +158,10 @@ impl Serving {
                     }
                 }
                 Some(event) = self.events.recv() => self.lock().handle_check(event),
+                Some(event) = self.peer_events.recv() => {
+                    let event = sharing::event(&event, self.assembly.generation);
+                    sender.send(&FromServe::Event(event), Vec::new()).await?;
+                }
                 () = until(deadline) => self.lock().handle_deadline(),
                 _ = tick.tick() => self.lock().handle_tick(),
                 _ = beat.tick() => {
@@ -221,7 +238,9 @@ impl Serving {
         Ok(())
     }
 
-    fn begin_drain(&self, timeout: Duration, kept_connections: bool) -> Drain {
+    fn begin_drain(&mut self, timeout: Duration, kept_connections: bool) -> Drain {
+        // Whoever takes over speaks with them now.
+        self.peers = None;
         self.assembly.shared.begin_draining();
         for worker in &self.workers {
             if kept_connections {

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::model::{self, Classes, Histogram, Mode, ProcessStats, Status, Traffic};
 use admin::{Command, CommandError, Source};
 use balance::{Algorithm, ClassIndex, ServerIndex, ServerState};
+use peers::Peers;
 use proxy::config::{BackendIndex, DeliverMode, FrontendIndex};
 use proxy::{BackendShared, Counter, Reason, ServerStats, Shared, WorkerStats};
 
 use super::assembly::Assembly;
 use super::control::Control;
 use super::level::Meter;
+use super::sharing;
 
 /// Answers the dashboard, the metrics and the control socket.
 pub(super) struct StatusSource {
@@ -24,6 +26,8 @@ pub(super) struct StatusSource {
     generation: u64,
     started: SystemTime,
     meters: Mutex<Meters>,
+    /// The other directors, while this process speaks with them.
+    peers: OnceLock<Weak<Peers>>,
     /// Opened while this process might still look into itself.
     own_descriptors: Option<OwnedFd>,
 }
@@ -64,8 +68,14 @@ impl StatusSource {
             generation: assembly.generation,
             started: SystemTime::now(),
             meters: Mutex::new(meters),
+            peers: OnceLock::new(),
             own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
         }
+    }
+
+    /// The other directors are these.
+    pub(super) fn set_peers(&self, peers: &Arc<Peers>) {
+        let _ = self.peers.set(Arc::downgrade(peers));
     }
 
     /// Measures rates and peaks; to be called once a second.
@@ -144,6 +154,7 @@ impl StatusSource {
             in_flight: meters.0.in_flight.level(in_flight, configured.pool.max_in_flight.map(u64::from)),
             deliver: word_of_mode(configured.deliver.mode).to_owned(),
             traffic: self.traffic(meters.0, |worker| &worker.backends[index]),
+            stick: self.stick(index, shared),
             classes: classes_of(configured, shared),
             servers,
         }
@@ -230,6 +241,16 @@ impl StatusSource {
         histogram
     }
 
+    fn stick(&self, backend: usize, shared: &BackendShared) -> Option<model::Stick> {
+        let (entries, capacity) = shared.remembered()?;
+        Some(model::Stick {
+            entries: entries as u64,
+            capacity: capacity as u64,
+            hits: self.sum(|worker| &worker.backends[backend].stick_hits),
+            misses: self.sum(|worker| &worker.backends[backend].stick_misses),
+        })
+    }
+
     fn refused(&self, frontend: usize) -> BTreeMap<String, u64> {
         let counted = Reason::all().enumerate().filter(|(_, reason)| reason.is_refusal());
         let counted = counted.map(|(index, reason)| (reason, self.sum(|w| &w.frontends[frontend].reasons[index])));
@@ -296,6 +317,7 @@ impl Source for StatusSource {
             backends: backends.map(|(index, (of, servers))| self.backend(index, &control, (of, servers))).collect(),
             reasons: self.reasons(),
             process: self.process(),
+            peers: self.peers.get().and_then(Weak::upgrade).map(|peers| sharing::status(&peers)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a configuration's text to everything that a serving process is handed.
 
 mod held;
+mod tables;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -19,6 +20,7 @@ use crate::messages::{Socket, Start};
 use crate::quickstart;
 
 pub(super) use held::Held;
+use tables::{Table, tables};
 
 /// Whom the serving process becomes when root starts it and the configuration names nobody.
 const UNPRIVILEGED: &str = "nobody";
@@ -44,6 +46,9 @@ pub(super) struct Prepared {
     /// In step with `config.listens`.
     listens: Vec<Arc<Group>>,
     admin: Option<Arc<Group>>,
+    peers: Option<Arc<Group>>,
+    /// By backend.
+    tables: Vec<Option<Arc<Table>>>,
     access_log: Option<OwnedFd>,
 }
 
@@ -56,8 +61,14 @@ struct Group {
     inherited: bool,
 }
 
-/// The sockets of `config.listens`, in step, and the dashboard's.
-type Groups = (Vec<Arc<Group>>, Option<Arc<Group>>);
+/// What a configuration listens at.
+#[derive(Debug)]
+struct Groups {
+    /// In step with `config.listens`.
+    listens: Vec<Arc<Group>>,
+    admin: Option<Arc<Group>>,
+    peers: Option<Arc<Group>>,
+}
 
 /// Why a configuration is not run.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,13 +134,15 @@ impl Origin {
     pub(super) fn open(&self, checked: Checked, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
         let Checked { config, sources, user } = checked;
         let workers = config.process.workers.map_or_else(cores, usize::from);
+        let held: Vec<Arc<Table>> = before.into_iter().flat_map(Prepared::tables).cloned().collect();
         let before: Vec<Arc<Group>> = before.into_iter().flat_map(Prepared::groups).cloned().collect();
-        let (listens, admin) = self.groups(&config, workers, &before)?;
+        let Groups { listens, admin, peers } = self.groups(&config, workers, &before)?;
+        let tables = tables(&config, &held)?;
         let access_log = open_access_log(&config.process.access_log)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, access_log })
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, tables, access_log })
     }
 
-    /// The sockets of a configuration's binds and of its dashboard, of those held or new ones.
+    /// The sockets of a configuration's binds, of its dashboard and for its peers, of those held or new ones.
     fn groups(&self, config: &Config, workers: usize, held: &[Arc<Group>]) -> Result<Groups, Refusal> {
         let mut listens = Vec::with_capacity(config.listens.len());
         for listen in &config.listens {
@@ -139,7 +152,11 @@ impl Origin {
             Some(address) => Some(self.group(&Bind::Ip(address), 1, held)?),
             None => None,
         };
-        Ok((listens, admin))
+        let peers = match &config.peers {
+            Some(peers) => Some(self.group(&Bind::Ip(peers.bind), 1, held)?),
+            None => None,
+        };
+        Ok(Groups { listens, admin, peers })
     }
 
     /// Refuses parts that this version cannot run, unless they were left out by choice.
@@ -178,10 +195,17 @@ impl Prepared {
         let mut fds = Vec::new();
         let listens = self.listens.iter().enumerate().map(|(listen, group)| (Socket::Listen { listen }, group));
         let admin = self.admin.iter().map(|group| (Socket::Admin, group));
-        for (socket, group) in listens.chain(admin) {
+        let peers = self.peers.iter().map(|group| (Socket::Peers, group));
+        for (socket, group) in listens.chain(admin).chain(peers) {
             for listener in &group.listeners {
                 sockets.push(socket);
                 fds.push(listener.try_clone()?.into());
+            }
+        }
+        for (backend, table) in self.tables.iter().enumerate() {
+            if let Some(table) = table {
+                sockets.push(Socket::Table { backend });
+                fds.push(table.memory.try_clone()?);
             }
         }
         if let Some(file) = &self.access_log {
@@ -235,10 +259,15 @@ impl Prepared {
     pub(super) fn close(&mut self) {
         self.listens.clear();
         self.admin = None;
+        self.peers = None;
     }
 
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
-        self.listens.iter().chain(&self.admin)
+        self.listens.iter().chain(&self.admin).chain(&self.peers)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter().flatten()
     }
 }
 

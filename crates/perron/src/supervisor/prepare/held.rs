@@ -10,7 +10,8 @@ use config::Sources;
 use linux::{Bind, Listener};
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, Group, Origin, Prepared, Refusal, cores};
+use super::tables::{HeldTable, tables};
+use super::{Checked, Group, Groups, Origin, Prepared, Refusal, cores};
 
 /// A configuration's text, and the numbers of the descriptors that are open for it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub(in crate::supervisor) struct Held {
     base: PathBuf,
     groups: Vec<HeldGroup>,
     access_log: Option<RawFd>,
+    /// Programs before this one had none.
+    #[serde(default)]
+    tables: Vec<HeldTable>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,11 +51,13 @@ impl Prepared {
         }
         let mut fds: Vec<BorrowedFd<'_>> = groups.iter().flat_map(|group| &group.listeners).map(AsFd::as_fd).collect();
         fds.extend(self.access_log.iter().map(AsFd::as_fd));
+        fds.extend(self.tables().map(|table| table.memory.as_fd()));
         let held = Held {
             texts: self.sources.texts(),
             base: self.sources.base().to_owned(),
             groups: groups.into_iter().map(|group| HeldGroup::new(group)).collect(),
             access_log: self.access_log.as_ref().map(AsRawFd::as_raw_fd),
+            tables: self.tables().map(|table| HeldTable::new(table)).collect(),
         };
         (held, fds)
     }
@@ -76,16 +82,21 @@ impl Held {
     /// Takes the descriptors over. What the configuration needs beside them is opened.
     pub(in crate::supervisor) fn take_over(self, origin: &mut Origin) -> Result<Prepared, Refusal> {
         let Checked { config, sources, user } = self.check(origin)?;
-        let failed = |error: io::Error| Refusal::Failed(format!("a socket was not handed over: {error}"));
+        let failed = |error: io::Error| Refusal::Failed(format!("a descriptor was not handed over: {error}"));
         let mut groups = Vec::new();
         for group in self.groups {
             groups.push(Arc::new(group.take_over().map_err(failed)?));
         }
+        let mut held = Vec::new();
+        for table in self.tables {
+            held.push(table.take_over().map_err(failed)?);
+        }
+        let tables = tables(&config, &held)?;
         let access_log = self.access_log.map(linux::inherited_descriptor).transpose().map_err(failed)?;
         origin.inherited = groups.iter().filter(|group| group.inherited).cloned().collect();
         let workers = config.process.workers.map_or_else(cores, usize::from);
-        let (listens, admin) = origin.groups(&config, workers, &groups)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, access_log })
+        let Groups { listens, admin, peers } = origin.groups(&config, workers, &groups)?;
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, tables, access_log })
     }
 }
 
