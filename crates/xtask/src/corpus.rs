@@ -14,13 +14,16 @@ const INPUTS_MAX: usize = 150;
 /// Bytes that are kept of one target, as they are written: as many as a reader may scroll past.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// The text of these inputs, the shortest first, as many as are kept.
+/// The text of these inputs, the shortest first. Of too many, some of each length are kept; the longest go first where
+/// the text gets too long.
 pub fn packed(mut inputs: Vec<Vec<u8>>) -> String {
+    inputs.retain(|input| !input.is_empty());
     inputs.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     inputs.dedup();
-    let lines = inputs.iter().filter(|input| !input.is_empty()).map(|input| input.escape_ascii().to_string());
+    let kept = inputs.len().min(INPUTS_MAX);
     let mut text = String::new();
-    for line in lines.take(INPUTS_MAX) {
+    for place in 0..kept {
+        let line = inputs[place * inputs.len() / kept].escape_ascii().to_string();
         if text.len() + line.len() >= TEXT_BYTES_MAX {
             break;
         }
@@ -125,9 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn as_many_inputs_are_kept_as_fit_the_shortest_first() {
-        let many: Vec<Vec<u8>> = (0..400u16).map(|number| number.to_be_bytes().to_vec()).collect();
-        assert_eq!(packed(many).lines().count(), INPUTS_MAX);
+    fn as_many_inputs_are_kept_as_fit_some_of_each_length() {
+        let many = unpacked(&packed((1..=300).map(|length| vec![b'a'; length]).collect())).unwrap();
+        let lengths: Vec<usize> = many.iter().map(Vec::len).collect();
+        assert_eq!((lengths.len(), &lengths[..3], lengths[149]), (150, &[1, 3, 5][..], 299));
         let large = vec![vec![b'a'; TEXT_BYTES_MAX], b"b".to_vec(), b"b".to_vec(), Vec::new()];
         assert_eq!(packed(large), "b\n");
     }
