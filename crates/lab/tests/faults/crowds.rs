@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use lab::{BadServer, End, Perron, SOON, Wire, wait_for};
 
-use crate::usage::{BYSTANDER_KIB, await_connections, await_reason, peak_kib, reason, reset_peak, resident_kib};
+use crate::usage::{SLOW_KIB, await_connections, await_reason, peak_kib, reason, reset_peak, resident_kib};
 use crate::{FRONT, GET, OK, Relay, Rig, rig};
 
 /// Memory for a client without a request: docs/measurements.md has 3.1 KiB, 3.9 after a burst, of a release build.
@@ -93,7 +93,7 @@ fn clients_who_take_almost_nothing_hold_up_nobody() {
     }
     await_reason(&perron, "client_timeout", (OF_FILES + OF_RELAYED) as u64);
     let each = grown_kib(&perron, before, OF_FILES + OF_RELAYED);
-    assert!(each <= BYSTANDER_KIB, "{each} KiB for each client");
+    assert!(each <= SLOW_KIB, "{each} KiB for each client");
     await_connections(&perron, |open| open == 0);
     is_served(&rig, "/");
 }
@@ -126,7 +126,7 @@ fn slow_heads_are_408_and_slow_bodies_are_cut_and_hold_up_nobody() {
     }
     assert_eq!((reason(&perron, "slow_header"), reason(&perron, "client_timeout")), (100, 200));
     let each = grown_kib(&perron, before, CROWD);
-    assert!(each <= BYSTANDER_KIB, "{each} KiB for each client");
+    assert!(each <= SLOW_KIB, "{each} KiB for each client");
     is_served(&rig, "/");
 }
 

@@ -13,7 +13,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
-use crate::usage::{BYSTANDER_KIB, await_connections, descriptors, peak_kib, reset_peak, resident_kib, serving, ticks};
+use crate::usage::{
+    BYSTANDER_KIB, await_connections, descriptors, peak_kib, reason, reset_peak, resident_kib, serving, ticks,
+};
 use crate::{FRONT, GET, OK, Relay, Rig, rig};
 
 /// The kernel's limit for the memory of some processes, by control groups of either version.
@@ -71,7 +73,8 @@ fn is_served(rig: &Rig) {
 #[test]
 fn without_descriptors_accepting_rests_and_no_server_is_to_blame() {
     let rig = lab::require!(rig("descriptors"));
-    let _server = BadServer::answering(&rig.server, 80, OK);
+    // The server closes after each answer: every request needs a new connection.
+    let _server = BadServer::closing_after(&rig.server, 80, OK);
     let backend = "check = { type = \"http\", interval = \"100ms\", fall = 1, rise = 1 }";
     // Root, though it has no privilege there, may limit root's own processes only.
     let text = format!("[process]\nuser = \"root\"\n\n{}", Relay { backend, ..Relay::default() }.text());
@@ -80,27 +83,29 @@ fn without_descriptors_accepting_rests_and_no_server_is_to_blame() {
     kept.send(GET);
     assert_eq!(kept.answer().status(), 200);
 
-    let most = descriptors(&perron) as u64 + 20;
-    limit_descriptors(&perron, most);
-    let mut crowd = connect_all(&rig, 60);
-    wait_for(SOON * 3, "the crowd takes every descriptor", || descriptors(&perron) as u64 == most);
+    limit_descriptors(&perron, descriptors(&perron) + 20);
+    let mut crowd = connect_all(&rig, 100);
     wait_for(SOON * 3, "a check finds the fault here", || perron.server("web/one")["check"]["code"] == "SOCKERR");
 
     let (before, began) = (ticks(&perron), Instant::now());
-    let last = crowd.last_mut().expect("sixty came");
+    let last = crowd.last_mut().expect("a hundred came");
     last.send(GET);
     assert!(last.is_quiet_for(Duration::from_secs(1)), "there is no descriptor for it");
     // A loop that does not rest takes all of a core; a tick is a hundredth of a second.
     let (used, passed) = (ticks(&perron) - before, began.elapsed());
     assert!(u128::from(used) * 10 < passed.as_millis() / 4, "{used} ticks in {passed:?}");
     kept.send(GET);
-    assert_eq!(kept.answer().status(), 200, "who has a connection to a server that is kept is served");
+    let answer = kept.answer();
+    assert_eq!((answer.status(), answer.closes()), (503, false), "there is none for a server either");
+    assert!(reason(&perron, "connect_failed") > 0);
     assert_eq!(perron.server("web/one")["status"], "up");
     assert_eq!(perron.server("web/one")["check"]["downs"], 0);
 
-    let mut last = crowd.pop().expect("sixty came");
+    let mut last = crowd.pop().expect("a hundred came");
     drop(crowd);
     assert_eq!(last.answer().status(), 200, "who waited is served once there is room");
+    kept.send(GET);
+    assert_eq!(kept.answer().status(), 200);
     is_served(&rig);
     assert_eq!(perron.server("web/one")["check"]["downs"], 0);
 }

@@ -4,9 +4,12 @@ use std::fs;
 
 use lab::{Perron, SOON, wait_for};
 
-/// Bytes for each misbehaving client that the program may take at most: what one read brings (64 KiB), a head that is
+/// KiB for each misbehaving client that the program may take at most: what one read brings (64 KiB), a head that is
 /// not whole (32 KiB), and as much again for copies on their way.
 pub(crate) const BYSTANDER_KIB: u64 = 192;
+
+/// KiB for each client who asked, and whose answer or body goes on slowly: 5 KiB were seen.
+pub(crate) const SLOW_KIB: u64 = 16;
 
 /// The one serving process.
 #[track_caller]
@@ -53,8 +56,8 @@ pub(crate) fn ticks(perron: &Perron) -> u64 {
 
 /// Descriptors that the serving process has open.
 #[track_caller]
-pub(crate) fn descriptors(perron: &Perron) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", serving(perron))).expect("the process runs").count()
+pub(crate) fn descriptors(perron: &Perron) -> u64 {
+    fs::read_dir(format!("/proc/{}/fd", serving(perron))).expect("the process runs").count() as u64
 }
 
 /// Waits until this reason was counted so often, or more often.
