@@ -383,3 +383,23 @@ fn a_body_that_its_server_never_reads_ends_in_the_servers_time() {
     assert_eq!((reason(&perron, "server_timeout"), server.requests().len()), (1, 1));
     over.store(true, Ordering::SeqCst);
 }
+
+#[test]
+fn only_a_body_that_came_with_its_header_is_kept_for_another_attempt() {
+    let rig = lab::require!(rig("kept-body"));
+    let _perron = Relay::default().start(&rig);
+    // Each body's first reader closes; who comes again is answered.
+    let count = AtomicUsize::new(0);
+    let server = BadServer::start(&rig.server, 80, move |wire| {
+        if wire.request().is_ok() && !count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    let put = |size: usize| {
+        let mut client = rig.client.connect(FRONT);
+        client.send(format!("PUT /{size} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{}", "x".repeat(size)));
+        client.answer().status()
+    };
+    assert_eq!((put(100), put(1_000_000)), (200, 502));
+    assert_eq!(server.requests(), ["PUT /100 HTTP/1.1", "PUT /100 HTTP/1.1", "PUT /1000000 HTTP/1.1"]);
+}
