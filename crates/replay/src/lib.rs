@@ -19,6 +19,7 @@ mod range;
 mod request_head;
 mod response_head;
 mod stick;
+mod vrrp_advert;
 
 pub use authority::authority;
 pub use channel::channel;
@@ -35,12 +36,13 @@ pub use range::range;
 pub use request_head::request_head;
 pub use response_head::response_head;
 pub use stick::stick;
+pub use vrrp_advert::vrrp_advert;
 
 /// A fuzz target's body.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("authority", authority),
     ("channel", channel),
     ("check_answer", check_answer),
@@ -56,6 +58,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("request_head", request_head),
     ("response_head", response_head),
     ("stick", stick),
+    ("vrrp_advert", vrrp_advert),
 ];
 
 /// A choice, and the rest; 0 where there is nothing.
