@@ -377,6 +377,35 @@ fn who_comes_back_does_not_take_them() {
     assert_eq!(network.active(), [1]);
 }
 
+/// An incumbent that stood still is none any more, even where nobody has a higher priority.
+#[test]
+fn who_stood_still_does_not_take_them_back() {
+    let mut network = Network::new(1, Preempt::No, &[200, 100]);
+    network.go_on(SETTLED, 1);
+    assert_eq!(network.active(), [0]);
+    network.hosts[0].still_until = network.now + Duration::from_secs(5);
+    network.calm_since = network.hosts[0].still_until;
+    network.go_on(Duration::from_secs(4), 1);
+    assert_eq!(network.active(), [0, 1]);
+    network.go_on(SETTLED, 1);
+    assert_eq!(network.active(), [1]);
+}
+
+/// What came while a backup stood still did not fit its socket: it listens once more before it takes over.
+#[test]
+fn a_backup_that_stood_still_and_heard_nothing_listens_first() {
+    let mut network = Network::new(1, AT_ONCE, &[200, 100]);
+    network.go_on(SETTLED, 1);
+    let until = network.now + Duration::from_secs(5);
+    network.hosts[1].still_until = until;
+    while network.step(until - INTERVAL / 2) {}
+    network.hosts[1].socket.clear();
+    let end = until + SETTLED;
+    while network.step(end) {
+        assert_eq!(network.active(), [0]);
+    }
+}
+
 /// A leave is told: the others wait their skew and no more.
 #[test]
 fn a_stop_is_followed_at_once() {
