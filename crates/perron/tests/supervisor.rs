@@ -282,6 +282,20 @@ fn a_part_of_a_later_version_is_refused_unless_it_is_left_out() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_is_an_error_and_no_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, fifo) = (folder.path().join("fifo.toml"), folder.path().join("fifo"));
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let config = ONE.replace("ADDRESS", "unix:./web.sock").replace("\"off\"", "\"./fifo\"");
+    fs::write(&file, config).unwrap();
+    let control = folder.path().join("sock");
+    let refused = perron(&["run", "-c", file.to_str().unwrap(), "--control", control.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("nobody reads the FIFO"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn the_access_log_is_opened_anew_after_someone_renamed_it() {
     let service = Service::start(&ONE.replace("\"off\"", "\"./access.log\""), &[]);
     let path = service.folder.path().join("access.log");

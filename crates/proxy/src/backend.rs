@@ -353,7 +353,12 @@ impl BackendShared {
 
     /// Grants the free slots of a server to those who wait, the longest waiting first.
     fn admit(&self, line: &mut Line, server: ServerIndex, snapshot: &Snapshot, now: Instant) {
-        while !line.waiters.is_empty() && self.room.take(server, snapshot, line.queue.len() as u32, now) {
+        while !line.waiters.is_empty() {
+            // Whoever is let in waits no longer.
+            let still_waiting = (line.queue.len() as u32).saturating_sub(1);
+            if !self.room.take(server, snapshot, still_waiting, now) {
+                break;
+            }
             let next = match snapshot.has(server) {
                 true => line.queue.next_for(server, now),
                 false => line.queue.next_wanting(server, now),

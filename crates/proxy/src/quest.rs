@@ -16,7 +16,7 @@ use crate::reason::Reason;
 use crate::stream::Stream;
 use crate::transfer::Watch;
 use crate::upstream::connect;
-use crate::worker::Context;
+use crate::worker::{Context, is_exhaustion};
 
 /// Servers that one request may have tried, at the most: the retries of a configuration are fewer.
 const TRIED_MAX: usize = 16;
@@ -186,10 +186,12 @@ impl<'a> Quest<'a> {
                 stats.servers[backend][server].opened.add(1);
                 Ok(Some(Reached { stream, slot, reused: false }))
             }
-            Err(_) => {
+            Err(error) => {
                 stats.backends[backend].connect_errors.add(1);
                 stats.servers[backend][server].connect_errors.add(1);
-                slot.observe(false);
+                if !is_exhaustion(&error) {
+                    slot.observe(false);
+                }
                 if !self.retry(slot.server, record) {
                     return Err(Reason::Connect);
                 }

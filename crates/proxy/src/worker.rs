@@ -270,9 +270,13 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
     }
 }
 
-fn is_exhaustion(error: &io::Error) -> bool {
+/// Whether this host lacks something: no fault of who is at the other end.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
 }
 
 /// Small writes leave at once, and silence is probed if so configured. Neither failing is a reason to refuse a client.

@@ -75,7 +75,7 @@ fn without_descriptors_accepting_rests_and_no_server_is_to_blame() {
     let rig = lab::require!(rig("descriptors"));
     // The server closes after each answer: every request needs a new connection.
     let _server = BadServer::closing_after(&rig.server, 80, OK);
-    let backend = "check = { type = \"http\", interval = \"100ms\", fall = 1, rise = 1 }";
+    let backend = "observe = 1\ncheck = { type = \"http\", interval = \"100ms\", fall = 1, rise = 1 }";
     // Root, though it has no privilege there, may limit root's own processes only.
     let text = format!("[process]\nuser = \"root\"\n\n{}", Relay { backend, ..Relay::default() }.text());
     let perron = Perron::start_ready(&rig.front, &text);

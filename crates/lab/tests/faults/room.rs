@@ -133,8 +133,12 @@ fn a_class_takes_its_share_and_the_rest_waits() {
     let mut clients: Vec<_> = (0..3).map(|_| ask(&rig.client)).collect();
     wait_for(SOON, "one waits", || waiting(&perron) == 1);
     assert_eq!((large.requests().len(), small.requests().len()), (1, 1));
-    // Eight at once: a quarter of them is two.
-    clients.extend((0..5).map(|_| ask(&rig.client)));
+    // Of seven at once a quarter is one and not two.
+    clients.extend((0..4).map(|_| ask(&rig.client)));
+    wait_for(SOON, "five wait", || waiting(&perron) == 5);
+    assert_eq!((large.requests().len(), small.requests().len()), (1, 1));
+    // Of eight it is two.
+    clients.push(ask(&rig.client));
     wait_for(SOON, "the others wait", || waiting(&perron) == 5 && small.requests().len() == 2);
     assert_eq!((large.requests().len(), small.requests().len()), (1, 2));
     // The large one alone serves those who wait.

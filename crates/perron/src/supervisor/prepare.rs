@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use config::{AccessLog, Config, Sources};
 use linux::{Bind, Listener};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::log;
@@ -335,9 +337,18 @@ fn open_access_log(access_log: &AccessLog) -> Result<Option<OwnedFd>, Refusal> {
         AccessLog::Stdout => io::stdout().as_fd().try_clone_to_owned(),
         AccessLog::Stderr => io::stderr().as_fd().try_clone_to_owned(),
         AccessLog::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+            // A FIFO without a reader would have us wait for one.
+            let at_once = OFlags::NONBLOCK.bits().cast_signed();
+            let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(at_once).open(path);
+            let file = file.and_then(|file| Ok(fcntl_setfl(&file, OFlags::APPEND).map(|()| file)?));
             return match file {
                 Ok(file) => Ok(Some(file.into())),
+                Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+                    Err(Refusal::Failed(format!(
+                        "nobody reads the FIFO {}, which is to be the access log; start its reader first",
+                        path.display()
+                    )))
+                }
                 Err(error) => Err(Refusal::Failed(format!("cannot write the access log {}: {error}", path.display()))),
             };
         }
