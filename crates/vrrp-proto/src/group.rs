@@ -6,6 +6,9 @@ use crate::{Action, Advert, Config, Effect, Fault, Meta, Refusal, State, Virtual
 ///
 /// Members are numbered as in the list of their configurations; actions come with the number of their member. A member
 /// whose timer runs out waits as a backup until all others' have.
+///
+/// On one host all members should have the same priority, whatever trackers make of it: where one host has the higher on
+/// one network and another on the other, two that are active at once both give way, and may do so again and again.
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<VirtualRouter>,
