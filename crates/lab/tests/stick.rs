@@ -1,6 +1,6 @@
 //! Clients that stay with their server: through either of two directors, and over the death of each.
 
-use lab::{BadServer, Host, Lab, Perron, SOON, Skip, wait_for};
+use lab::{BadServer, Host, Lab, Perron, SOON, Skip, perron_binary, wait_for};
 use rustix::process::Signal;
 
 const SESSIONS: usize = 8;
@@ -135,7 +135,7 @@ fn a_session_stays_with_its_server_through_either_director_and_over_the_death_of
 }
 
 #[test]
-fn a_lone_director_keeps_its_table_over_a_reload_and_the_death_of_its_serving_process() {
+fn a_lone_director_keeps_its_table_over_a_reload_an_upgrade_and_the_death_of_its_serving_process() {
     let pair = lab::require!(pair("stick-lone"));
     let perron = Perron::start(&pair.hosts[0], &text(0, false));
     let sessions = pair.sessions(0);
@@ -148,6 +148,9 @@ fn a_lone_director_keeps_its_table_over_a_reload_and_the_death_of_its_serving_pr
         let now = perron.serve_pids();
         !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
     });
+    pair.assert_stay(0, &sessions);
+    let program = perron_binary();
+    perron.ask(&["upgrade", "--binary", program.to_str().expect("a plain path")]).text();
     pair.assert_stay(0, &sessions);
     assert_eq!(remembered(&perron), SESSIONS as u64);
 }
