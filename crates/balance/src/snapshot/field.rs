@@ -10,16 +10,39 @@ use crate::limits::{DRAWS, EXACT_MAX};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
     places: Vec<u16>,
-    /// The sum of the shares up to and with each; empty where all are looked at.
-    sums: Vec<u64>,
+    draw: Draw,
+}
+
+/// Which of the places are looked at.
+#[derive(Clone, Debug, PartialEq)]
+enum Draw {
+    All,
+    /// Some; each is as likely as any other.
+    Even,
+    /// Some, by their shares: the sum of the shares up to and with each.
+    Weighted(Vec<u64>),
 }
 
 impl Field {
     /// Of these choices; `share` says how often each is drawn.
     pub(super) fn new(places: Vec<u16>, share: impl Fn(u16) -> u64) -> Field {
-        let drawn = places.len() > EXACT_MAX;
-        let sums = if drawn { sums(places.iter().map(|place| share(*place))) } else { Vec::new() };
-        Field { places, sums }
+        let first = places.first().map(|place| share(*place));
+        let draw = if places.len() <= EXACT_MAX {
+            Draw::All
+        } else if places.iter().all(|place| Some(share(*place)) == first) {
+            Draw::Even
+        } else {
+            Draw::Weighted(sums(places.iter().map(|place| share(*place))))
+        };
+        Field { places, draw }
+    }
+
+    /// The place that `chance` falls on.
+    fn drawn(&self, chance: u32) -> u16 {
+        self.places[match &self.draw {
+            Draw::Weighted(sums) => drawn(sums, chance),
+            Draw::All | Draw::Even => ((self.places.len() as u64 * u64::from(chance)) >> 32) as usize,
+        }]
     }
 
     /// One that is free and whose key is the least of those looked at; of equals the one whose turn it is.
@@ -30,8 +53,8 @@ impl Field {
         is_free: impl Fn(u16) -> bool,
         key: impl Fn(u16) -> K,
     ) -> Option<(u16, K)> {
-        if !self.sums.is_empty() {
-            let drawn = chances(chance).take(DRAWS).map(|chance| self.places[drawn(&self.sums, chance)]);
+        if !matches!(self.draw, Draw::All) {
+            let drawn = chances(chance).take(DRAWS).map(|chance| self.drawn(chance));
             let best =
                 drawn.filter(|place| is_free(*place)).map(|place| (place, key(place))).min_by_key(|(_, key)| *key);
             if best.is_some() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use balance::{Algorithm, ServerIndex};
@@ -27,6 +28,10 @@ const ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// Different questions in that time, for each backend; further ones are dropped.
 const ASKED_MAX: usize = 4096;
 
+/// Questions of which the workers themselves know that they were put lately, for each backend: to put one wakes another
+/// thread, which costs more than the redirect. A power of two.
+const PUT_MAX: usize = 1024;
+
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,7 +44,40 @@ struct Question {
 }
 
 /// The questions of all backends, to be asked once [`Questions::ask`] is called.
-pub(super) struct Questions(Vec<(BackendIndex, mpsc::Receiver<Question>)>);
+pub(super) struct Questions(Vec<(BackendIndex, mpsc::Receiver<Question>, Put)>);
+
+/// What was put lately, as far as that is remembered: one key a place, the last that fell there.
+#[derive(Clone)]
+struct Put(Arc<[AtomicU64]>);
+
+impl Put {
+    fn new() -> Put {
+        Put((0..PUT_MAX).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn place(&self, key: u64) -> &AtomicU64 {
+        &self.0[key as usize % PUT_MAX]
+    }
+
+    /// Whether this is not known to have been put; it counts as put then.
+    fn note(&self, key: u64) -> bool {
+        // 0 is no key; two that differ in their last bit alone count as one.
+        let (place, key) = (self.place(key), key | 1);
+        let is_new = place.load(Ordering::Relaxed) != key;
+        if is_new {
+            place.store(key, Ordering::Relaxed);
+        }
+        is_new
+    }
+
+    fn forget(&self, key: u64) {
+        self.place(key).store(0, Ordering::Relaxed);
+    }
+
+    fn forget_all(&self) {
+        self.0.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+    }
+}
 
 /// What workers put their questions to, and where they arrive; nothing if no backend has any.
 pub(super) fn questions(backends: &[Backend]) -> (Option<SizeAsker>, Questions) {
@@ -48,19 +86,24 @@ pub(super) fn questions(backends: &[Backend]) -> (Option<SizeAsker>, Questions) 
     for (index, backend) in (0..).map(BackendIndex).zip(backends) {
         let learns = backend.deliver.mode != DeliverMode::Proxy && backend.pool.algorithm == Algorithm::Bandwidth;
         let (line, questions) = mpsc::channel(WAITING_MAX);
+        let put = Put::new();
         if learns {
-            received.push((index, questions));
+            received.push((index, questions, put.clone()));
         }
-        lines.push(learns.then_some(line));
+        lines.push(learns.then_some((line, put)));
     }
     if received.is_empty() {
         return (None, Questions(received));
     }
     let asker = move |backend: BackendIndex, server: ServerIndex, key: u64, path: &str, host: &str| {
-        let Some(Some(line)) = lines.get(usize::from(backend.0)) else { return };
+        let Some(Some((line, put))) = lines.get(usize::from(backend.0)) else { return };
+        if !put.note(key) {
+            return;
+        }
         // Looked at first: a line that is full costs no copy.
-        if let Ok(place) = line.try_reserve() {
-            place.send(Question { server, key, path: path.to_owned(), host: host.to_owned() });
+        match line.try_reserve() {
+            Ok(place) => place.send(Question { server, key, path: path.to_owned(), host: host.to_owned() }),
+            Err(_) => put.forget(key),
         }
     };
     (Some(Box::new(asker)), Questions(received))
@@ -69,9 +112,9 @@ pub(super) fn questions(backends: &[Backend]) -> (Option<SizeAsker>, Questions) 
 impl Questions {
     /// Asks what comes, for as long as the runtime lasts. `backends` are those that the questions are about.
     pub(super) fn ask(self, shared: &Arc<Shared>, backends: &[Backend]) {
-        for (backend, questions) in self.0 {
+        for (backend, questions, put) in self.0 {
             let servers = backends[usize::from(backend.0)].servers.clone();
-            tokio::task::spawn_local(ask_all(Arc::clone(shared), backend, servers, questions));
+            tokio::task::spawn_local(ask_all(Arc::clone(shared), backend, servers, questions, put));
         }
     }
 }
@@ -81,6 +124,7 @@ async fn ask_all(
     backend: BackendIndex,
     servers: Vec<Server>,
     mut questions: mpsc::Receiver<Question>,
+    put: Put,
 ) {
     let mut asked = Asked::default();
     let mut asking = JoinSet::new();
@@ -105,7 +149,10 @@ async fn ask_all(
                     shared.backend(backend).learn(key, length);
                 }
             }
-            _ = turn.tick() => asked.turn(),
+            _ = turn.tick() => {
+                asked.turn();
+                put.forget_all();
+            }
         }
     }
 }
@@ -139,6 +186,18 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_put_is_not_put_again_until_it_is_forgotten() {
+        let put = Put::new();
+        assert!(put.note(0) && !put.note(0));
+        assert!(put.note(7 << 20));
+        assert!(put.note(0), "another has taken its place");
+        put.forget(0);
+        assert!(put.note(0));
+        put.forget_all();
+        assert!(put.note(0));
+    }
 
     #[test]
     fn the_same_is_not_asked_again_soon() {
