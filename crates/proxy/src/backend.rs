@@ -237,8 +237,11 @@ impl BackendShared {
         }
     }
 
-    /// Takes a slot at a server if that can be done at once.
+    /// Takes a slot at a server if that can be done at once, and undone by [`BackendShared::give_up`].
     pub(crate) fn take_now(&self, wish: &Wish<'_>, now: Instant) -> Option<ServerIndex> {
+        if !self.room.may_try() {
+            return None;
+        }
         match self.look(wish, &self.snapshot.load(), now) {
             Look::Taken(server) => Some(server),
             Look::Behind(_) | Look::Full(_) | Look::NoneUp => None,

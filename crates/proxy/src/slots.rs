@@ -16,6 +16,8 @@ pub(crate) struct Room {
     limit: Option<u32>,
     /// Whether some limit is of several servers together.
     is_shared: bool,
+    /// Whether some server gets requests at a rate: what is taken of that cannot be given back.
+    is_rated: bool,
 }
 
 struct Slots {
@@ -99,6 +101,7 @@ impl Room {
             classes: pool.classes.iter().map(|_| AtomicU32::new(0)).collect(),
             total: AtomicU32::new(0),
             limit: pool.max_in_flight,
+            is_rated: backend.servers.iter().any(|server| server.rate_limit.is_some()),
             is_shared: pool.max_in_flight.is_some() || pool.classes.iter().any(|class| class.max_share.is_some()),
         }
     }
@@ -110,6 +113,11 @@ impl Room {
     /// Whether a slot that is given back at one server can let in a request at another.
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// Whether a slot that is taken and given back leaves things as they were.
+    pub(crate) fn may_try(&self) -> bool {
+        !self.is_rated
     }
 
     /// Whether there is a slot at this server to wait for.

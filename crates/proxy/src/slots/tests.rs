@@ -111,6 +111,7 @@ fn a_server_gets_requests_at_its_rate() {
     assert_eq!(view(NOW).in_flight(A), u32::MAX, "nobody chooses it meanwhile");
     assert_eq!(view(later).in_flight(A), 2);
     assert!(room.take(A, &snapshot, 0, later));
+    assert!(!room.may_try(), "what was counted stays counted, so nothing is taken only to be given back");
 }
 
 #[test]
