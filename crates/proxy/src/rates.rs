@@ -7,6 +7,7 @@ use balance::{RateCell, Rates};
 use units::Instant;
 
 use crate::claim::hash_of_address;
+use crate::clock::Clock;
 use crate::config::{Frontend, FrontendIndex, RateLimits};
 
 /// Clients whose rates are kept at once, for each limit; of more, those of the longest silence are forgotten (512 KiB).
@@ -40,11 +41,11 @@ impl RateStates {
         frontend: FrontendIndex,
         route: Option<u16>,
         peer: Option<SocketAddr>,
-        now: Instant,
+        clock: Clock,
     ) -> Option<Duration> {
         let of_frontend = &self.0[usize::from(frontend.0)];
         let of_route = route.and_then(|route| of_frontend.routes[usize::from(route)].as_ref());
-        of_frontend.own.iter().chain(of_route).find_map(|state| state.refuses(peer, now))
+        of_frontend.own.iter().chain(of_route).find_map(|state| state.refuses(peer, clock.now()))
     }
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     }
     let request =
         Request { meta, stream, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
-    let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock.now());
+    let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock);
     if let Some(retry_after) = too_many {
         let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after };
         return Planned::Request(Plan { todo, traits, route, body });
