@@ -70,5 +70,11 @@ fn reloads_upgrades_and_dying_servers_fail_no_idempotent_request() {
     println!("{kept:?}\n{fresh:?}");
     assert_eq!(generation, 1 + RELOADS + upgrades);
     assert_eq!((kept.failed(), fresh.failed()), (0, 0), "{kept:?} {fresh:?}");
+    for bodies in [&kept.bodies, &fresh.bodies] {
+        assert!(
+            bodies.keys().all(|body| ["one", "two"].contains(&body.as_str())),
+            "an answer of two servers: {bodies:?}"
+        );
+    }
     wait_for(SOON, "the old processes end", || perron.serve_pids().len() == 1);
 }

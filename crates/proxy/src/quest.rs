@@ -116,9 +116,14 @@ impl<'a> Quest<'a> {
         Quest { context, index: backend, claim, tried, tries: 0, retries_left }
     }
 
+    /// Whether one of the retries is left.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.retries_left > 0
+    }
+
     /// Takes one of the retries, if one is left. The next server is another one if the backend allows that.
     pub(crate) fn retry(&mut self, server: ServerIndex, record: &mut Record) -> bool {
-        if self.retries_left == 0 {
+        if !self.may_retry() {
             return false;
         }
         self.retries_left -= 1;

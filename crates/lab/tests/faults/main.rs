@@ -7,6 +7,7 @@ mod exhaustion;
 mod limits;
 mod messages;
 mod operations;
+mod pieces;
 mod refusals;
 mod room;
 mod servers;

@@ -106,19 +106,20 @@ pub(crate) async fn exchange(
             }
         };
         record.phase = Phase::Headers;
-        let (failure, reached) = match attempt(client, reached, errand, record).await {
+        let may_retry = quest.may_retry();
+        let (failure, reached) = match attempt(client, reached, errand, may_retry, record).await {
             Ok(then) => return then,
             Err(failed) => failed,
         };
         let repeatable =
             errand.whole && failure.heard == Heard::Nothing && (failure.untouched || errand.traits.is_idempotent);
-        if !repeatable || failure.reason != Reason::ServerClosed {
+        if !repeatable || !matches!(failure.reason, Reason::ServerClosed | Reason::ServerCut) {
             if failure.reason.is_servers() {
                 reached.slot.observe(false);
             }
             break failure;
         }
-        if reached.reused {
+        if reached.reused && failure.reason == Reason::ServerClosed {
             // It had closed a kept connection: nothing is wrong with the server, so it is asked again, on a new one.
             match quest.connect(reached.slot, &client.stream, record).await {
                 Ok(again) => fresh = again,
@@ -180,6 +181,7 @@ async fn attempt<'a>(
     client: &mut Client<'_>,
     reached: Reached<'a>,
     errand: &mut Errand<'_>,
+    may_retry: bool,
     record: &mut Record,
 ) -> Result<Then, (Failure, Reached<'a>)> {
     let context = client.meta.context;
@@ -211,6 +213,7 @@ async fn attempt<'a>(
         timeout,
         sent: Instant::now(),
         upload: None,
+        repeatable: may_retry && errand.traits.is_idempotent && errand.whole && errand.body.is_done(),
         slot: &reached.slot,
     };
     let answered = if errand.body.is_done() {

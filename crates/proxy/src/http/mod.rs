@@ -1,12 +1,14 @@
 //! HTTP/1.1 clients: one task a connection, one exchange after the other.
 //!
 //! `client` reads requests and keeps the connection, `plan` decides what answers one, `exchange` takes it to a server
-//! (`upload` sends the rest of its body) and `response` brings the answer back; `reply` writes and `send` sends what is
-//! answered here. `body` follows a body to its end, whichever way that is told.
+//! (`upload` sends the rest of its body) and `response` brings the answer back (`hold` waits for the rest of a small
+//! one); `reply` writes and `send` sends what is answered here. `body` follows a body to its end, whichever way that is
+//! told.
 
 mod body;
 mod client;
 mod exchange;
+mod hold;
 mod plan;
 mod redirect;
 mod reply;

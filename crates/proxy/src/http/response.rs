@@ -9,6 +9,7 @@ use http_proto::{
 use tokio::time::Instant;
 
 use super::body::Body;
+use super::hold::{hold, is_held};
 use super::plan::{Meta, Traits, edits};
 use super::reply::unix_now;
 use crate::log::{Phase, Record};
@@ -39,6 +40,8 @@ pub(crate) struct Downstream<'a> {
     pub(crate) sent: Instant,
     /// While the request's body is still being sent.
     pub(crate) upload: Option<&'a Upload>,
+    /// Whether the request is sent again, should its answer end before the client has had any of it.
+    pub(crate) repeatable: bool,
     /// The server's.
     pub(crate) slot: &'a Slot<'a>,
 }
@@ -85,8 +88,8 @@ pub(crate) enum Heard {
 enum Progress {
     /// The head goes on; these bytes are to be read again with the next.
     Partial(Vec<u8>),
-    /// A final head went out, with as much of the body as was there.
-    Final { body: Body, dechunk: bool, keep_server: bool, keep_client: bool, unsent: Vec<u8> },
+    /// A final head went out, with as much of the body as was there; or none of it did, if it is `held`.
+    Final { body: Body, dechunk: bool, keep_server: bool, keep_client: bool, unsent: Vec<u8>, held: bool },
     /// The head of an answer that ends HTTP on this connection went out.
     Switched { unsent: Vec<u8> },
 }
@@ -98,23 +101,37 @@ pub(crate) async fn receive(
     timer: &mut Timer,
     record: &mut Record,
 ) -> Answered {
-    let progress = match receive_head(way, watch, timer, record).await {
+    let mut progress = match receive_head(way, watch, timer, record).await {
         Ok(progress) => progress,
         Err(reason) => {
             return Answered::Failed { reason, heard: Heard::Nothing };
         }
     };
-    record.first_byte = Some(way.sent.elapsed());
+    let first_byte = way.sent.elapsed();
+    if let Progress::Final { held: true, body, keep_server, unsent, .. } = &mut progress {
+        match Box::pin(hold(way, body, unsent, timer)).await {
+            Ok(is_clean) => *keep_server &= is_clean,
+            Err(reason) => {
+                record.status = 0;
+                return Answered::Failed { reason, heard: Heard::Nothing };
+            }
+        }
+        record.bytes_out += unsent.len() as u64;
+    }
+    record.first_byte = Some(first_byte);
     record.phase = Phase::Data;
     let idle = way.meta.configured().timeouts.idle;
     match progress {
-        Progress::Final { mut body, dechunk, keep_server, keep_client, unsent } => {
+        Progress::Final { mut body, dechunk, keep_server, keep_client, unsent, held } => {
             let endless = dechunk || matches!(body, Body::UntilClose);
             let heard = if endless { Heard::PartWithoutEnd } else { Heard::Part };
             if !unsent.is_empty()
                 && let Err(halt) = write_all(way.client, timer, idle, &unsent).await
             {
                 return Answered::Failed { reason: halt.at_client(), heard };
+            }
+            if held {
+                way.meta.context.recycle(unsent);
             }
             if !body.is_done() {
                 let relayed = Box::pin(relay_body(way, &mut body, dechunk, timer, record)).await;
@@ -229,7 +246,7 @@ impl Downstream<'_> {
         }
     }
 
-    /// Sends a final head and as much of the body as came with it, in one write if the client takes it.
+    /// Sends a final head and as much of the body as came with it, in one write if the client takes it; or holds them.
     fn begin(
         &self,
         mut out: Vec<u8>,
@@ -257,6 +274,11 @@ impl Downstream<'_> {
         let mut payload: &[u8] = &[];
         let taken = if dechunk { body.take_payload(after, &mut out) } else { body.take(after) };
         let taken = taken.map_err(|_| Reason::ServerMalformed)?;
+        if is_held(self, &body, out.len() + taken) {
+            out.extend_from_slice(&after[..taken]);
+            let keep_server = head.keep_alive;
+            return Ok(Progress::Final { body, dechunk, keep_server, keep_client, unsent: out, held: true });
+        }
         if !dechunk && taken <= JOIN_BYTES {
             out.extend_from_slice(&after[..taken]);
         } else if !dechunk {
@@ -275,7 +297,7 @@ impl Downstream<'_> {
             context.recycle(out);
             unsent
         };
-        Ok(Progress::Final { body, dechunk, keep_server, keep_client, unsent })
+        Ok(Progress::Final { body, dechunk, keep_server, keep_client, unsent, held: false })
     }
 
     fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_>, connection: Connection, framing: Framing) {
