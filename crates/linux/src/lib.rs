@@ -1,5 +1,5 @@
-//! Linux, wrapped: listening sockets, descriptors handed between processes and over an exec, privileges, shared memory,
-//! splice and sendfile.
+//! Linux, wrapped: listening sockets, raw sockets of VRRP and of frames, descriptors handed between processes and over an
+//! exec, privileges, shared memory, splice and sendfile.
 //!
 //! The only crate with `unsafe`. It decides nothing.
 
@@ -8,22 +8,29 @@
 
 mod channel;
 mod exec;
+mod filter;
 mod interface;
 mod listen;
 mod memory;
+mod message;
 mod owner;
+mod packet;
 mod process;
 mod socket;
 mod systemd;
 mod transfer;
+mod vrrp;
 
 pub use channel::{Channel, Received, Receiver, Sender};
 pub use exec::{hold_signals, inherited_descriptor, release_signals, replace_program};
+pub use filter::{FILTER_MAX, Filter, Instruction};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use memory::{map_words, shared_memory};
+pub use packet::{Direction, EVERY_PROTOCOL, Frame, PacketSocket};
 pub use process::{
     Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials, raise_descriptor_limit,
 };
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, set_user_timeout, shutdown_write, tcp_bytes_acked};
 pub use systemd::{inherited_listeners, monotonic_seconds, monotonic_usec, notify, watchdog_interval};
 pub use transfer::{Pipe, sendfile, splice};
+pub use vrrp::{VrrpFilter, VrrpPacket, VrrpScope, VrrpSocket};

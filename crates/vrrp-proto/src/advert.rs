@@ -18,6 +18,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use wire::checksum::Sum;
+
 use crate::{Centiseconds, Family, PROTOCOL_NUMBER, Password, Priority, TTL, Vrid};
 
 /// Addresses of one advert: as many as its count can say.
@@ -289,11 +291,10 @@ pub fn write(out: &mut Vec<u8>, advert: &Advert<'_>, source: IpAddr, destination
             out.extend_from_slice(&password.map_or([0; AUTHENTICATION_DATA], |password| password.bytes()));
         }
         (Protocol::V3 { checksum: Checksum::Message, .. }, Addresses::V4(_)) => {}
-        (Protocol::V3 { .. }, _) => sum.add_pseudo_header(source, destination, out.len() - start),
+        (Protocol::V3 { .. }, _) => sum.add_pseudo_header(source, destination, PROTOCOL_NUMBER, out.len() - start),
     }
     sum.add(&out[start..]);
-    let checksum = (!sum.folded()).to_be_bytes();
-    out[start + CHECKSUM_AT..start + HEADER].copy_from_slice(&checksum);
+    out[start + CHECKSUM_AT..start + HEADER].copy_from_slice(&sum.checksum());
 }
 
 fn read_addresses(family: Family, count: u8, rest: &[u8]) -> Result<(Addresses<'_>, &[u8]), AdvertError> {
@@ -314,7 +315,7 @@ fn read_v2(payload: &[u8], [kind, seconds]: [u8; 2], rest: &[u8]) -> Result<Prot
     let (data, trailing) = rest.split_first_chunk::<AUTHENTICATION_DATA>().ok_or(AdvertError::Truncated)?;
     let mut sum = Sum::default();
     sum.add(&payload[..payload.len() - trailing.len()]);
-    if sum.folded() != 0xffff {
+    if !sum.is_right() {
         return Err(AdvertError::Checksum);
     }
     let password = match kind {
@@ -337,10 +338,10 @@ fn read_v3(payload: &[u8], interval: [u8; 2], trailing: &[u8], meta: &Meta) -> R
     let mut message = Sum::default();
     message.add(summed);
     let mut whole = message;
-    whole.add_pseudo_header(meta.source, meta.destination, summed.len());
-    let checksum = if whole.folded() == 0xffff {
+    whole.add_pseudo_header(meta.source, meta.destination, PROTOCOL_NUMBER, summed.len());
+    let checksum = if whole.is_right() {
         Checksum::PseudoHeader
-    } else if meta.source.is_ipv4() && message.folded() == 0xffff {
+    } else if meta.source.is_ipv4() && message.is_right() {
         Checksum::Message
     } else {
         return Err(AdvertError::Checksum);
@@ -348,41 +349,6 @@ fn read_v3(payload: &[u8], interval: [u8; 2], trailing: &[u8], meta: &Meta) -> R
     // RFC 9568 §5.2.6: the reserved bits are ignored.
     let interval = Centiseconds::new(u16::from_be_bytes(interval) & Centiseconds::MAX.get());
     Ok(Protocol::V3 { interval: interval.ok_or(AdvertError::Interval)?, checksum })
-}
-
-/// The sum of RFC 1071. 64 bits hold that of any packet.
-#[derive(Clone, Copy, Default)]
-struct Sum(u64);
-
-impl Sum {
-    fn add(&mut self, bytes: &[u8]) {
-        let (pairs, last) = bytes.as_chunks::<2>();
-        for &pair in pairs {
-            self.0 += u64::from(u16::from_be_bytes(pair));
-        }
-        for &byte in last {
-            self.0 += u64::from(byte) << 8;
-        }
-    }
-
-    /// RFC 8200 §8.1; of IPv4 as of TCP. The layouts differ and their sums do not.
-    fn add_pseudo_header(&mut self, source: IpAddr, destination: IpAddr, length: usize) {
-        for address in [source, destination] {
-            match address {
-                IpAddr::V4(address) => self.add(&address.octets()),
-                IpAddr::V6(address) => self.add(&address.octets()),
-            }
-        }
-        self.0 += u64::from(PROTOCOL_NUMBER) + length as u64;
-    }
-
-    fn folded(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        sum as u16
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
-//! Readers and writers of bytes that programs exchange beside HTTP: pure, so that they can be fuzzed and simulated.
+//! Readers and writers of bytes that programs and machines exchange beside HTTP: pure, so that they can be fuzzed and
+//! simulated.
 
+pub mod checksum;
+pub mod ipv4;
 pub mod load_report;
 pub mod peer;
 pub mod proxy_header;
