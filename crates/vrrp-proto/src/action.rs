@@ -107,6 +107,12 @@ pub enum Why {
     Recovered,
     /// The addresses were removed again and again.
     AddressesTaken,
+    /// It took over from the process before it, whose peers have noticed nothing.
+    Adopted,
+    /// It was told to leave the addresses to another.
+    GivenUp,
+    /// It cannot serve.
+    LastResort,
     /// The group moves.
     Group,
     /// It was told to.
@@ -128,6 +134,9 @@ impl fmt::Display for Why {
             Why::Fault(fault) => fault.fmt(formatter),
             Why::Recovered => formatter.write_str("it lacks nothing any more"),
             Why::AddressesTaken => formatter.write_str("its addresses were removed again and again"),
+            Why::Adopted => formatter.write_str("the process before it was active, and nobody has noticed its end"),
+            Why::GivenUp => formatter.write_str("it was told to leave the addresses to another"),
+            Why::LastResort => formatter.write_str("it cannot serve"),
             Why::Group => formatter.write_str("its group moves"),
             Why::Stopped => formatter.write_str("it was stopped"),
         }

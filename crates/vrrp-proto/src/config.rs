@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU8;
 use std::time::Duration;
 
@@ -45,6 +45,14 @@ impl AddressList {
         list.ok_or(ConfigError::Family)
     }
 
+    fn put_link_local_first(&mut self) {
+        if let AddressList::V6(list) = self
+            && let Some(index) = list.iter().position(|&bytes| Ipv6Addr::from(bytes).is_unicast_link_local())
+        {
+            list[..=index].rotate_right(1);
+        }
+    }
+
     /// As an advert has them.
     pub fn as_addresses(&self) -> Addresses<'_> {
         match self {
@@ -54,7 +62,8 @@ impl AddressList {
     }
 }
 
-/// Whether addresses are taken back from a lower priority. The owner always does.
+/// Whether addresses are taken back from a lower priority. The owner always does, and from
+/// [`Priority::LAST_RESORT`] everyone does at once: who says it cannot serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preempt {
     /// Whoever has them keeps them.
@@ -189,11 +198,12 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Checked once, here.
+    /// Checked once, here. Of IPv6 addresses a link-local one becomes the first, if there is one (RFC 9568 §5.2.9).
     ///
     /// # Errors
     /// If the settings contradict each other.
-    pub fn new(settings: Settings) -> Result<Config, ConfigError> {
+    pub fn new(mut settings: Settings) -> Result<Config, ConfigError> {
+        settings.addresses.put_link_local_first();
         let addresses = settings.addresses.as_addresses();
         let family = addresses.family();
         let peers = match &settings.peers {
@@ -259,6 +269,20 @@ mod tests {
         for (wrong, expected) in table {
             assert_eq!(Config::new(wrong).unwrap_err(), expected);
         }
+    }
+
+    /// RFC 9568 §5.2.9; the others keep their order.
+    #[test]
+    fn a_link_local_address_is_sent_first() {
+        let order = |addresses: &[&str]| {
+            let config = Config::new(settings(V3, "fe80::1", addresses)).unwrap();
+            config.settings().addresses.as_addresses().iter().map(|each| each.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            order(&["2001:db8::1", "2001:db8::2", "fe80::9", "fe80::8"]),
+            ["fe80::9", "2001:db8::1", "2001:db8::2", "fe80::8"]
+        );
+        assert_eq!(order(&["2001:db8::1", "2001:db8::2"]), ["2001:db8::1", "2001:db8::2"]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use units::Instant;
 
-use crate::{Action, Advert, Config, Effect, Fault, Meta, Refusal, State, VirtualRouter, Wake, Why};
+use crate::{Action, Adopted, Advert, Config, Effect, Fault, Meta, Refusal, State, VirtualRouter, Wake, Why};
 
-/// Virtual routers that move together: all are active or none, and the fault of one is the fault of all.
+/// Virtual routers that move together: all are active or none, and the fault of one is the fault of all. So is what makes
+/// one a last resort, or, where a member is an owner, puts all in fault. A group of one is what its router is by itself.
 ///
 /// Members are numbered as in the list of their configurations; actions come with the number of their member. A member
 /// whose timer runs out waits as a backup until all others' have.
@@ -16,18 +17,50 @@ pub struct Group {
     scratch: Vec<Action>,
 }
 
+/// A router that a new configuration does not have.
+#[derive(Clone, Debug)]
+pub struct Gone {
+    /// Its number before.
+    pub member: usize,
+    /// Stopped.
+    pub router: VirtualRouter,
+    /// What that means. To be carried out after the group's: an address that has moved to another router is never missing
+    /// then, if only those are removed that none has.
+    pub actions: Vec<Action>,
+}
+
 impl Group {
     /// A group of routers that begin as [`VirtualRouter::new`] says.
     pub fn new(configs: impl IntoIterator<Item = Config>, now: Instant, actions: &mut Vec<(usize, Action)>) -> Group {
-        let mut scratch = Vec::new();
-        let mut members = Vec::new();
-        for (index, config) in configs.into_iter().enumerate() {
-            let mut member = VirtualRouter::new(config, now, &mut scratch);
-            member.join_group();
-            members.push(member);
-            actions.extend(scratch.drain(..).map(|action| (index, action)));
+        let mut group = Group { members: Vec::new(), scratch: Vec::new() };
+        for config in configs {
+            group.push(actions, |actions| VirtualRouter::new(config, now, actions));
         }
-        Group { members, scratch }
+        group.count();
+        group
+    }
+
+    /// The routers of a process that has died or is replaced. Those that were active come with what is known of that.
+    /// If all were, and no peer can have noticed, they are active at once and say so; if not, they begin as
+    /// [`Group::new`] says.
+    pub fn adopt(
+        members: impl IntoIterator<Item = (Config, Option<Adopted>)>,
+        now: Instant,
+        actions: &mut Vec<(usize, Action)>,
+    ) -> Group {
+        let members: Vec<(Config, Option<Adopted>)> = members.into_iter().collect();
+        let is_adopted = members
+            .iter()
+            .all(|(config, adopted)| adopted.is_some_and(|adopted| VirtualRouter::is_adoptable(config, &adopted, now)));
+        let mut group = Group { members: Vec::new(), scratch: Vec::new() };
+        for (config, adopted) in members {
+            group.push(actions, |actions| match adopted {
+                Some(adopted) if is_adopted => VirtualRouter::adopt(config, &adopted, now, actions),
+                _ => VirtualRouter::new(config, now, actions),
+            });
+        }
+        group.count();
+        group
     }
 
     /// The routers.
@@ -74,6 +107,50 @@ impl Group {
         heard
     }
 
+    /// Takes another configuration: of each member, in its new order, the number of the router that it was, and what it is
+    /// to be. A router that stays keeps role, timers and addresses. One that comes listens first, or is active at once
+    /// where the group is; one that was of another number, family or version comes, and the other goes. Trackers are to be
+    /// told of again.
+    pub fn handle_config(
+        &mut self,
+        now: Instant,
+        configs: impl IntoIterator<Item = (Option<usize>, Config)>,
+        actions: &mut Vec<(usize, Action)>,
+    ) -> Vec<Gone> {
+        let mut before: Vec<Option<VirtualRouter>> = self.members.drain(..).map(Some).collect();
+        for (was, config) in configs {
+            let router = was.and_then(|was| before.get_mut(was)?.take_if(|router| router.is_of(&config)));
+            self.push(actions, |actions| match router {
+                Some(mut router) => {
+                    router.handle_config(now, config, actions);
+                    router
+                }
+                None => VirtualRouter::new(config, now, actions),
+            });
+        }
+        self.count();
+        self.settle(now, actions);
+        let gone = before.into_iter().enumerate().filter_map(|(member, router)| {
+            let (mut router, mut actions) = (router?, Vec::new());
+            router.handle_stop(now, &mut actions);
+            Some(Gone { member, router, actions })
+        });
+        gone.collect()
+    }
+
+    /// All leave their addresses to another: see [`VirtualRouter::handle_give_up`].
+    pub fn handle_give_up(&mut self, now: Instant, actions: &mut Vec<(usize, Action)>) {
+        for index in 0..self.members.len() {
+            self.with(index, actions, |member, actions| member.handle_give_up(now, actions));
+        }
+        self.settle(now, actions);
+    }
+
+    /// See [`VirtualRouter::handle_confusion`].
+    pub fn handle_confusion(&mut self, now: Instant, member: usize, actions: &mut Vec<(usize, Action)>) {
+        self.with(member, actions, |member, actions| member.handle_confusion(now, actions));
+    }
+
     /// See [`VirtualRouter::handle_priority`].
     pub fn handle_priority(&mut self, now: Instant, member: usize, effect: Effect, actions: &mut Vec<(usize, Action)>) {
         self.with(member, actions, |member, actions| member.handle_priority(now, effect, actions));
@@ -96,9 +173,18 @@ impl Group {
         }
     }
 
-    /// See [`VirtualRouter::handle_addresses_lost`].
+    /// See [`VirtualRouter::handle_addresses_lost`]. Where one gives up, all say so.
     pub fn handle_addresses_lost(&mut self, now: Instant, member: usize, actions: &mut Vec<(usize, Action)>) {
-        self.with(member, actions, |member, actions| member.handle_addresses_lost(now, actions));
+        let is_lost = self.with(member, actions, |member, actions| {
+            let was = member.state();
+            member.handle_addresses_lost(now, actions);
+            was != member.state()
+        });
+        if is_lost == Some(true) {
+            for index in 0..self.members.len() {
+                self.with(index, actions, |member, actions| member.give_up(now, Why::Group, actions));
+            }
+        }
         self.settle(now, actions);
     }
 
@@ -117,6 +203,20 @@ impl Group {
         }
     }
 
+    fn push(&mut self, actions: &mut Vec<(usize, Action)>, make: impl FnOnce(&mut Vec<Action>) -> VirtualRouter) {
+        let index = self.members.len();
+        self.members.push(make(&mut self.scratch));
+        actions.extend(self.scratch.drain(..).map(|action| (index, action)));
+    }
+
+    /// A router by itself waits for no group.
+    fn count(&mut self) {
+        let grouped = self.members.len() > 1;
+        for member in &mut self.members {
+            member.set_grouped(grouped);
+        }
+    }
+
     fn with<T>(
         &mut self,
         index: usize,
@@ -130,19 +230,25 @@ impl Group {
 
     /// Makes of one member's move everyone's.
     fn settle(&mut self, now: Instant, actions: &mut Vec<(usize, Action)>) {
-        let faulty: Vec<bool> = self.members.iter().map(VirtualRouter::has_own_fault).collect();
+        let count = |is: fn(&VirtualRouter) -> bool| self.members.iter().filter(|&member| is(member)).count();
+        let (faulty, unable) = (count(VirtualRouter::has_own_fault), count(VirtualRouter::is_unable));
+        // An owner cannot stand behind others, so a group with one does not.
+        let stands_by = count(|member| member.config().is_owner()) == 0;
         for index in 0..self.members.len() {
-            let others_fault = faulty.iter().enumerate().any(|(other, &faulty)| faulty && other != index);
             self.with(index, actions, |member, actions| {
-                if others_fault {
+                let others_faulty = faulty > usize::from(member.has_own_fault());
+                let others_unable = unable > usize::from(member.is_unable());
+                member.follow_unable(now, others_unable && stands_by, actions);
+                if others_faulty || (unable > 0 && !stands_by) {
                     member.handle_fault(now, Fault::Group, actions);
                 } else {
                     member.handle_recovered(now, Fault::Group, actions);
                 }
             });
         }
-        // All become active at once, so one that is not has just left that state.
-        if self.members.iter().any(|member| member.state() != State::Active) {
+        // All become active at once, so one that is not has just left that state, or has just come.
+        let has_left = |member: &VirtualRouter| member.state() != State::Active && !member.is_joining();
+        if self.members.iter().any(has_left) {
             for index in 0..self.members.len() {
                 self.with(index, actions, |member, actions| {
                     if member.state() == State::Active {
@@ -150,6 +256,10 @@ impl Group {
                     }
                 });
             }
+        }
+        let is_active = self.members.iter().any(|member| member.state() == State::Active);
+        for index in 0..self.members.len() {
+            self.with(index, actions, |member, actions| member.join(now, is_active, actions));
         }
         if self.members.iter().all(VirtualRouter::is_ripe) {
             for index in 0..self.members.len() {

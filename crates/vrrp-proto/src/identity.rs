@@ -72,6 +72,9 @@ pub struct Priority(u8);
 impl Priority {
     /// Of an advert only: the sender is active no more.
     pub const LEAVING: Priority = Priority(0);
+    /// Of a router that cannot serve, and stands by for the case that nobody can. Whoever has more takes the addresses
+    /// from it at once, also without [`crate::Preempt`].
+    pub const LAST_RESORT: Priority = Priority(1);
     /// What one has that names none.
     pub const DEFAULT: Priority = Priority(100);
     /// The highest that is no owner's.

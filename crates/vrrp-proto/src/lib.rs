@@ -23,10 +23,11 @@ mod tracker;
 pub use action::{Action, Fault, State, Wake, Why};
 pub use advert::{ADDRESSES_MAX, Addresses, Advert, AdvertError, Checksum, Meta, Protocol, parse, write};
 pub use config::{AddressList, AnnouncePolicy, Config, ConfigError, Peers, Preempt, Settings};
-pub use group::Group;
+pub use group::{Gone, Group};
 pub use identity::{
     Centiseconds, Family, PROTOCOL_NUMBER, Password, Priority, TTL, Vrid, multicast_group, virtual_mac,
 };
 pub use note::{Note, Refusal};
-pub use router::VirtualRouter;
-pub use tracker::{Effect, Tracked, Tracker, Weight, effective_priority};
+pub use router::{Adopted, VirtualRouter};
+pub use timing::Timing;
+pub use tracker::{Effect, Need, Tracked, Tracker, Weight, effective_priority};

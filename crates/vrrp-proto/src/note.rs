@@ -91,6 +91,8 @@ pub enum Note {
     TwoOwners(IpAddr),
     /// The deadline was handled so late that others may have acted meanwhile.
     Late(Duration),
+    /// It is active though it cannot serve, for nobody who can was heard.
+    LastResort,
 }
 
 impl Note {
@@ -103,6 +105,7 @@ impl Note {
             Note::EqualPriority(_) => 1 << 18,
             Note::TwoOwners(_) => 1 << 19,
             Note::Late(_) => 1 << 20,
+            Note::LastResort => 1 << 21,
         }
     }
 }
@@ -118,6 +121,9 @@ impl fmt::Display for Note {
             Note::EqualPriority(from) => write!(formatter, "{from} has our priority: the greater address decides"),
             Note::TwoOwners(from) => write!(formatter, "{from} says it owns the addresses, and so do we"),
             Note::Late(by) => write!(formatter, "the host stood still for {}ms", by.as_millis()),
+            Note::LastResort => {
+                formatter.write_str("it cannot serve, and has the addresses because nobody else takes them")
+            }
         }
     }
 }
@@ -132,7 +138,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut notes: Vec<Note> = Refusal::ALL.iter().map(|&refusal| Note::Refused(refusal, from)).collect();
         notes.extend([Note::OtherAddresses(from), Note::OtherInterval(from, second), Note::EqualPriority(from)]);
-        notes.extend([Note::TwoOwners(from), Note::Late(second)]);
+        notes.extend([Note::TwoOwners(from), Note::Late(second), Note::LastResort]);
         let mut bits: Vec<u32> = notes.iter().map(Note::bit).collect();
         bits.sort_unstable();
         bits.dedup();

@@ -4,13 +4,14 @@ use std::time::Duration;
 use units::Instant;
 
 use crate::{
-    Action, Advert, Config, Effect, Fault, Meta, Note, Peers, Priority, Protocol, Refusal, State, Wake, Why, timing,
+    Action, Advert, Config, Effect, Fault, Meta, Note, Peers, Priority, Protocol, Refusal, State, Timing, Wake, Why,
+    timing,
 };
 
 mod hear;
 mod phase;
 
-use phase::{Backup, Phase};
+use phase::{Active, Backup, Phase};
 
 /// How often addresses that something else removed are put back within [`REPAIR_WINDOW`], before they are given up:
 /// whoever removes them would go on for ever.
@@ -35,12 +36,27 @@ const REPAIR_WINDOW: Duration = Duration::from_secs(60);
 pub struct VirtualRouter {
     config: Config,
     /// The configuration's, moved by trackers.
-    priority: Priority,
+    tracked: Priority,
+    /// It cannot serve.
+    unable: bool,
+    /// Another of its group cannot serve.
+    group_unable: bool,
     /// Takes over when its group does.
     grouped: bool,
     faults: u8,
     noted: u32,
     phase: Phase,
+}
+
+/// What the process before this one left behind, where it was active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// When its last advert was sent, by the same clock.
+    pub sent_at: Instant,
+    /// The interval that this advert named.
+    pub interval: Duration,
+    /// The priority that it named.
+    pub priority: Priority,
 }
 
 impl VirtualRouter {
@@ -49,8 +65,44 @@ impl VirtualRouter {
     pub fn new(config: Config, now: Instant, actions: &mut Vec<Action>) -> VirtualRouter {
         actions.push(Action::RemoveAddresses);
         let start_at = Some(now + config.settings().startup_delay);
-        let priority = config.settings().priority;
-        VirtualRouter { config, priority, grouped: false, faults: 0, noted: 0, phase: Phase::Initialize { start_at } }
+        VirtualRouter::in_phase(config, Phase::Initialize { start_at })
+    }
+
+    /// Whether peers cannot have noticed that the process before is gone: the shortest that one of them waits is not over.
+    pub(crate) fn is_adoptable(config: &Config, adopted: &Adopted, now: Instant) -> bool {
+        let patience = adopted.interval * u32::from(config.settings().down_adverts.get());
+        adopted.sent_at <= now && now.since(adopted.sent_at) < patience
+    }
+
+    /// A router that is active as the one of the process before was, and says so at once. Addresses are put right, and
+    /// not announced: hosts have missed nothing.
+    pub(crate) fn adopt(config: Config, adopted: &Adopted, now: Instant, actions: &mut Vec<Action>) -> VirtualRouter {
+        let mut router = VirtualRouter::in_phase(config, Phase::Initialize { start_at: None });
+        if adopted.priority == Priority::LAST_RESORT {
+            router.unable = !router.config.is_owner();
+        } else if !router.config.is_owner() {
+            router.tracked = adopted.priority.clamp(Priority::LAST_RESORT, Priority::HIGHEST);
+        }
+        actions.extend([Action::SendAdvert { priority: router.own_priority() }, Action::AddAddresses]);
+        let interval = router.own_interval();
+        let mut active = Active::new(now, interval);
+        active.refresh_at = router.config.settings().announce.refresh.map(|refresh| now + refresh);
+        router.change_to(Phase::Active(active), Why::Adopted, actions);
+        router
+    }
+
+    fn in_phase(config: Config, phase: Phase) -> VirtualRouter {
+        let tracked = config.settings().priority;
+        VirtualRouter {
+            config,
+            tracked,
+            unable: false,
+            group_unable: false,
+            grouped: false,
+            faults: 0,
+            noted: 0,
+            phase,
+        }
     }
 
     /// Its state.
@@ -72,8 +124,18 @@ impl VirtualRouter {
     pub fn priority(&self) -> Priority {
         match self.phase {
             Phase::Backup(Backup { yielded: true, .. }) => Priority::HIGHEST,
-            _ => self.priority,
+            _ => self.own_priority(),
         }
+    }
+
+    /// Whether it, or another of its group, cannot serve.
+    pub fn is_last_resort(&self) -> bool {
+        self.unable || self.group_unable
+    }
+
+    /// The times that it goes by now.
+    pub fn timing(&self) -> Timing {
+        Timing { interval: self.active_interval(), skew: self.skew(), down: self.down_interval() }
     }
 
     /// The active router that a backup last heard.
@@ -157,18 +219,29 @@ impl VirtualRouter {
         Ok(())
     }
 
-    /// What trackers make of it: see [`crate::effective_priority`]. An owner's priority stays.
+    /// What trackers make of it: see [`crate::effective_priority`]. An owner's priority stays, so a last resort is a
+    /// fault for it: it could not stand behind others.
     pub fn handle_priority(&mut self, now: Instant, effect: Effect, actions: &mut Vec<Action>) {
         match effect {
-            Effect::Fault => self.handle_fault(now, Fault::Tracker, actions),
             Effect::Priority(priority) => {
                 if !self.config.is_owner() {
-                    let least = Priority::from_wire(1);
-                    self.change_priority(priority.clamp(least, Priority::HIGHEST));
+                    let tracked = priority.clamp(Priority::LAST_RESORT, Priority::HIGHEST);
+                    self.shift(|router| (router.tracked, router.unable) = (tracked, false));
                 }
                 self.handle_recovered(now, Fault::Tracker, actions);
             }
+            Effect::LastResort if !self.config.is_owner() => {
+                self.stand_by(now, |router| router.unable = true, actions);
+                self.handle_recovered(now, Fault::Tracker, actions);
+            }
+            Effect::LastResort | Effect::Fault => self.handle_fault(now, Fault::Tracker, actions),
         }
+    }
+
+    /// It leaves the addresses to another, if it has them. When nobody has taken them after a whole wait it does, and
+    /// with the higher priority it takes them back as its preemption says.
+    pub fn handle_give_up(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.give_up(now, Why::GivenUp, actions);
     }
 
     /// It lacks something from now on.
@@ -221,9 +294,7 @@ impl VirtualRouter {
             actions.extend([Action::AddAddresses, Action::Announce { repeat }]);
             return;
         }
-        // A whole interval, so that the others come first.
-        let backup = Backup::new(now + self.down_interval(), self.own_interval());
-        self.leave(Phase::Backup(backup), Why::AddressesTaken, actions);
+        self.give_up(now, Why::AddressesTaken, actions);
     }
 
     /// Hosts may have forgotten or confused where the addresses are: the link came back, or addresses of the same
@@ -241,19 +312,24 @@ impl VirtualRouter {
         }
     }
 
+    /// Whether a configuration is of this router: number, family and version are the same.
+    pub(crate) fn is_of(&self, config: &Config) -> bool {
+        let (old, new) = (self.config.settings(), config.settings());
+        old.vrid == new.vrid
+            && old.addresses.as_addresses().family() == new.addresses.as_addresses().family()
+            && std::mem::discriminant(&old.protocol) == std::mem::discriminant(&new.protocol)
+    }
+
     /// Takes another configuration, in its state and without a new wait. Trackers are to be told of again. Returns
     /// `false`, and changes nothing, if number, family or version are others: that is another router.
     pub fn handle_config(&mut self, now: Instant, config: Config, actions: &mut Vec<Action>) -> bool {
-        let (old, new) = (self.config.settings(), config.settings());
-        let is_same = old.vrid == new.vrid
-            && old.addresses.as_addresses().family() == new.addresses.as_addresses().family()
-            && std::mem::discriminant(&old.protocol) == std::mem::discriminant(&new.protocol);
-        if !is_same {
+        if !self.is_of(&config) {
             return false;
         }
+        let (old, new) = (self.config.settings(), config.settings());
         let moved = old.addresses != new.addresses || old.source != new.source;
-        let before = self.down_interval();
-        self.priority = new.priority;
+        let before = self.timing();
+        self.tracked = new.priority;
         self.config = config;
         self.noted = 0;
         let interval = self.own_interval();
@@ -264,10 +340,13 @@ impl VirtualRouter {
                 backup.interval = interval;
             }
         }
-        let (after, priority) = (self.down_interval(), self.priority);
+        let (after, priority) = (self.timing(), self.own_priority());
         let announce = self.config.settings().announce;
         match &mut self.phase {
-            Phase::Backup(backup) => backup.down_at = backup.down_at - before + after,
+            Phase::Backup(backup) if backup.why == Why::Left => {
+                backup.down_at = backup.down_at - before.skew + after.skew
+            }
+            Phase::Backup(backup) => backup.down_at = backup.down_at - before.down + after.down,
             Phase::Active(active) => {
                 active.advert_at = active.advert_at.min(now + interval);
                 active.refresh_at = announce.refresh.map(|refresh| now + refresh);
@@ -285,6 +364,10 @@ impl VirtualRouter {
             }
             Phase::Initialize { .. } | Phase::Fault => {}
         }
+        if self.config.is_owner() && self.unable {
+            self.unable = false;
+            self.handle_fault(now, Fault::Tracker, actions);
+        }
         true
     }
 
@@ -300,13 +383,18 @@ impl VirtualRouter {
         }
     }
 
+    fn own_priority(&self) -> Priority {
+        if self.is_last_resort() { Priority::LAST_RESORT } else { self.tracked }
+    }
+
     fn skew(&self) -> Duration {
-        timing::skew(&self.config.settings().protocol, self.active_interval(), self.priority())
+        let settings = self.config.settings();
+        let of = |priority| timing::skew(&settings.protocol, self.active_interval(), priority);
+        of(self.priority()) + if self.is_last_resort() { of(settings.priority) } else { Duration::ZERO }
     }
 
     fn down_interval(&self) -> Duration {
-        let settings = self.config.settings();
-        timing::down(&settings.protocol, self.active_interval(), self.priority(), settings.down_adverts)
+        timing::down(self.active_interval(), self.skew(), self.config.settings().down_adverts)
     }
 
     fn is_unicast(&self) -> bool {

@@ -3,6 +3,18 @@ use std::time::Duration;
 
 use crate::{Priority, Protocol};
 
+/// The times that a virtual router goes by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between adverts: the active router's, which version 3 learns (Active_Adver_Interval).
+    pub interval: Duration,
+    /// What is waited beyond the adverts that are missed (Skew_Time). One that is a last resort waits also what it would
+    /// with its own priority, so that of several the best comes first.
+    pub skew: Duration,
+    /// How long the active router may be silent (Active_Down_Interval).
+    pub down: Duration,
+}
+
 /// How much earlier the higher of two backups takes over (RFC 3768 §6.1, RFC 9568 §6.1). `interval` is the active one's.
 pub(crate) fn skew(protocol: &Protocol, interval: Duration, priority: Priority) -> Duration {
     let below_top = 256 - u32::from(priority.get());
@@ -13,8 +25,8 @@ pub(crate) fn skew(protocol: &Protocol, interval: Duration, priority: Priority) 
 }
 
 /// How long the active one may be silent. The standards have three adverts for `adverts`.
-pub(crate) fn down(protocol: &Protocol, interval: Duration, priority: Priority, adverts: NonZeroU8) -> Duration {
-    interval * u32::from(adverts.get()) + skew(protocol, interval, priority)
+pub(crate) fn down(interval: Duration, skew: Duration, adverts: NonZeroU8) -> Duration {
+    interval * u32::from(adverts.get()) + skew
 }
 
 #[cfg(test)]
@@ -47,13 +59,10 @@ mod tests {
         for (protocol, priority, adverts, skewed, downed) in table {
             let priority = Priority::new(priority).unwrap();
             let interval = protocol.interval();
-            assert_eq!(format!("{:?}", skew(&protocol, interval, priority)), skewed, "{protocol:?} {priority}");
+            let skew = skew(&protocol, interval, priority);
+            assert_eq!(format!("{skew:?}"), skewed, "{protocol:?} {priority}");
             let adverts = NonZeroU8::new(adverts).unwrap();
-            assert_eq!(
-                format!("{:?}", down(&protocol, interval, priority, adverts)),
-                downed,
-                "{protocol:?} {priority}"
-            );
+            assert_eq!(format!("{:?}", down(interval, skew, adverts)), downed, "{protocol:?} {priority}");
         }
     }
 }

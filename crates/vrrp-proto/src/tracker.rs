@@ -1,12 +1,12 @@
 use crate::Priority;
 
-/// What a tracked thing adds to the priority, -254 to 254; 0: without it the virtual router is in fault.
+/// What a tracked thing adds to the priority, -254 to 254; 0: the virtual router does not go without it (see [`Need`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Weight(i16);
 
 impl Weight {
-    /// Without it nothing goes.
-    pub const FAULT: Weight = Weight(0);
+    /// Without it the virtual router does not go.
+    pub const NONE: Weight = Weight(0);
 
     /// `None` beyond 254 either way.
     pub const fn new(value: i16) -> Option<Weight> {
@@ -30,13 +30,24 @@ pub enum Tracked {
     Unwell,
 }
 
+/// What a tracked thing of no weight is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To take part, as an interface is: while it is not well the virtual router is in fault.
+    Network,
+    /// To serve those who come to the addresses: while it is not well the virtual router is a last resort.
+    Service,
+}
+
 /// How a tracked thing counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tracker {
     /// Positive: added while it is well. Negative: added while it is not.
     pub weight: Weight,
-    /// The other way round: taken away where it would be added, in fault where it would not be.
+    /// The other way round: taken away where it would be added, lacking where it would not be.
     pub reverse: bool,
+    /// What it means without a weight.
+    pub need: Need,
 }
 
 /// What trackers make of a virtual router.
@@ -44,15 +55,19 @@ pub struct Tracker {
 pub enum Effect {
     /// It runs with this priority.
     Priority(Priority),
-    /// It must not be active: something without which it cannot be is not well, or not known yet.
+    /// It cannot serve: it gives its addresses up, and stands by with [`Priority::LAST_RESORT`] for the case that nobody
+    /// can.
+    LastResort,
+    /// It must not be active: something without which it cannot take part is not well, or something without which it
+    /// does not go is not known yet.
     Fault,
 }
 
 /// The priority with all weights in effect, 1 to 254; an owner's is not moved. What is not known yet adds nothing.
 pub fn effective_priority(base: Priority, trackers: impl IntoIterator<Item = (Tracker, Tracked)>) -> Effect {
     let mut sum = i64::from(base.get());
-    let mut faulty = false;
-    for (Tracker { weight, reverse }, tracked) in trackers {
+    let (mut faulty, mut unable) = (false, false);
+    for (Tracker { weight, reverse, need }, tracked) in trackers {
         let weight = i64::from(weight.get());
         let added = match (weight, tracked) {
             (0, Tracked::Unknown) => {
@@ -60,7 +75,9 @@ pub fn effective_priority(base: Priority, trackers: impl IntoIterator<Item = (Tr
                 0
             }
             (0, _) => {
-                faulty |= (tracked == Tracked::Well) == reverse;
+                let lacks = (tracked == Tracked::Well) == reverse;
+                faulty |= lacks && need == Need::Network;
+                unable |= lacks && need == Need::Service;
                 0
             }
             (1.., Tracked::Well) | (..0, Tracked::Unwell) => weight,
@@ -70,6 +87,8 @@ pub fn effective_priority(base: Priority, trackers: impl IntoIterator<Item = (Tr
     }
     if faulty {
         Effect::Fault
+    } else if unable {
+        Effect::LastResort
     } else if base == Priority::OWNER {
         Effect::Priority(base)
     } else {
@@ -85,11 +104,12 @@ mod tests {
     fn effect(base: u8, trackers: &[(i16, Tracked)], reverse: bool) -> u8 {
         let trackers = trackers.iter().map(|&(weight, tracked)| {
             let weight = Weight::new(weight).unwrap();
-            (Tracker { weight, reverse }, tracked)
+            (Tracker { weight, reverse, need: Need::Network }, tracked)
         });
         match effective_priority(Priority::new(base).unwrap(), trackers) {
             Effect::Priority(priority) => priority.get(),
             Effect::Fault => 0,
+            Effect::LastResort => panic!("nothing is needed to serve"),
         }
     }
 
@@ -121,6 +141,29 @@ mod tests {
         }
         // A sum beyond the limits counts whole: what one takes away another gives back.
         assert_eq!(effect(100, &[(254, Well), (-254, Unwell)], false), 100);
+    }
+
+    /// A router that cannot serve is the last resort; one that cannot take part, or does not know yet, is none.
+    #[test]
+    fn what_is_needed_to_serve_makes_a_last_resort() {
+        use Need::{Network, Service};
+        use Tracked::{Unknown, Unwell, Well};
+        type Row = (&'static [(i16, Need, Tracked)], Effect);
+        let table: [Row; 7] = [
+            (&[(0, Service, Well)], Effect::Priority(Priority::DEFAULT)),
+            (&[(0, Service, Unwell)], Effect::LastResort),
+            (&[(0, Service, Unknown)], Effect::Fault),
+            (&[(0, Service, Unwell), (100, Service, Well)], Effect::LastResort),
+            (&[(0, Service, Unwell), (0, Service, Unknown)], Effect::Fault),
+            (&[(0, Service, Unwell), (0, Network, Unwell)], Effect::Fault),
+            (&[(0, Service, Well), (0, Network, Unwell)], Effect::Fault),
+        ];
+        for (trackers, expected) in table {
+            let each = trackers.iter().map(|&(weight, need, tracked)| {
+                (Tracker { weight: Weight::new(weight).unwrap(), reverse: false, need }, tracked)
+            });
+            assert_eq!(effective_priority(Priority::DEFAULT, each), expected, "{trackers:?}");
+        }
     }
 
     #[test]

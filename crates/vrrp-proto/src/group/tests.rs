@@ -44,6 +44,26 @@ impl Play {
         play
     }
 
+    fn one() -> Play {
+        let now = Instant::from_millis(1_000_000);
+        let mut play = Play { group: Group::new([config(0, 100)], now, &mut Vec::new()), now, actions: Vec::new() };
+        play.deadline();
+        play.deadline();
+        assert_eq!(play.states(), "active");
+        play
+    }
+
+    fn reload(&mut self, configs: &[(Option<usize>, Config)]) -> Vec<Gone> {
+        self.actions.clear();
+        self.group.handle_config(self.now, configs.iter().cloned(), &mut self.actions)
+    }
+
+    fn adopt(configs: [(Config, Option<Adopted>); 2], now: Instant) -> Play {
+        let mut actions = Vec::new();
+        let group = Group::adopt(configs, now, &mut actions);
+        Play { group, now, actions }
+    }
+
     fn states(&self) -> String {
         self.group.members().iter().map(|member| member.state().word()).collect::<Vec<_>>().join(" ")
     }
@@ -234,4 +254,189 @@ fn there_is_no_member_2() {
     play.actions.clear();
     assert_eq!(other.handle_advert(play.now, 0, &wrong, &meta, &mut play.actions), Err(Refusal::Vrid));
     assert_eq!(play.actions, [(0, Action::Note(Note::Refused(Refusal::Vrid, source)))]);
+}
+
+/// What a router by itself does, and nothing of a group.
+#[test]
+fn a_group_of_one_is_its_router() {
+    let now = Instant::from_millis(1_000_000);
+    for priority in [100, 255] {
+        let (mut alone, mut actions) = (Vec::new(), Vec::new());
+        let mut router = VirtualRouter::new(config(0, priority), now, &mut alone);
+        let mut group = Group::new([config(0, priority)], now, &mut actions);
+        for _ in 0..4 {
+            let (at, _) = router.deadline().unwrap();
+            router.handle_deadline(at, &mut alone);
+            group.handle_deadline(at, &mut actions);
+        }
+        router.handle_priority(now, Effect::LastResort, &mut alone);
+        group.handle_priority(now, 0, Effect::LastResort, &mut actions);
+        let mut expected = alone.into_iter().map(|action| (0, action));
+        assert!(actions.into_iter().eq(expected.by_ref()), "{priority}");
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_role() {
+    let mut play = Play::active();
+    let before = play.group.deadline();
+    let gone = play.reload(&[(Some(0), config(0, 150)), (Some(1), config(1, 150))]);
+    assert_eq!((gone.len(), play.actions.as_slice()), (0, &[][..]));
+    assert_eq!((play.states().as_str(), play.group.deadline()), ("active active", before));
+
+    let gone = play.reload(&[(Some(1), config(1, 150))]);
+    assert_eq!((play.states().as_str(), play.actions.as_slice()), ("active", &[][..]));
+    let leaves = [
+        Action::SendAdvert { priority: Priority::LEAVING },
+        Action::RemoveAddresses,
+        Action::Became { from: State::Active, to: State::Initialize, why: Why::Stopped },
+    ];
+    assert_eq!((gone.len(), gone[0].member, gone[0].actions.as_slice()), (1, 0, &leaves[..]));
+    assert_eq!(gone[0].router.advert(Priority::LEAVING).vrid, Vrid::new(1).unwrap());
+}
+
+/// A member that comes to an active group is active as the group is; one that comes to a backup waits with it.
+#[test]
+fn a_reload_brings_a_member() {
+    let mut play = Play::one();
+    let gone = play.reload(&[(Some(0), config(0, 100)), (None, config(1, 100))]);
+    assert_eq!((gone.len(), play.states().as_str()), (0, "active initialize"));
+    assert_eq!(play.actions, [(1, Action::RemoveAddresses)]);
+    play.deadline();
+    assert_eq!((play.states().as_str(), play.sent()), ("active active", vec![(1, 100)]));
+
+    let mut play = Play::one();
+    play.hear(0, 150);
+    play.reload(&[(Some(0), config(0, 100)), (None, config(1, 100))]);
+    play.deadline();
+    assert_eq!(play.states(), "backup backup");
+    play.deadline();
+    assert_eq!(play.states(), "active active");
+
+    // One that comes and lacks something takes all with it.
+    let mut play = Play::one();
+    play.reload(&[(Some(0), config(0, 100)), (None, config(1, 100))]);
+    play.group.handle_fault(play.now, 1, Fault::Interface, &mut play.actions);
+    assert_eq!(play.states(), "fault initialize");
+}
+
+#[test]
+fn a_member_of_another_number_is_another_router() {
+    let mut play = Play::one();
+    let gone = play.reload(&[(Some(0), config(1, 100))]);
+    assert_eq!((play.states().as_str(), gone.len()), ("initialize", 1));
+    assert_eq!(gone[0].actions[0], Action::SendAdvert { priority: Priority::LEAVING });
+
+    let mut play = Play::one();
+    assert_eq!(play.reload(&[(Some(7), config(0, 100))]).len(), 1, "there was no router 7");
+    assert_eq!(play.reload(&[]).len(), 1);
+    assert_eq!(play.group.deadline(), None);
+}
+
+/// A member that kept the others waiting or in fault goes.
+#[test]
+fn what_stays_is_rid_of_what_went() {
+    let mut play = Play::new([100, 100]);
+    play.wait(3000);
+    play.hear(1, 150);
+    play.deadline();
+    assert_eq!(play.states(), "backup backup", "member 0 is ready");
+    play.reload(&[(Some(0), config(0, 100))]);
+    assert_eq!(play.states(), "active");
+
+    let mut play = Play::active();
+    play.group.handle_fault(play.now, 1, Fault::Interface, &mut play.actions);
+    play.reload(&[(Some(0), config(0, 100))]);
+    assert_eq!(play.states(), "backup");
+}
+
+/// Peers wait three seconds at least, so one that comes 2.999 s after the last advert is not noticed.
+#[test]
+fn a_new_process_takes_over_what_nobody_missed() {
+    let sent_at = Instant::from_millis(500_000);
+    let priority = Priority::new(170).unwrap();
+    let adopted = Adopted { sent_at, interval: INTERVAL, priority };
+    let both = |adopted| [(config(0, 100), Some(adopted)), (config(1, 100), Some(adopted))];
+    let play = Play::adopt(both(adopted), sent_at + Duration::from_millis(2999));
+    let became = Action::Became { from: State::Initialize, to: State::Active, why: Why::Adopted };
+    let each = [Action::SendAdvert { priority }, Action::AddAddresses, became];
+    let expected: Vec<(usize, Action)> = (0..2).flat_map(|member| each.map(|action| (member, action))).collect();
+    assert_eq!((play.states().as_str(), play.actions), ("active active", expected));
+    assert_eq!(play.group.deadline(), Some((play.now + INTERVAL, Wake::Advert)));
+
+    let short = Adopted { interval: INTERVAL / 10, ..adopted };
+    let late = [
+        Play::adopt(both(adopted), sent_at + Duration::from_millis(3000)),
+        Play::adopt(both(short), sent_at + Duration::from_millis(300)),
+        Play::adopt(both(adopted), sent_at - Duration::from_millis(1)),
+        Play::adopt([(config(0, 100), Some(adopted)), (config(1, 100), None)], sent_at),
+    ];
+    for play in late {
+        assert_eq!(play.states(), "initialize initialize");
+        assert_eq!(play.actions, [(0, Action::RemoveAddresses), (1, Action::RemoveAddresses)]);
+    }
+}
+
+/// One that was a last resort is one still, until the trackers say otherwise.
+#[test]
+fn a_last_resort_is_adopted_as_such() {
+    let sent_at = Instant::from_millis(500_000);
+    let adopted = Adopted { sent_at, interval: INTERVAL, priority: Priority::LAST_RESORT };
+    let mut play = Play::adopt([(config(0, 100), Some(adopted)), (config(1, 100), Some(adopted))], sent_at);
+    assert_eq!(play.sent(), [(0, 1), (1, 1)]);
+    play.group.handle_priority(play.now, 0, Effect::LastResort, &mut play.actions);
+    assert_eq!(play.states(), "active active");
+    for member in 0..2 {
+        play.group.handle_priority(play.now, member, Effect::Priority(Priority::DEFAULT), &mut play.actions);
+    }
+    play.deadline();
+    assert_eq!(play.sent(), [(0, 100), (1, 100)]);
+}
+
+#[test]
+fn the_last_resort_of_one_is_that_of_all() {
+    let mut play = Play::active();
+    play.actions.clear();
+    play.group.handle_priority(play.now, 1, Effect::LastResort, &mut play.actions);
+    assert_eq!((play.states().as_str(), play.sent()), ("backup backup", vec![(1, 0), (0, 0)]));
+    play.group.handle_priority(play.now, 0, Effect::LastResort, &mut play.actions);
+    play.deadline();
+    assert_eq!((play.states().as_str(), play.sent()), ("active active", vec![(0, 1), (1, 1)]));
+    assert!(play.actions.contains(&(0, Action::Note(Note::LastResort))));
+    // It is one while one of them cannot serve, and leaves for that no second time.
+    play.group.handle_priority(play.now, 1, Effect::Priority(Priority::DEFAULT), &mut play.actions);
+    play.deadline();
+    assert_eq!((play.states().as_str(), play.sent()), ("active active", vec![(0, 1), (1, 1)]));
+    play.group.handle_priority(play.now, 0, Effect::Priority(Priority::DEFAULT), &mut play.actions);
+    play.deadline();
+    assert_eq!(play.sent(), [(0, 100), (1, 100)]);
+
+    let mut play = Play::new([255, 100]);
+    play.group.handle_priority(play.now, 1, Effect::LastResort, &mut play.actions);
+    assert_eq!(play.states(), "fault fault", "an owner stands behind nobody");
+    play.group.handle_priority(play.now, 1, Effect::Priority(Priority::DEFAULT), &mut play.actions);
+    assert_eq!(play.states(), "backup backup");
+}
+
+#[test]
+fn all_give_up_with_a_word() {
+    let mut play = Play::active();
+    play.actions.clear();
+    play.group.handle_give_up(play.now, &mut play.actions);
+    assert_eq!((play.states().as_str(), play.sent()), ("backup backup", vec![(0, 0), (1, 0)]));
+
+    let mut play = Play::active();
+    play.actions.clear();
+    for _ in 0..4 {
+        play.group.handle_addresses_lost(play.now, 1, &mut play.actions);
+    }
+    assert_eq!((play.states().as_str(), play.sent()), ("backup backup", vec![(1, 0), (0, 0)]));
+}
+
+#[test]
+fn a_member_is_announced_by_itself() {
+    let mut play = Play::active();
+    play.actions.clear();
+    play.group.handle_confusion(play.now, 1, &mut play.actions);
+    assert_eq!(play.actions, [(1, Action::Announce { repeat: 5 })]);
 }

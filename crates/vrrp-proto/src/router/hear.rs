@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use units::Instant;
 
@@ -44,7 +45,7 @@ impl VirtualRouter {
     /// has said nothing but that it leaves.
     fn may_be_ours(&self, priority: Priority) -> bool {
         match self.phase {
-            Phase::Active(_) => priority <= self.priority,
+            Phase::Active(_) => priority <= self.own_priority(),
             _ => priority == Priority::LEAVING,
         }
     }
@@ -60,20 +61,24 @@ impl VirtualRouter {
         }
         if advert.priority == Priority::OWNER && self.config.is_owner() {
             self.note(Note::TwoOwners(source), actions);
-        } else if advert.priority == self.priority {
+        } else if advert.priority == self.own_priority() {
             self.note(Note::EqualPriority(source), actions);
         }
     }
 
     /// RFC 9568 §6.4.2.
     pub(super) fn hear_as_backup(&mut self, now: Instant, advert: &Advert<'_>, source: IpAddr) {
-        let (skew, priority, preempt) = (self.skew(), self.priority(), self.config.settings().preempt);
+        let (skew, priority, preempt) = (self.skew(), self.priority(), self.preempt());
         let Phase::Backup(backup) = &mut self.phase else {
             return;
         };
         if advert.priority == Priority::LEAVING {
             backup.down_at = now + skew;
             backup.why = Why::Left;
+            return;
+        }
+        if advert.priority == Priority::LAST_RESORT && priority > Priority::LAST_RESORT {
+            backup.why = Why::Preempted;
             return;
         }
         if advert.priority >= priority {
@@ -95,6 +100,11 @@ impl VirtualRouter {
         }
     }
 
+    /// Of an owner it is always so (RFC 9568 §6.1).
+    fn preempt(&self) -> Preempt {
+        if self.config.is_owner() { Preempt::After(Duration::ZERO) } else { self.config.settings().preempt }
+    }
+
     /// RFC 9568 §6.4.3.
     pub(super) fn hear_as_active(
         &mut self,
@@ -108,9 +118,9 @@ impl VirtualRouter {
             self.handle_confusion(now, actions);
         } else if self.config.is_owner() && advert.priority == Priority::OWNER {
             self.hear_other_owner(now, advert, source, actions);
-        } else if advert.priority > self.priority {
+        } else if advert.priority > self.own_priority() {
             self.give_way(now, advert, source, Why::Higher(source, advert.priority), actions);
-        } else if advert.priority == self.priority && source > self.config.settings().source {
+        } else if advert.priority == self.own_priority() && source > self.config.settings().source {
             self.give_way(now, advert, source, Why::GreaterAddress(source), actions);
         } else {
             if self.config.settings().answer_lower {
@@ -134,7 +144,7 @@ impl VirtualRouter {
     }
 
     fn answer(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let (interval, priority) = (self.own_interval(), self.priority);
+        let (interval, priority) = (self.own_interval(), self.own_priority());
         if let Phase::Active(active) = &mut self.phase {
             active.sent(now, interval);
             actions.push(Action::SendAdvert { priority });

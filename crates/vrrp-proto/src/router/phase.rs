@@ -4,7 +4,7 @@ use std::time::Duration;
 use units::Instant;
 
 use super::VirtualRouter;
-use crate::{Action, Fault, Priority, State, Why};
+use crate::{Action, Fault, Note, Priority, State, Why};
 
 /// What a router is in, with the timers that run there.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub(super) struct Backup {
     pub(super) was_late: bool,
     /// The timer has run out, and the group has to be waited for.
     pub(super) ripe: bool,
+    /// It began to listen just now, and its group has not looked at it yet.
+    pub(super) begins: bool,
     /// An owner that lets another owner be active.
     pub(super) yielded: bool,
 }
@@ -48,6 +50,7 @@ impl Backup {
             preempt_at: None,
             was_late: false,
             ripe: false,
+            begins: false,
             yielded: false,
         }
     }
@@ -72,6 +75,21 @@ pub(super) struct Active {
 }
 
 impl Active {
+    /// An advert is sent now, and nothing else is to be done but to send the next.
+    pub(super) fn new(now: Instant, interval: Duration) -> Active {
+        Active {
+            advert_at: now + interval,
+            sent_at: now,
+            again_at: None,
+            again_repeat: 0,
+            refresh_at: None,
+            healed_until: now,
+            owners: 0,
+            repairs: 0,
+            repairs_since: now,
+        }
+    }
+
     /// An advert is sent.
     pub(super) fn sent(&mut self, now: Instant, interval: Duration) {
         self.sent_at = now;
@@ -80,9 +98,9 @@ impl Active {
 }
 
 impl VirtualRouter {
-    /// From now on it takes over when its group does.
-    pub(crate) fn join_group(&mut self) {
-        self.grouped = true;
+    /// Whether it takes over when its group does.
+    pub(crate) fn set_grouped(&mut self, grouped: bool) {
+        self.grouped = grouped;
     }
 
     /// Whether it lacks something that is not its group's.
@@ -93,6 +111,35 @@ impl VirtualRouter {
     /// Whether its timer has run out, and only the group is waited for.
     pub(crate) fn is_ripe(&self) -> bool {
         matches!(self.phase, Phase::Backup(Backup { ripe: true, .. }))
+    }
+
+    /// Whether it has not begun to listen yet, or just now.
+    pub(crate) fn is_joining(&self) -> bool {
+        matches!(self.phase, Phase::Initialize { start_at: Some(_) } | Phase::Backup(Backup { begins: true, .. }))
+    }
+
+    /// What it has just begun is begun: as one of a group that is active it is active too.
+    pub(crate) fn join(&mut self, now: Instant, is_active: bool, actions: &mut Vec<Action>) {
+        if let Phase::Backup(backup) = &mut self.phase
+            && std::mem::take(&mut backup.begins)
+            && is_active
+        {
+            self.become_active(now, Why::Group, actions);
+        }
+    }
+
+    /// Whether it cannot serve itself.
+    pub(crate) fn is_unable(&self) -> bool {
+        self.unable
+    }
+
+    /// Whether another of its group cannot serve.
+    pub(crate) fn follow_unable(&mut self, now: Instant, is_unable: bool, actions: &mut Vec<Action>) {
+        if is_unable {
+            self.stand_by(now, |router| router.group_unable = true, actions);
+        } else {
+            self.shift(|router| router.group_unable = false);
+        }
     }
 
     /// The group has not to be waited for any more.
@@ -117,6 +164,7 @@ impl VirtualRouter {
         }
         let mut backup = Backup::new(now + self.down_interval(), self.own_interval());
         backup.ripe = self.config.is_owner();
+        backup.begins = self.grouped && self.state() == State::Initialize;
         self.change_to(Phase::Backup(backup), why, actions);
     }
 
@@ -125,28 +173,26 @@ impl VirtualRouter {
         let policy = self.config.settings().announce;
         let interval = self.own_interval();
         actions.extend([
-            Action::SendAdvert { priority: self.priority },
+            Action::SendAdvert { priority: self.own_priority() },
             Action::AddAddresses,
             Action::Announce { repeat: policy.repeat },
         ]);
         let active = Active {
-            advert_at: now + interval,
-            sent_at: now,
             again_at: policy.again.map(|delay| now + delay),
             again_repeat: policy.repeat,
             refresh_at: policy.refresh.map(|refresh| now + refresh),
-            healed_until: now,
-            owners: 0,
-            repairs: 0,
-            repairs_since: now,
+            ..Active::new(now, interval)
         };
         self.change_to(Phase::Active(active), why, actions);
+        if self.is_last_resort() {
+            self.note(Note::LastResort, actions);
+        }
     }
 
     /// What is due, each once however many times it was.
     pub(super) fn continue_active(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let policy = self.config.settings().announce;
-        let (interval, priority) = (self.own_interval(), self.priority);
+        let (interval, priority) = (self.own_interval(), self.own_priority());
         let Phase::Active(active) = &mut self.phase else {
             return;
         };
@@ -189,6 +235,28 @@ impl VirtualRouter {
         self.change_to(Phase::Backup(backup), why, actions);
     }
 
+    /// From active to backup with a word to the others. The wait is a whole one, so that they come first.
+    pub(crate) fn give_up(&mut self, now: Instant, why: Why, actions: &mut Vec<Action>) {
+        if self.state() == State::Active {
+            let backup = Backup::new(now + self.down_interval(), self.own_interval());
+            self.leave(Phase::Backup(backup), why, actions);
+        }
+    }
+
+    /// It becomes a last resort by `change`, unless it is one already: then it may be active as such.
+    pub(super) fn stand_by(
+        &mut self,
+        now: Instant,
+        change: impl FnOnce(&mut VirtualRouter),
+        actions: &mut Vec<Action>,
+    ) {
+        let was = self.is_last_resort();
+        self.shift(change);
+        if !was {
+            self.give_up(now, Why::LastResort, actions);
+        }
+    }
+
     /// Out of any state; out of active with a word to the others, who need not wait then.
     pub(super) fn leave(&mut self, to: Phase, why: Why, actions: &mut Vec<Action>) {
         if self.state() == State::Active {
@@ -207,10 +275,10 @@ impl VirtualRouter {
         }
     }
 
-    /// A running timer moves by what the priority moves the skew.
-    pub(super) fn change_priority(&mut self, priority: Priority) {
+    /// Changes what its priority is made of. A running timer moves by what this moves the skew.
+    pub(super) fn shift(&mut self, change: impl FnOnce(&mut VirtualRouter)) {
         let before = self.skew();
-        self.priority = priority;
+        change(self);
         let after = self.skew();
         if let Phase::Backup(backup) = &mut self.phase {
             backup.down_at = backup.down_at - before + after;
