@@ -123,7 +123,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Option<Rule>, Malformed> {
         _ => return Ok(None),
     };
     let (mut from, mut to) = (None, None);
-    let (mut mark, mut mask) = (None, u32::MAX);
+    let (mut mark, mut mask) = (None, None);
     let mut rule = Rule::new(family, 0, u32::from(byte(body, 4)?));
     for attribute in Attributes::after(body, FIXED) {
         match attribute? {
@@ -132,7 +132,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Option<Rule>, Malformed> {
             (FRA_IIFNAME, value) => rule.incoming = Some(text(value)),
             (FRA_PRIORITY, value) => rule.priority = number(value, 0)?,
             (FRA_FWMARK, value) => mark = Some(number(value, 0)?),
-            (FRA_FWMASK, value) => mask = number(value, 0)?,
+            (FRA_FWMASK, value) => mask = Some(number(value, 0)?),
             (FRA_TABLE, value) => rule.table = number(value, 0)?,
             (FRA_PROTOCOL, value) => rule.protocol = byte(value, 0)?,
             _ => {}
@@ -140,8 +140,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Option<Rule>, Malformed> {
     }
     rule.from = from;
     rule.to = to;
-    // A mask of no bits is how the kernel says that the mark does not matter.
-    rule.mark = mark.map(|value| Mark { value, mask }).filter(|mark| mark.mask != 0);
+    // A value of zero is left out, and a mask of all bits may be.
+    if mark.is_some() || mask.is_some() {
+        rule.mark = Some(Mark { value: mark.unwrap_or(0), mask: mask.unwrap_or(u32::MAX) });
+    }
     if action != TO_TABLE {
         rule.table = 0;
     }

@@ -4,7 +4,9 @@ use lab::{Host, Lab, require};
 use serde_json::Value;
 
 use super::*;
-use crate::{Family, LinkKind, Scope, promotes_secondaries, set_promote_secondaries, set_setting, setting};
+use crate::{
+    Family, LinkKind, Mark, RouteKind, Scope, promotes_secondaries, set_promote_secondaries, set_setting, setting,
+};
 
 /// What `ip -j` says on the host.
 fn ip(host: &Host, arguments: &[&str]) -> Vec<Value> {
@@ -183,9 +185,9 @@ fn many_addresses_go_at_once_and_each_has_its_own_answer() {
     let lab = require!(Lab::new("netlink-batch"));
     let host = lab.host("one", "10.0.0.1/24");
     let (mut kernel, interface) = kernel(&host);
-    // More than three batches.
-    let mut changes: Vec<Change> = (0..200)
-        .map(|n| NewAddress::new(IpAddr::from([10, 1, 0, n]), 32))
+    // Many batches, whose answers would not fit into the socket's room at once.
+    let mut changes: Vec<Change> = (0..1000_u16)
+        .map(|n| NewAddress::new(IpAddr::from([10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]]), 32))
         .map(|address| Change::AddAddress { interface, address })
         .collect();
     changes[70] = Change::AddAddress { interface: 4_000_000, address: NewAddress::new(at("10.1.0.70"), 32) };
@@ -200,7 +202,7 @@ fn many_addresses_go_at_once_and_each_has_its_own_answer() {
             (_, result) => assert_eq!(*result.as_ref().unwrap(), Outcome::Changed),
         }
     }
-    assert_eq!(locals(&host).len(), 1 + 198);
+    assert_eq!(locals(&host).len(), 1 + 998);
     assert!(kernel.apply(&[]).is_empty());
 }
 
@@ -221,4 +223,188 @@ fn who_may_not_is_told_what_was_tried() {
     });
     assert_eq!(error.to_string(), "adding 10.0.0.9/24 to eth0: Operation not permitted (os error 1)");
     assert_eq!(error.errno(), Some(1));
+}
+
+fn network(text: &str) -> units::Network {
+    text.parse().unwrap()
+}
+
+#[test]
+fn routes_are_added_with_all_that_was_asked_for_and_once_and_removed_once() {
+    let lab = require!(Lab::new("netlink-routes"));
+    let host = lab.host("one", "10.0.0.1/24");
+    host.add_address("fd00::1/64");
+    let (mut kernel, eth0) = kernel(&host);
+    let interface = Some(eth0);
+    let far = Route {
+        via: Some(at("192.0.2.1")),
+        interface,
+        source: Some(at("10.0.0.1")),
+        table: 300,
+        metric: 50,
+        onlink: true,
+        protocol: 18,
+        ..Route::to(network("10.9.0.0/16"))
+    };
+    let near = Route { interface, scope: Scope::LINK, ..Route::to(network("10.8.0.0/16")) };
+    let over_six = Route { via: Some(at("fd00::2")), interface, ..Route::to(network("10.7.0.0/16")) };
+    let hole = Route { kind: RouteKind::Blackhole, metric: 9, ..Route::to(network("fd09::/32")) };
+    let default = Route { via: Some(at("fd00::2")), interface, table: 300, ..Route::to(network("::/0")) };
+    let routes = [far.clone(), near.clone(), over_six.clone(), hole, default];
+    let adding: Vec<Change> = routes.iter().cloned().map(Change::AddRoute).collect();
+    for result in kernel.apply(&adding) {
+        assert_eq!(result.unwrap(), Outcome::Changed);
+    }
+    for result in kernel.apply(&adding) {
+        assert_eq!(result.unwrap(), Outcome::AlreadySo);
+    }
+
+    let mut shown = ip(&host, &["-4", "route", "show", "table", "all"]);
+    shown.extend(ip(&host, &["-6", "route", "show", "table", "all"]));
+    let one = |key: &str, destination: &str, table: &str| {
+        let is_it = |shown: &&Value| shown["dst"] == destination && shown["table"].as_str().unwrap_or("254") == table;
+        shown.iter().find(is_it).unwrap_or_else(|| panic!("{key}: {shown:#?}")).clone()
+    };
+    let shown_far = one("far", "10.9.0.0/16", "300");
+    assert_eq!(shown_far["gateway"], "192.0.2.1");
+    assert_eq!(shown_far["dev"], "eth0");
+    assert_eq!(shown_far["prefsrc"], "10.0.0.1");
+    assert_eq!(shown_far["metric"], 50);
+    assert_eq!(shown_far["protocol"], "18");
+    assert!(shown_far["flags"].as_array().unwrap().contains(&"onlink".into()));
+    assert_eq!(one("near", "10.8.0.0/16", "254")["scope"], "253");
+    assert_eq!(one("over six", "10.7.0.0/16", "254")["via"]["host"], "fd00::2");
+    assert_eq!(one("hole", "fd09::/32", "254")["type"], "6");
+    assert_eq!(one("default", "default", "300")["gateway"], "fd00::2");
+
+    let known = kernel.routes().unwrap();
+    assert!(known.contains(&far) && known.contains(&near) && known.contains(&over_six), "{known:#?}");
+
+    let elsewhere = Route { via: Some(at("192.0.2.2")), ..far };
+    let error = kernel.change(Change::AddRoute(elsewhere.clone())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "adding the route to 10.9.0.0/16 via 192.0.2.2 of table 300: \
+         the route to 10.9.0.0/16 via 192.0.2.1 of table 300 is there already"
+    );
+    assert_eq!(kernel.change(Change::RemoveRoute(elsewhere)).unwrap(), Outcome::AlreadySo);
+    let removing: Vec<Change> = routes.iter().cloned().map(Change::RemoveRoute).collect();
+    for expected in [Outcome::Changed, Outcome::AlreadySo] {
+        for (result, route) in kernel.apply(&removing).into_iter().zip(&routes) {
+            assert_eq!(result.unwrap(), expected, "{route}");
+        }
+    }
+    assert_eq!(ip(&host, &["-4", "route", "show", "table", "300"]), [Value::Null; 0]);
+}
+
+#[test]
+fn rules_are_added_with_all_that_was_asked_for_and_once_and_removed_once() {
+    let lab = require!(Lab::new("netlink-rules"));
+    let host = lab.host("one", "10.0.0.1/24");
+    let (mut kernel, _) = kernel(&host);
+    let full = Rule {
+        from: Some(network("10.9.0.0/16")),
+        to: Some(network("10.8.0.1/32")),
+        incoming: Some("eth7".to_owned()),
+        mark: Some(Mark { value: 0x10, mask: 0xf0 }),
+        protocol: 18,
+        ..Rule::new(Family::Ipv4, 1000, 300)
+    };
+    let unmarked = Some(Mark { value: 0, mask: 0xff });
+    let six = Rule { from: Some(network("fd09::/32")), mark: unmarked, ..Rule::new(Family::Ipv6, 1001, 7) };
+    for expected in [Outcome::Changed, Outcome::AlreadySo] {
+        for rule in [&full, &six] {
+            assert_eq!(kernel.change(Change::AddRule(rule.clone())).unwrap(), expected);
+        }
+    }
+    let shown = ip(&host, &["-4", "rule", "show", "priority", "1000"]);
+    assert_eq!(shown.len(), 1);
+    assert_eq!((&shown[0]["src"], &shown[0]["srclen"]), (&"10.9.0.0".into(), &16.into()));
+    assert_eq!(shown[0]["dst"], "10.8.0.1");
+    assert_eq!((&shown[0]["fwmark"], &shown[0]["fwmask"]), (&"0x10".into(), &"0xf0".into()));
+    assert_eq!((&shown[0]["iif"], &shown[0]["table"]), (&"eth7".into(), &"300".into()));
+    assert_eq!(shown[0]["protocol"], "18");
+    assert_eq!(ip(&host, &["-6", "rule", "show", "priority", "1001"])[0]["src"], "fd09::");
+
+    let known = kernel.rules().unwrap();
+    assert!(known.contains(&full) && known.contains(&six), "{known:#?}");
+    // Every namespace has a rule for its local table.
+    assert!(known.contains(&Rule { protocol: 2, ..Rule::new(Family::Ipv4, 0, 255) }), "{known:#?}");
+
+    for expected in [Outcome::Changed, Outcome::AlreadySo] {
+        for rule in [&full, &six] {
+            assert_eq!(kernel.change(Change::RemoveRule(rule.clone())).unwrap(), expected);
+        }
+    }
+    assert_eq!(ip(&host, &["rule", "show", "priority", "1000"]), [Value::Null; 0]);
+}
+
+#[test]
+fn a_macvlan_is_made_once_as_vrrp_wants_it_set_up_and_deleted() {
+    let lab = require!(Lab::new("netlink-macvlan"));
+    let host = lab.host("one", "10.0.0.1/24");
+    let (mut kernel, eth0) = kernel(&host);
+    // The hardware address of VRID 51 (RFC 9568, section 7.3).
+    let hardware = HardwareAddress::new(&[0x00, 0x00, 0x5e, 0x00, 0x01, 0x33]).unwrap();
+    match kernel.create_macvlan("vrrp.51", eth0, hardware) {
+        Err(error) if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+            lab::Skip::new("this kernel has no macvlan").announce();
+            return;
+        }
+        made => assert_eq!(made.unwrap(), Outcome::Changed),
+    }
+    assert_eq!(kernel.create_macvlan("vrrp.51", eth0, hardware).unwrap(), Outcome::AlreadySo);
+    let shown = &ip(&host, &["link", "show", "dev", "vrrp.51"])[0];
+    assert_eq!(shown["address"], "00:00:5e:00:01:33");
+    assert_eq!(shown["link"], "eth0");
+    assert_eq!(shown["linkinfo"]["info_kind"], "macvlan");
+    assert_eq!(shown["linkinfo"]["info_data"]["mode"], "private");
+    assert_eq!(shown["inet6_addr_gen_mode"], "none");
+    assert_eq!(shown["flags"].as_array().unwrap().contains(&"UP".into()), false);
+    let made = kernel.link("vrrp.51").unwrap().unwrap();
+    assert!(made.is_macvlan && !made.up);
+    assert_eq!((made.parent, made.hardware), (Some(eth0), hardware));
+
+    let interface = made.index;
+    kernel.change(Change::SetUp { interface, up: true }).unwrap();
+    assert!(kernel.link("vrrp.51").unwrap().unwrap().running);
+    let addresses = kernel.addresses(Some(interface)).unwrap();
+    assert_eq!(addresses, [], "it makes up none of its own");
+    kernel.change(Change::SetUp { interface, up: false }).unwrap();
+    assert!(!kernel.link("vrrp.51").unwrap().unwrap().up);
+
+    let error = kernel.create_macvlan("eth0", eth0, hardware).unwrap_err();
+    assert!(error.to_string().starts_with("making the macvlan eth0 with 00:00:5e:00:01:33 on eth0: another link of"));
+    assert_eq!(kernel.change(Change::RemoveLink(interface)).unwrap(), Outcome::Changed);
+    assert_eq!(kernel.change(Change::RemoveLink(interface)).unwrap(), Outcome::AlreadySo);
+    assert_eq!(kernel.link("vrrp.51").unwrap(), None);
+    assert_eq!(kernel.change(Change::SetUp { interface, up: true }).unwrap_err().errno(), Some(19));
+}
+
+#[test]
+fn a_list_that_changes_each_time_is_given_up_and_says_so() {
+    let mut readings = 0;
+    let error = until_whole("listing links", || {
+        readings += 1;
+        Ok((vec![1], false))
+    });
+    assert_eq!(error.unwrap_err().to_string(), "listing links: it changed while it was read, 8 times");
+    assert_eq!(readings, 8);
+    let mut readings = 0;
+    let whole = until_whole("listing links", || {
+        readings += 1;
+        Ok((vec![readings], readings == 3))
+    });
+    assert_eq!(whole.unwrap(), [3]);
+}
+
+#[test]
+fn the_wait_for_an_answer_ends() {
+    let mut socket = Socket::open(0).unwrap();
+    assert_eq!(receive(&mut socket, Instant::now()).unwrap(), None);
+    let error = Answer::Silence.of("setting eth0 up").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "setting eth0 up: the kernel has not answered within 1s; whether it was done is not known"
+    );
 }
