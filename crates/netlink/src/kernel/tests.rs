@@ -360,7 +360,7 @@ fn a_macvlan_is_made_once_as_vrrp_wants_it_set_up_and_deleted() {
     assert_eq!(shown["linkinfo"]["info_kind"], "macvlan");
     assert_eq!(shown["linkinfo"]["info_data"]["mode"], "private");
     assert_eq!(shown["inet6_addr_gen_mode"], "none");
-    assert_eq!(shown["flags"].as_array().unwrap().contains(&"UP".into()), false);
+    assert!(!shown["flags"].as_array().unwrap().contains(&"UP".into()));
     let made = kernel.link("vrrp.51").unwrap().unwrap();
     assert!(made.is_macvlan && !made.up);
     assert_eq!((made.parent, made.hardware), (Some(eth0), hardware));
