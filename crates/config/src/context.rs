@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
 use crate::names::Names;
 use crate::sources::{Sources, Span};
-use crate::{AppliedDefault, Handler, Later};
+use crate::{AppliedDefault, Handler, Part};
 
 /// What reading leaves behind besides the values: problems, defaults, later parts.
 pub(crate) struct Context<'s> {
@@ -18,6 +18,7 @@ pub(crate) struct Context<'s> {
     told: BTreeSet<String>,
     /// Whether the text has syntax errors, so that what is missing may have been lost with them.
     pub(crate) broken: bool,
+    parts: Vec<(String, Span)>,
     later: Vec<(String, Span)>,
     problems: Vec<Problem>,
 }
@@ -57,6 +58,7 @@ impl<'s> Context<'s> {
             defaults: Vec::new(),
             told: BTreeSet::new(),
             broken: false,
+            parts: Vec::new(),
             later: Vec::new(),
             problems: Vec::new(),
         }
@@ -90,6 +92,14 @@ impl<'s> Context<'s> {
         }
     }
 
+    /// Collects a part that can be left out; once for each `part`.
+    pub(crate) fn part(&mut self, part: String, span: Span) {
+        self.later(part.clone(), span);
+        if self.parts.iter().all(|(known, _)| *known != part) {
+            self.parts.push((part, span));
+        }
+    }
+
     pub(crate) fn default(&mut self, path: String, value: String, meaning: &str) {
         if self.told.insert(path.clone()) {
             self.defaults.push(AppliedDefault { path, value, meaning: meaning.replace('`', "") });
@@ -97,11 +107,21 @@ impl<'s> Context<'s> {
     }
 
     /// The later parts, in the order of the text.
-    pub(crate) fn later_parts(&mut self) -> Vec<Later> {
-        let mut later = std::mem::take(&mut self.later);
-        later.sort_by_key(|(_, span)| *span);
+    pub(crate) fn later_parts(&mut self) -> Vec<Part> {
+        let later = std::mem::take(&mut self.later);
+        self.place(later)
+    }
+
+    /// Those of [`Context::part`], in the order of the text.
+    pub(crate) fn parts(&mut self) -> Vec<Part> {
+        let parts = std::mem::take(&mut self.parts);
+        self.place(parts)
+    }
+
+    fn place(&self, mut parts: Vec<(String, Span)>) -> Vec<Part> {
+        parts.sort_by_key(|(_, span)| *span);
         let place = |span| Excerpt::new(self.sources, span).place;
-        later.into_iter().map(|(part, span)| Later { part, place: place(span) }).collect()
+        parts.into_iter().map(|(part, span)| Part { part, place: place(span) }).collect()
     }
 
     /// All problems, in the order of the text, each once.

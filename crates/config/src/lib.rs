@@ -18,6 +18,7 @@
 mod binds;
 mod context;
 mod diagnostics;
+mod leave_out;
 mod load;
 mod names;
 mod read;
@@ -82,8 +83,22 @@ pub struct Config {
     pub handlers: Vec<Handler>,
     /// The other directors.
     pub peers: Option<peers::PeersConfig>,
+    /// The addresses that move.
+    pub failover: failover::Plan,
+    /// What is looked at for them; their keys are what [`failover::Subject::Fact`] names.
+    pub watches: Vec<scripts::Watch>,
+    /// Who is told of vips; in step with those of `failover`.
+    pub vip_notify: Vec<scripts::Notify>,
+    /// Who is told of groups; in step with those of `failover`.
+    pub group_notify: Vec<scripts::Notify>,
+    /// Where changes of vips and groups are written, a line each.
+    pub notify_fifo: Option<PathBuf>,
+    /// The cluster's name.
+    pub dns: Option<dns::Plan>,
+    /// Parts that [`Config::leave_out`] can take away, in the order of the text.
+    pub parts: Vec<Part>,
     /// Parts that are right but that this version cannot run, in the order of the text.
-    pub later: Vec<Later>,
+    pub later: Vec<Part>,
 }
 
 /// A socket to open.
@@ -143,9 +158,9 @@ pub struct Admin {
     pub bind: Option<SocketAddr>,
 }
 
-/// A part that is right but that this version cannot run.
+/// A part of the text.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Later {
+pub struct Part {
     /// Such as `vip.api: floating addresses (VRRP)`.
     pub part: String,
     /// Where it stands.

@@ -43,7 +43,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
 }
 
 fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
-    let process = process::process(root.section("process", &process::PROCESS, cx), cx);
+    let (process, notify_fifo) = process::process(root.section("process", &process::PROCESS, cx), cx);
     let admin = process::admin(root.section("admin", &process::ADMIN, cx), cx);
     let mut proxy = ProxyConfig::default();
     let (mut checks, mut redirect_checks, mut delivers) = (Vec::new(), Vec::new(), Vec::new());
@@ -71,11 +71,13 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     check_deliveries(&proxy, &delivers, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
+    let (moving, dns) = moving(&mut root, process.user.clone(), cx);
+    let (failover, watches, vip_notify, group_notify) = moving.finish();
     later_parts(&mut root, cx);
     if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
         cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");
     }
-    let later = cx.later_parts();
+    let (parts, later) = (cx.parts(), cx.later_parts());
     Config {
         process,
         admin,
@@ -85,6 +87,13 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         redirect_checks,
         handlers: std::mem::take(&mut cx.handlers),
         peers,
+        failover,
+        watches,
+        vip_notify,
+        group_notify,
+        notify_fifo,
+        dns,
+        parts,
         later,
     }
 }
@@ -120,17 +129,21 @@ fn check_deliveries(proxy: &ProxyConfig, delivers: &[Option<Span>], cx: &mut Con
     }
 }
 
+/// Addresses that move, and the name that has them; scripts are run as `user`, unless they say.
+fn moving(root: &mut Section<'_>, user: Option<String>, cx: &mut Context) -> (vip::Moving, Option<dns::Plan>) {
+    let mut moving = vip::Moving::new(user);
+    for (entry, section) in root.named("vip", &vip::VIP, cx) {
+        vip::vip(entry, section, &mut moving, cx);
+    }
+    for (entry, section) in root.named("vip-group", &vip::GROUP, cx) {
+        vip::group(entry, section, &mut moving, cx);
+    }
+    let dns = root.optional_section("dns", &name_service::DNS, cx);
+    let dns = dns.and_then(|section| name_service::dns(section, &moving, cx));
+    (moving, dns)
+}
+
 fn later_parts(root: &mut Section<'_>, cx: &mut Context) {
-    let mut routers = Vec::new();
-    for (_, section) in root.named("vip", &vip::VIP, cx) {
-        vip::vip(section, &mut routers, cx);
-    }
-    for (_, section) in root.named("vip-group", &vip::GROUP, cx) {
-        vip::group(section, cx);
-    }
-    if let Some(section) = root.optional_section("dns", &name_service::DNS, cx) {
-        name_service::dns(section, cx);
-    }
     if let Some(section) = root.optional_section("inventory", &masters::INVENTORY, cx) {
         masters::inventory(section, cx);
     }

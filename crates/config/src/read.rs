@@ -40,7 +40,7 @@ pub(crate) struct Some1<T>(pub(crate) Vec<T>);
 
 /// A program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command;
+pub(crate) struct Command(pub(crate) Vec<String>);
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
     /// `number`, which must be one.
@@ -267,7 +267,7 @@ impl Read for Command {
         } else if items.is_empty() {
             cx.error(node.span, "the list is empty").help("write the program and its arguments");
         }
-        Some(Command)
+        Some(Command(words.into_iter().map(|word| word.value.0).collect()))
     }
 }
 

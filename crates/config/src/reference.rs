@@ -27,7 +27,7 @@ const ROOT_KEYS: [Key; 12] = [
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 43] = [
+pub(crate) static SCHEMAS: [&Schema; 47] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -57,6 +57,10 @@ pub(crate) static SCHEMAS: [&Schema; 43] = [
     &forward::FORWARD,
     &forward::SYNC,
     &vip::VIP,
+    &vip::ADDRESS,
+    &vip::ROUTE,
+    &vip::RULE,
+    &vip::ANNOUNCE,
     &vip::TRACK,
     &vip::UNICAST,
     &vip::AUTHENTICATION,

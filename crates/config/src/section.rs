@@ -209,6 +209,13 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Asks for keys that are read only where another key makes sense of them.
+    pub(crate) fn ignore(&mut self, names: &[&str]) {
+        for name in names {
+            self.ask(name);
+        }
+    }
+
     /// Forgets about what is left: an error makes it meaningless.
     pub(crate) fn abandon(mut self) {
         self.asked = u64::MAX;

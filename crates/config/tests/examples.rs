@@ -123,6 +123,18 @@ fn lvs_web_is_forwarded_not_served() {
 }
 
 #[test]
+fn a_pair_of_directors_looks_once_for_both_addresses() {
+    let config = load("director-pair.toml").config;
+    let plan = &config.failover;
+    let vips: Vec<(&str, u8, usize)> =
+        plan.vips.iter().map(|vip| (vip.name.as_str(), vip.priority.get(), vip.track.len())).collect();
+    assert_eq!(vips, [("front-a", 150, 3), ("front-b", 100, 3)]);
+    assert_eq!(config.watches.len(), 1);
+    assert_eq!(config.dns.map(|dns| dns.addresses.len()), Some(2));
+    assert_eq!(config.notify_fifo.as_deref(), Some(Path::new("/run/perron/vips")));
+}
+
+#[test]
 fn ganeti_node_listens_on_its_interface() {
     let loaded = load("ganeti-node.toml");
     let bind = Bind::Interface { name: "eth1".into(), port: 1811 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 pub struct Command {
     /// An absolute path, and then its arguments; at least one.
     pub words: Vec<String>,
-    /// Whom it is run as.
-    pub user: String,
+    /// Whom it is run as; `None`: whom the service runs as.
+    pub user: Option<String>,
     /// It is ended by force after so long, with all that it has started.
     pub timeout: Duration,
 }

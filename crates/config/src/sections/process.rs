@@ -6,7 +6,7 @@ use linux::Bind;
 use crate::binds::{Claim, Transport};
 use crate::context::Context;
 use crate::read::{At, Line, Period, Read, Whole};
-use crate::schema::{Schema, form, says, with};
+use crate::schema::{Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::{AccessLog, Admin, Process};
 
@@ -39,6 +39,11 @@ pub(crate) static PROCESS: Schema = Schema {
             "\"stdout\"",
             "Where the frontends' logs go; a path holds a `/`.",
         ),
+        optional(
+            "notify-fifo",
+            form::PATH,
+            "A FIFO that gets a line for each change of a vip or a group: `INSTANCE \"NAME\" MASTER 100`.",
+        ),
     ],
 };
 
@@ -65,20 +70,21 @@ impl Read for AccessLog {
     }
 }
 
-/// Reads `[process]`.
-pub(crate) fn process(mut section: Section<'_>, cx: &mut Context) -> Process {
+/// Reads `[process]`, and where changes of vips are written.
+pub(crate) fn process(mut section: Section<'_>, cx: &mut Context) -> (Process, Option<PathBuf>) {
     let control_socket: Option<At<PathBuf>> = section.optional("control-socket", cx);
     if let Some(socket) = &control_socket {
         let bind = Bind::Unix { path: socket.value.clone(), mode: 0o660 };
         cx.claims.push(Claim::new(Transport::Tcp, bind, socket.span));
     }
-    Process {
+    let process = Process {
         user: section.optional("user", cx).map(|Line(user)| user),
         workers: section.optional("workers", cx).map(Whole::<1, 1024>::get),
         control_socket: control_socket.map(|socket| socket.value),
         drain_timeout: section.value::<Period>("drain-timeout", cx).0,
         access_log: section.value("access-log", cx),
-    }
+    };
+    (process, section.optional("notify-fifo", cx))
 }
 
 /// Reads `[admin]`.

@@ -1,250 +1,323 @@
+mod addresses;
+mod adverts;
+mod notify;
+mod routes;
+mod track;
+
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::time::Duration;
+
+use failover::{Plan, Track, Vip, VipGroup};
+use scripts::{Notify, Watch};
+use vrrp_proto::{Family, Preempt, Priority, Vrid};
+
+pub(crate) use addresses::ADDRESS;
+pub(crate) use adverts::{ANNOUNCE, AUTHENTICATION, UNICAST};
+pub(crate) use notify::NOTIFY;
+pub(crate) use routes::{ROUTE, RULE};
+pub(crate) use track::TRACK;
 
 use crate::context::Context;
 use crate::names::{self, Kind};
-use crate::read::{At, Command, Line, Period, Read, Some1, Whole};
+use crate::read::{At, Read, Some1, Whole};
 use crate::schema::{Schema, form, optional, required, with};
 use crate::section::Section;
-use crate::sections::forward::is_multiple;
-use crate::tree::Node;
+use crate::sources::Span;
+use crate::tree::{Entry, Node};
+use addresses::Interface;
+
+/// The longest delay before addresses are taken back, as keepalived has it.
+const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(1000);
+
+/// The longest wait at a start: a network that is not ready after an hour never is.
+const STARTUP_DELAY_MAX: Duration = Duration::from_secs(3600);
 
 pub(crate) static VIP: Schema = Schema {
     path: "vip.NAME",
     about: "Addresses that move between directors: a virtual router (VRRP).",
     keys: &[
-        required("interface", form::TEXT, "Where the adverts go, and the addresses are put.").later(),
+        required("interface", form::TEXT, "Where the adverts go, and the addresses are put. It need not be there yet."),
         required(
             "router-id",
             "1 to 255",
-            "The virtual router's number (VRID): the same on all directors, used once on a network.",
-        )
-        .later(),
-        with("priority", "1 to 255", "100", "The highest that is up is active; 255 is the addresses' owner.").later(),
-        with("version", "2 or 3", "3", "Of VRRP: RFC 3768 or RFC 9568.").later(),
+            "The virtual router's number (VRID): the same on all directors, used once on a network; IPv4 and IPv6 may \
+             have the same.",
+        ),
+        with("priority", "1 to 255", "100", "The highest that is up is active; 255 is the addresses' owner."),
+        with("version", "2 or 3", "3", "Of VRRP: RFC 3768 or RFC 9568."),
         with(
             "advert-interval",
             form::TIME,
             "\"1s\"",
             "Between adverts: whole seconds up to 255s in version 2, hundredths up to 40950ms in version 3.",
-        )
-        .later(),
-        required("addresses", "`\"IP/prefix\"` or list", "The addresses that move.").later(),
-        with("preempt", form::BOOLEAN, "true", "Take the addresses back from a lower priority.").later(),
-        with("preempt-delay", form::TIME, "\"0s\"", "Wait so long before that.").later(),
-        optional("unicast", form::TABLE, "Adverts to these peers rather than to all; see `unicast`.").later(),
-        optional("authentication", form::TABLE, "Version 2 only; see `authentication`.").later(),
-        with("virtual-mac", form::BOOLEAN, "false", "Use the virtual router's own MAC address.").later(),
-        optional("track", form::TABLES, "What lowers the priority, or gives the addresses away; see `track`.").later(),
-        optional("notify", form::TABLE, "What is run when the state changes; see `notify`.").later(),
-    ],
-};
-
-pub(crate) static UNICAST: Schema = Schema {
-    path: "vip.NAME.unicast",
-    about: "Adverts where multicast does not reach.",
-    keys: &[
-        required("source", "`\"IP\"`", "This director's address.").later(),
-        required("peers", "`\"IP\"` or list", "The others'.").later(),
-    ],
-};
-
-pub(crate) static AUTHENTICATION: Schema = Schema {
-    path: "vip.NAME.authentication",
-    about: "RFC 2338's, which version 3 no longer has. It keeps mistakes out, not attackers.",
-    keys: &[
-        with("type", "`\"pass\"`", "\"pass\"", "The password is in the advert.").later(),
-        required("password", form::TEXT, "At most 8 bytes.").later(),
-    ],
-};
-
-pub(crate) static TRACK: Schema = Schema {
-    path: "vip.NAME.track",
-    about: "One of `frontend`, `backend`, `interface`, `script`: while it is not well, the priority is lowered by \
-            `weight`, or without one the addresses are given away.",
-    keys: &[
-        optional("frontend", "name of a frontend", "It cannot serve.").later(),
-        optional("backend", "name of a backend", "It has no server.").later(),
-        optional("interface", form::TEXT, "It is down.").later(),
-        optional("script", form::COMMAND, "It fails.").later(),
-        optional("weight", "-254 to 254", "What is added to the priority; a positive one while it is well.").later(),
-        optional("interval", form::TIME, "script: between two runs.").later(),
-        optional("timeout", form::TIME, "script: how long a run may take.").later(),
-        optional("rise", "1 to 1000", "script: passes in a row.").later(),
-        optional("fall", "1 to 1000", "script: failures in a row.").later(),
-        optional("user", form::TEXT, "script: the user to run it as.").later(),
-    ],
-};
-
-pub(crate) static NOTIFY: Schema = Schema {
-    path: "vip.NAME.notify",
-    about: "What is run when a virtual router changes its state.",
-    keys: &[
-        optional("active", form::COMMAND, "It has the addresses.").later(),
-        optional("backup", form::COMMAND, "Another has them.").later(),
-        optional("fault", form::COMMAND, "What it tracks is not well.").later(),
+        ),
+        with(
+            "checksum",
+            "`\"pseudo-header\"`, `\"message\"`",
+            "\"pseudo-header\"",
+            "What is summed in version 3 with IPv4: as keepalived does, or as RFC 9568 says. Both are understood.",
+        ),
+        required(
+            "addresses",
+            "`\"IP/prefix\"` or list",
+            "The addresses that move: all IPv4 or all IPv6, 255 at most. A table says more of one; see `address`.",
+        ),
+        optional("excluded", "`\"IP/prefix\"` or list", "Addresses that move with them, and that adverts do not name."),
+        optional("routes", form::TABLES, "Routes that are there while it is active; see `routes`."),
+        optional("rules", form::TABLES, "Rules that are there while it is active; see `rules`."),
+        with("preempt", form::BOOLEAN, "true", "Take the addresses back from a lower priority."),
+        with("preempt-delay", form::TIME, "\"0s\"", "Wait so long before that; 1000s at most."),
+        with("down-adverts", "1 to 100", "3", "So many adverts missed, and a little more: the active one is gone."),
+        with("startup-delay", form::TIME, "\"0s\"", "Wait so long at the start before it takes part; 1h at most."),
+        optional("announce", form::TABLE, "How often hosts are told where the addresses are; see `announce`."),
+        optional("unicast", form::TABLE, "Adverts to these peers rather than to all; see `unicast`."),
+        optional("authentication", form::TABLE, "Version 2 only; see `authentication`."),
+        with("virtual-mac", form::BOOLEAN, "false", "Use the virtual router's own MAC address. IPv4 only."),
+        optional("track", form::TABLES, "What lowers the priority, or gives the addresses away; see `track`."),
+        optional("notify", form::TABLE, "What is run when the state changes; see `notify`."),
     ],
 };
 
 pub(crate) static GROUP: Schema = Schema {
     path: "vip-group.NAME",
-    about: "Virtual routers that move together.",
-    keys: &[required("members", "list of names of vips", "At least two.").later()],
+    about: "Virtual routers that move together: all are active here, or none. They should have the same priority.",
+    keys: &[
+        required("members", "list of names of vips", "At least two; a vip is in one group at most."),
+        optional("notify", form::TABLE, "What is run when the group's state changes; see `vip.NAME.notify`."),
+    ],
 };
 
-/// An address and its network's prefix, as an interface has it.
-struct InterfaceAddress;
-
-impl Read for InterfaceAddress {
-    fn read(node: &Node, cx: &mut Context) -> Option<InterfaceAddress> {
-        let Line(text) = Line::read(node, cx)?;
-        let parts = text
-            .split_once('/')
-            .and_then(|(ip, prefix)| Some((ip.parse::<IpAddr>().ok()?, prefix.parse::<u8>().ok()?)));
-        match parts {
-            Some((ip, prefix)) if prefix <= if ip.is_ipv4() { 32 } else { 128 } => Some(InterfaceAddress),
-            _ => {
-                cx.error(node.span, format!("\"{}\" is no address with its network's prefix", text.escape_debug()))
-                    .help("write \"10.0.0.1/24\" or \"2001:db8::1/64\"");
-                None
-            }
-        }
-    }
+/// What was read of vips and groups.
+#[derive(Default)]
+pub(crate) struct Moving {
+    /// Whom scripts are run as, unless they say.
+    user: Option<String>,
+    /// In the order of the text; `None`: wrong.
+    vips: Vec<Option<Vip>>,
+    vip_notify: Vec<Notify>,
+    groups: Vec<VipGroup>,
+    group_notify: Vec<Notify>,
+    watches: Vec<Watch>,
+    routers: Vec<Router>,
+    addresses: Vec<addresses::Known>,
+    routes: Vec<routes::Known>,
+    /// Vips that are in a group, by their places.
+    grouped: Vec<(usize, Span)>,
 }
 
 /// A virtual router's number, where it is used, and where that is said.
-pub(crate) struct Router {
+struct Router {
     interface: String,
+    family: Family,
     id: At<u8>,
 }
 
-/// Reads `[vip.NAME]`; `known` are the virtual routers before it.
-pub(crate) fn vip(mut section: Section<'_>, known: &mut Vec<Router>, cx: &mut Context) {
-    cx.later(format!("{}: floating addresses (VRRP)", section.path), section.span);
-    let interface: Option<Line> = section.required("interface", cx);
+/// Vips, groups, watches, and who is told of vips and of groups.
+pub(crate) type Found = (Plan, Vec<Watch>, Vec<Notify>, Vec<Notify>);
+
+impl Moving {
+    /// Nothing yet; scripts are run as `user`, unless they say.
+    pub(crate) fn new(user: Option<String>) -> Moving {
+        Moving { user, ..Moving::default() }
+    }
+
+    /// The addresses that adverts of the vip at `place` name, if it was read.
+    pub(crate) fn advertised(&self, place: usize) -> Option<(&str, Vec<IpAddr>)> {
+        let vip = self.vips.get(place)?.as_ref()?;
+        Some((&vip.name, vip.addresses.iter().map(|address| address.ip).collect()))
+    }
+
+    /// All that was read.
+    pub(crate) fn finish(self) -> Found {
+        let plan = Plan { vips: self.vips.into_iter().flatten().collect(), groups: self.groups };
+        (plan, self.watches, self.vip_notify, self.group_notify)
+    }
+}
+
+/// Reads `[vip.NAME]`.
+pub(crate) fn vip(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, cx: &mut Context) {
+    cx.part(format!("{}: floating addresses (VRRP)", section.path), section.span);
+    let interface: Option<Interface> = section.required("interface", cx);
+    let interface = interface.map(|Interface(name)| name);
     let id: Option<At<Whole<1, 255>>> = section.required("router-id", cx);
-    if let (Some(Line(interface)), Some(id)) = (interface, id) {
-        let id = At { value: id.value.get(), span: id.span };
-        if let Some(first) = known.iter().find(|first| first.interface == interface && first.id.value == id.value) {
-            cx.error(id.span, format!("{interface} has a virtual router {} already", id.value))
-                .help("give each its own router-id")
-                .note(first.id.span, "first here");
-        }
-        known.push(Router { interface, id });
+    let priority: At<Whole<1, 255>> = section.value("priority", cx);
+    let read = addresses::read(&mut section, interface.as_deref(), &mut moving.addresses, cx);
+    let addresses = read.as_ref().map(|(addresses, _)| addresses.as_slice());
+    let family = addresses.map(addresses::family);
+    if let (Some(interface), Some(id), Some(family)) = (&interface, &id, family) {
+        check_unique(interface, id, family, &mut moving.routers, cx);
     }
-    let _: Whole<1, 255> = section.value("priority", cx);
-    let version: Whole<2, 3> = section.value("version", cx);
-    let interval: At<Period> = section.value("advert-interval", cx);
-    check_interval(version.get(), interval, cx);
-    let _: Option<Some1<InterfaceAddress>> = section.required("addresses", cx);
-    let _: bool = section.value("preempt", cx);
-    let _: Duration = section.value("preempt-delay", cx);
-    let _: bool = section.value("virtual-mac", cx);
-    if let Some(mut unicast) = section.optional_section("unicast", &UNICAST, cx) {
-        let _: Option<IpAddr> = unicast.required("source", cx);
-        let _: Option<Some1<IpAddr>> = unicast.required("peers", cx);
+    let protocol = adverts::protocol(&mut section, family, cx);
+    let (source, peers) = adverts::peers(&mut section, addresses, &moving.addresses, cx);
+    let routes = routes::routes(&mut section, addresses, &mut moving.routes, cx);
+    let rules = routes::rules(&mut section, cx);
+    let number: u8 = priority.value.get();
+    let preempt = preempt(&mut section, number, cx);
+    let down_adverts: Whole<1, 100> = section.value("down-adverts", cx);
+    let startup_delay = at_most(&mut section, "startup-delay", STARTUP_DELAY_MAX, cx);
+    let announce = adverts::announce(&mut section, cx);
+    let virtual_mac: At<bool> = section.value("virtual-mac", cx);
+    if virtual_mac.value && family == Some(Family::V6) {
+        cx.error(virtual_mac.span, "a virtual MAC address with IPv6 is not there yet")
+            .help("remove it: hosts are told by neighbour advertisements where the addresses are");
     }
-    if let Some(authentication) = section.optional_section("authentication", &AUTHENTICATION, cx) {
-        check_authentication(authentication, version.get(), cx);
-    }
+    let mut track = Vec::new();
     for (index, node) in section.list("track").into_iter().enumerate() {
-        track(node, format!("{}.track[{index}]", section.path), cx);
+        let path = format!("{}.track[{index}]", section.path);
+        track.extend(track::track(node, path, moving.user.as_ref(), &mut moving.watches, cx));
     }
-    if let Some(mut notify) = section.optional_section("notify", &NOTIFY, cx) {
-        for state in ["active", "backup", "fault"] {
-            let _: Option<Command> = notify.optional(state, cx);
+    check_weights(number, preempt, &track, cx);
+    moving.vip_notify.push(notify::notify(&mut section, moving.user.as_ref(), cx));
+    let vip = || {
+        let (addresses, excluded) = read?;
+        Some(Vip {
+            name: entry.key.clone(),
+            interface: interface?,
+            vrid: Vrid::new(id?.value.get())?,
+            priority: Priority::new(number)?,
+            protocol: protocol?,
+            source,
+            peers,
+            addresses,
+            excluded,
+            routes,
+            rules,
+            preempt,
+            down_adverts: NonZeroU8::new(down_adverts.get())?,
+            startup_delay,
+            announce,
+            virtual_mac: virtual_mac.value,
+            track: track.into_iter().map(|track| track.value).collect(),
+        })
+    };
+    moving.vips.push(vip());
+}
+
+/// A number is used once on a network; IPv4's and IPv6's virtual routers are others (RFC 9568 section 5.2.3).
+fn check_unique(interface: &str, id: &At<Whole<1, 255>>, family: Family, known: &mut Vec<Router>, cx: &mut Context) {
+    let id = At { value: id.value.get(), span: id.span };
+    let same = |first: &&Router| first.interface == interface && first.id.value == id.value && first.family == family;
+    if let Some(first) = known.iter().find(same) {
+        cx.error(id.span, format!("{interface} has a virtual router {} already", id.value))
+            .help("give each its own router-id")
+            .note(first.id.span, "first here");
+    }
+    known.push(Router { interface: interface.to_owned(), family, id });
+}
+
+fn preempt(section: &mut Section<'_>, priority: u8, cx: &mut Context) -> Preempt {
+    let preempt: At<bool> = section.value("preempt", cx);
+    let delay_span = section.entry("preempt-delay").map(|entry| entry.span);
+    let delay = at_most(section, "preempt-delay", PREEMPT_DELAY_MAX, cx);
+    if let (false, false, Some(span)) = (preempt.value, delay.is_zero(), delay_span) {
+        cx.error(span, "nothing is taken back, so nothing waits before it")
+            .help("remove preempt-delay, or preempt = false");
+    }
+    if priority == Priority::OWNER.get() {
+        let wrong = if preempt.value { delay_span.filter(|_| !delay.is_zero()) } else { Some(preempt.span) };
+        if let Some(span) = wrong {
+            cx.error(span, "the addresses' owner (priority 255) takes them back, and at once")
+                .help("remove it, or write a priority of 254 at most");
         }
     }
+    if preempt.value { Preempt::After(delay) } else { Preempt::No }
 }
 
-/// RFC 3768 section 5.3.7 counts seconds in 8 bits, RFC 9568 section 5.2.7 centiseconds in 12.
-fn check_interval(version: u8, interval: At<Period>, cx: &mut Context) {
-    let Period(duration) = interval.value;
-    let (unit, most) = match version {
-        2 => (Duration::from_secs(1), Duration::from_secs(255)),
-        _ => (Duration::from_millis(10), Duration::from_millis(40_950)),
-    };
-    if !is_multiple(duration, unit) || duration > most {
-        let help = if version == 2 {
-            "write whole seconds, 1s to 255s, or version = 3"
-        } else {
-            "write 10ms to 40950ms, in tens"
-        };
-        cx.error(interval.span, format!("version {version} cannot send adverts at this interval")).help(help);
+fn at_most(section: &mut Section<'_>, name: &str, most: Duration, cx: &mut Context) -> Duration {
+    let span = section.entry(name).map_or(section.span, |entry| entry.node.span);
+    let duration: Duration = section.value(name, cx);
+    if duration > most {
+        cx.error(span, "the time is too long").help(format!("write \"{}\" at most", units::write_duration(most)));
     }
+    duration
 }
 
-fn check_authentication(mut section: Section<'_>, version: u8, cx: &mut Context) {
-    section.choice("type", &[("pass", ())], cx);
-    if let Some(password) = section.required::<At<Line>>("password", cx)
-        && password.value.0.len() > 8
-    {
-        cx.error(password.span, "the password has more than 8 bytes").help("shorten it: the rest would not be sent");
-    }
-    if version != 2 {
-        cx.error(section.span, "version 3 has no authentication").help("remove it, or write version = 2");
-    }
-}
-
-fn track(node: &Node, path: String, cx: &mut Context) {
-    const WHAT: [&str; 4] = ["frontend", "backend", "interface", "script"];
-    let Some(mut section) = Section::open(node, &TRACK, path, cx) else {
-        return;
-    };
-    if WHAT.iter().filter(|key| section.has(key)).count() != 1 {
-        cx.error(section.span, "one thing is tracked by each table").help(format!("write one of {}", WHAT.join(", ")));
-    }
-    for (key, kind) in [("frontend", Kind::Frontend), ("backend", Kind::Backend)] {
-        if let Some(name) = section.optional::<At<String>>(key, cx) {
-            names::resolve(kind, &name, cx);
+/// Weights that move nothing.
+fn check_weights(priority: u8, preempt: Preempt, track: &[At<Track>], cx: &mut Context) {
+    if priority == Priority::OWNER.get() {
+        let moved = track.iter().find(|track| {
+            track.value.weight.is_some() || !matches!(track.value.subject, failover::Subject::Interface(_))
+        });
+        if let Some(track) = moved {
+            cx.error(track.span, "nothing moves the priority of the addresses' owner (255)")
+                .help("write a priority of 254 at most, or remove it");
         }
-    }
-    let _: Option<Line> = section.optional("interface", cx);
-    let _: Option<Command> = section.optional("script", cx);
-    let _: Option<Whole<-254, 254>> = section.optional("weight", cx);
-    if !section.has("script") {
-        let help = "remove it, or track a script";
-        section.refuse(&["interval", "timeout", "rise", "fall", "user"], "is for scripts", help, cx);
         return;
     }
-    let _: Option<Period> = section.optional("interval", cx);
-    let _: Option<Period> = section.optional("timeout", cx);
-    let _: Option<Whole<1, 1000>> = section.optional("rise", cx);
-    let _: Option<Whole<1, 1000>> = section.optional("fall", cx);
-    let _: Option<Line> = section.optional("user", cx);
+    let Some(weighted) = track.iter().find(|track| track.value.weight.is_some()) else {
+        return;
+    };
+    if preempt == Preempt::No {
+        cx.warn(
+            weighted.span,
+            "with preempt = false on all directors a lower priority moves nothing: who has the addresses keeps them",
+        )
+        .help("leave weight out, so that they are given away, or remove preempt = false");
+    }
+    let is_file =
+        |track: &At<Track>| matches!(&track.value.subject, failover::Subject::Fact(key) if key.starts_with("file/"));
+    if track.iter().any(is_file) {
+        return;
+    }
+    let added = track.iter().map(|track| {
+        let weight = i64::from(track.value.weight.unwrap_or_default());
+        if track.value.reverse { -weight } else { weight }
+    });
+    let (up, down) = added.fold((0, 0), |(up, down), weight| (up + weight.max(0), down + weight.min(0)));
+    let [best, worst] = [up, down].map(|sum| (i64::from(priority) + sum).clamp(1, i64::from(Priority::HIGHEST.get())));
+    if best == worst {
+        cx.warn(weighted.span, format!("the weights move nothing: the priority is {best} at best and at worst"))
+            .help("a priority is 1 to 254: write one that leaves them room");
+    }
 }
 
 /// Reads `[vip-group.NAME]`.
-pub(crate) fn group(mut section: Section<'_>, cx: &mut Context) {
-    cx.later(format!("{}: floating addresses that move together", section.path), section.span);
+pub(crate) fn group(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, cx: &mut Context) {
+    cx.part(format!("{}: floating addresses that move together", section.path), section.span);
     let span = section.span;
+    moving.group_notify.push(notify::notify(&mut section, moving.user.as_ref(), cx));
     let Some(Some1(members)) = section.required::<Some1<At<String>>>("members", cx) else {
         return;
     };
     if members.len() < 2 {
         cx.error(span, "a group of one moves as it would alone").help("name two or more vips");
     }
-    let mut seen: Vec<&At<String>> = Vec::new();
+    let mut places: Vec<usize> = Vec::new();
     for member in &members {
-        names::resolve(Kind::Vip, member, cx);
-        if let Some(first) = seen.iter().find(|first| first.value == member.value) {
-            cx.error(member.span, format!("\"{}\" is in the group already", member.value))
+        let Some(place) = names::resolve(Kind::Vip, member, cx) else { continue };
+        if let Some((_, first)) = moving.grouped.iter().find(|(known, _)| *known == place) {
+            cx.error(member.span, format!("\"{}\" is in a group already", member.value))
                 .help("remove one of the two")
-                .note(first.span, "first here");
+                .note(*first, "first here");
         }
-        seen.push(member);
+        moving.grouped.push((place, member.span));
+        places.push(place);
     }
+    let priority = |place: usize| moving.vips.get(place)?.as_ref().map(|vip| vip.priority);
+    let mut known = places.iter().zip(&members).filter_map(|(place, member)| Some((priority(*place)?, member)));
+    if let Some((first, _)) = known.next()
+        && let Some((other, member)) = known.find(|(other, _)| *other != first)
+    {
+        cx.warn(member.span, format!("members of one group have priorities {first} and {other}")).help(
+            "give all members the same: where one director is ahead by one and another by another, both give way",
+        );
+    }
+    moving.groups.push(VipGroup { name: entry.key.clone(), members: places });
 }
 
-/// A vip's name, or an address of its own.
-pub(crate) struct VipOrAddress;
+/// A vip's place, or an address of its own.
+pub(crate) enum VipOrAddress {
+    Vip(usize),
+    Address(IpAddr),
+}
 
 impl Read for VipOrAddress {
     fn read(node: &Node, cx: &mut Context) -> Option<VipOrAddress> {
         let name = At::<String>::read(node, cx)?;
-        if name.value.parse::<IpAddr>().is_err() {
-            names::resolve(Kind::Vip, &name, cx)?;
+        match name.value.parse::<IpAddr>() {
+            Ok(address) => Some(VipOrAddress::Address(address)),
+            Err(_) => names::resolve(Kind::Vip, &name, cx).map(VipOrAddress::Vip),
         }
-        Some(VipOrAddress)
     }
 }

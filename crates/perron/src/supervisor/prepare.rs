@@ -27,9 +27,6 @@ use tables::{Table, tables};
 /// Whom the serving process becomes when root starts it and the configuration names nobody.
 const UNPRIVILEGED: &str = "nobody";
 
-/// A frontend without its TLS, or a backend without its balancing, is another one: these are not left out.
-const PARTS_NEEDED: [&str; 3] = ["frontend", "backend", "forward"];
-
 /// A configuration that is right for this machine.
 #[derive(Debug)]
 pub(super) struct Checked {
@@ -126,8 +123,8 @@ impl Origin {
         for warning in &loaded.warnings.0 {
             log::warn(&warning.message, &[("at", &warning.at.place)]);
         }
-        let config = loaded.config;
-        self.leave_out(&config)?;
+        let mut config = loaded.config;
+        self.leave_out(&mut config)?;
         let user = choose_user(&config)?;
         Ok(Checked { config, sources, user })
     }
@@ -162,20 +159,15 @@ impl Origin {
     }
 
     /// Refuses parts that this version cannot run, unless they were left out by choice.
-    fn leave_out(&self, config: &Config) -> Result<(), Refusal> {
+    fn leave_out(&self, config: &mut Config) -> Result<(), Refusal> {
+        for part in config.leave_out(&self.without) {
+            log::warn("left out, as asked for by --without", &[("part", &part.part), ("at", &part.place)]);
+        }
         let mut refused = String::new();
         for later in &config.later {
-            let kind = later.part.split(['.', ':']).next().unwrap_or(&later.part);
-            let part_of_another = PARTS_NEEDED.contains(&kind);
-            if !part_of_another && self.without.iter().any(|word| word == kind) {
-                log::warn("left out, as asked for by --without", &[("part", &later.part), ("at", &later.place)]);
-            } else {
-                let or = if part_of_another { String::new() } else { format!(", or start with --without {kind}") };
-                refused += &format!(
-                    "{}: error: {}: this version cannot run it yet; take it out{or}\n",
-                    later.place, later.part
-                );
-            }
+            let or = later.kind().map_or(String::new(), |kind| format!(", or start with --without {kind}"));
+            refused +=
+                &format!("{}: error: {}: this version cannot run it yet; take it out{or}\n", later.place, later.part);
         }
         if refused.is_empty() { Ok(()) } else { Err(Refusal::Wrong(refused)) }
     }
