@@ -4,8 +4,10 @@ use lab::{Host, Lab, Load, LoadShape, Nginx, Perron, SOON, perron_binary, wait_f
 
 const FRONT: &str = "10.0.0.2:8080";
 
-const CONFIG: &str = "[frontend.web]\nbind = \"10.0.0.2:8080\"\nbackend = \"web\"\n\
-    [backend.web]\ncheck = { type = \"http\", path = \"/\", interval = \"100ms\", rise = 1, fall = 2 }\n\
+/// A server that is killed refuses connections at once; one that a busy machine keeps waiting is not to be taken for it,
+/// so checks have more time than the tenth of a second between them.
+const CONFIG: &str = "[frontend.web]\nbind = \"10.0.0.2:8080\"\nbackend = \"web\"\n[backend.web]\n\
+    check = { type = \"http\", path = \"/\", interval = \"100ms\", timeout = \"5s\", rise = 1, fall = 2 }\n\
     [[backend.web.server]]\nname = \"one\"\naddress = \"10.0.0.3:80\"\n\
     [[backend.web.server]]\nname = \"two\"\naddress = \"10.0.0.4:80\"\n";
 
