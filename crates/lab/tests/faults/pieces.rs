@@ -200,3 +200,35 @@ fn nothing_is_held_where_a_server_may_not_be_silent_for_so_long() {
     assert!(received > 0, "its beginning came");
     assert_eq!((seen(&dying, "GET"), retries(&perron)), (1, 0));
 }
+
+#[test]
+fn a_connection_with_more_than_the_answer_on_it_is_not_used_again() {
+    let rig = lab::require!(rig("pieces-more"));
+    let _perron = Relay::default().start(&rig);
+    // How long the body is, whether the request may be repeated, and what follows the body.
+    let long = 100_000;
+    for (length, method) in [(6, "GET"), (6, "POST"), (long, "GET")] {
+        for more in ["x", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", ""] {
+            let go_on = Arc::new(AtomicBool::new(false));
+            let may = Arc::clone(&go_on);
+            let server = BadServer::start(&rig.server, 80, move |wire| {
+                while wire.request().is_ok() {
+                    wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhalf"));
+                    wire.send("x".repeat(length - 6));
+                    wait_for(SOON, "the client has what there is", || may.swap(false, Ordering::SeqCst));
+                    wire.send(format!("en{more}"));
+                }
+            });
+            let mut client = rig.client.connect(FRONT);
+            for _ in 0..2 {
+                client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+                client.read_until("\r\n\r\n");
+                client.read_exact(length - 2);
+                go_on.store(true, Ordering::SeqCst);
+                assert_eq!(client.read_exact(2), b"en", "{method} {length} {more:?}");
+            }
+            let connections = if more.is_empty() { 1 } else { 2 };
+            assert_eq!(server.accepted(), connections, "{method} {length} {more:?}");
+        }
+    }
+}

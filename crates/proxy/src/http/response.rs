@@ -122,7 +122,7 @@ pub(crate) async fn receive(
     record.phase = Phase::Data;
     let idle = way.meta.configured().timeouts.idle;
     match progress {
-        Progress::Final { mut body, dechunk, keep_server, keep_client, unsent, held } => {
+        Progress::Final { mut body, dechunk, mut keep_server, keep_client, unsent, held } => {
             let endless = dechunk || matches!(body, Body::UntilClose);
             let heard = if endless { Heard::PartWithoutEnd } else { Heard::Part };
             if !unsent.is_empty()
@@ -134,9 +134,9 @@ pub(crate) async fn receive(
                 way.meta.context.recycle(unsent);
             }
             if !body.is_done() {
-                let relayed = Box::pin(relay_body(way, &mut body, dechunk, timer, record)).await;
-                if let Err(reason) = relayed {
-                    return Answered::Failed { reason, heard };
+                match Box::pin(relay_body(way, &mut body, dechunk, timer, record)).await {
+                    Ok(is_clean) => keep_server &= is_clean,
+                    Err(reason) => return Answered::Failed { reason, heard },
                 }
             }
             Answered::Whole { keep_server, keep_client }
@@ -312,14 +312,14 @@ impl Downstream<'_> {
     }
 }
 
-/// Relays what is left of a body.
+/// Relays what is left of a body. `false`: more than the body came.
 async fn relay_body(
     way: &Downstream<'_>,
     body: &mut Body,
     dechunk: bool,
     timer: &mut Timer,
     record: &mut Record,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let idle = way.meta.configured().timeouts.idle;
     let mut lease = None;
     // A body without a length may be a slow stream: it is bulk only once it has filled the buffer.
@@ -338,7 +338,7 @@ async fn relay_body(
                 body.pass(moved_bytes);
                 match moved {
                     Moved::All => continue,
-                    Moved::Ended if matches!(body, Body::UntilClose) => return Ok(()),
+                    Moved::Ended if matches!(body, Body::UntilClose) => return Ok(true),
                     Moved::Ended => return Err(Reason::ServerCut),
                     Moved::From(halt) => return Err(halt.within_answer()),
                     Moved::To(halt) => return Err(halt.at_client()),
@@ -346,42 +346,48 @@ async fn relay_body(
             }
         }
         match copy_some(way, body, dechunk, timer, record).await? {
-            0 => return Ok(()),
-            read => is_bulk = is_bulk || read as u64 >= BULK,
+            Copied { read: 0, .. } => break,
+            Copied { is_clean: false, .. } => return Ok(false),
+            Copied { read, .. } => is_bulk = is_bulk || read as u64 >= BULK,
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Relays one read's worth; 0 is the orderly end of a body that ends with its connection.
+/// What came of one read.
+struct Copied {
+    /// 0 is the orderly end of a body that ends with its connection.
+    read: usize,
+    /// Whether all of it was the body's. What follows the body belongs to nobody.
+    is_clean: bool,
+}
+
+/// Relays one read's worth.
 async fn copy_some(
     way: &Downstream<'_>,
     body: &mut Body,
     dechunk: bool,
     timer: &mut Timer,
     record: &mut Record,
-) -> Result<usize, Reason> {
+) -> Result<Copied, Reason> {
     timer.set(way.timeout);
     let watch = way.upload.is_none().then(|| Watch::new(way.client));
     let ends_with_connection = matches!(body, Body::UntilClose);
     let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch, |bytes| {
         let mut plain = Vec::new();
-        let payload = if dechunk {
-            body.take_payload(bytes, &mut plain).map_err(|_| Reason::ServerMalformed)?;
-            plain.as_slice()
-        } else {
-            &bytes[..body.take(bytes).map_err(|_| Reason::ServerMalformed)?]
-        };
+        let taken = if dechunk { body.take_payload(bytes, &mut plain) } else { body.take(bytes) };
+        let taken = taken.map_err(|_| Reason::ServerMalformed)?;
+        let payload = if dechunk { plain.as_slice() } else { &bytes[..taken] };
         let written = way.client.try_write(payload).unwrap_or(0);
         record.bytes_out += payload.len() as u64;
-        Ok((bytes.len(), payload[written..].to_vec()))
+        Ok((Copied { read: bytes.len(), is_clean: taken == bytes.len() }, payload[written..].to_vec()))
     });
-    let (read, unsent) = match read.await {
+    let (copied, unsent) = match read.await {
         Ok(read) => read?,
-        Err(Halt::Closed) if ends_with_connection => return Ok(0),
+        Err(Halt::Closed) if ends_with_connection => return Ok(Copied { read: 0, is_clean: true }),
         Err(halt) => return Err(halt.within_answer()),
     };
     let idle = way.meta.configured().timeouts.idle;
     write_all(way.client, timer, idle, &unsent).await.map_err(Halt::at_client)?;
-    Ok(read)
+    Ok(copied)
 }
