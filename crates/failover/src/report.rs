@@ -115,6 +115,10 @@ pub struct Role {
     pub active: bool,
     /// When the last advert was sent at the earliest, on CLOCK_BOOTTIME, in nanoseconds.
     pub last_advert_ns: u64,
+    /// The interval that this advert named.
+    pub advert_interval_ms: u64,
+    /// The priority that this advert named.
+    pub priority: u8,
     /// What an operator has said of it.
     pub hold: Option<Hold>,
 }

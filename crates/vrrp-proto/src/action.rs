@@ -57,12 +57,14 @@ pub enum Fault {
     Source,
     /// Something that it tracks is not well, or not known yet.
     Tracker,
+    /// An operator keeps it out.
+    Held,
     /// Another of its group is in fault.
     Group,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 4] = [Fault::Interface, Fault::Source, Fault::Tracker, Fault::Group];
+    pub(crate) const ALL: [Fault; 5] = [Fault::Interface, Fault::Source, Fault::Tracker, Fault::Held, Fault::Group];
 
     pub(crate) const fn bit(self) -> u8 {
         1 << self as u8
@@ -75,6 +77,7 @@ impl fmt::Display for Fault {
             Fault::Interface => "its interface is down",
             Fault::Source => "its interface has no address",
             Fault::Tracker => "what it tracks is not well",
+            Fault::Held => "an operator keeps it out",
             Fault::Group => "another of its group is in fault",
         })
     }

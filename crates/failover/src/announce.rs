@@ -1,0 +1,59 @@
+//! Telling the network where addresses are.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::ground::Spot;
+
+/// Frames that are sent before adverts are looked after again.
+const BURST: usize = 64;
+
+/// Frames that wait. Of more than this, a vip's later ones are not sent: its first round says where the addresses are.
+const WAITING_MAX: usize = 65_536;
+
+/// An address that is to be announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    pub(crate) vip: usize,
+    pub(crate) ip: IpAddr,
+    pub(crate) spot: Spot,
+}
+
+/// Announcements that wait to be sent, a few at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Announcements {
+    waiting: VecDeque<Announcement>,
+}
+
+impl Announcements {
+    /// Each of these so many times, all once before any twice. Interfaces that do without are passed over.
+    pub(crate) fn add(&mut self, each: &[Announcement], repeat: u8) {
+        for _ in 0..repeat {
+            for announcement in each.iter().filter(|announcement| !announcement.spot.silent) {
+                if self.waiting.len() < WAITING_MAX {
+                    self.waiting.push_back(*announcement);
+                }
+            }
+        }
+    }
+
+    /// A vip has its addresses no more.
+    pub(crate) fn forget(&mut self, vip: usize) {
+        self.waiting.retain(|announcement| announcement.vip != vip);
+    }
+
+    /// Of another plan.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What is to be sent now.
+    pub(crate) fn burst(&mut self) -> impl Iterator<Item = Announcement> + '_ {
+        let count = self.waiting.len().min(BURST);
+        self.waiting.drain(..count)
+    }
+}

@@ -1,0 +1,334 @@
+//! The thread that may wait for the kernel: it knows links and addresses, changes them, and opens sockets.
+//!
+//! Every change of the kernel's network waits until other programs' changes are through, which may take long. So adverts
+//! are sent by a thread that does none, and is told here what has come of what it wants.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use linux::{VrrpFilter, VrrpSocket};
+use netlink::{Address, Change, Event, Interest, Kernel, Link, Watcher};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::ground::{MARK, Scope, ground};
+use crate::message::{Ear, Input, Mouth, Request, Seen, Sockets, Told};
+use crate::wanted::{Ours, Place, Wanted, changes, our_addresses, place, wanted};
+use crate::{Plan, Subject};
+
+/// See the module.
+pub(crate) struct Tables {
+    kernel: Kernel,
+    watcher: Watcher,
+    ear: Ear<Request>,
+    out: Mouth<Input>,
+    plan: Arc<Plan>,
+    number: u64,
+    /// Which vips have their addresses.
+    active: Vec<bool>,
+    links: Vec<Link>,
+    addresses: Vec<Address>,
+    wanted: Wanted,
+    ours: Ours,
+    /// Wanted and seen to be there: if one of these goes, it was removed.
+    placed: BTreeSet<Place>,
+    /// With open sockets, and the virtual routers that are heard there.
+    scopes: Vec<(Scope, Vec<u8>)>,
+    told: Seen,
+    prepared: bool,
+}
+
+impl Tables {
+    /// Belongs to the network namespace of the calling thread.
+    pub(crate) fn open(ear: Ear<Request>, out: Mouth<Input>) -> Result<Tables, netlink::Error> {
+        let watcher = Watcher::open(Interest { routes: false, rules: false })?;
+        let mut tables = Tables {
+            kernel: Kernel::open()?,
+            watcher,
+            ear,
+            out,
+            plan: Arc::default(),
+            number: 0,
+            active: Vec::new(),
+            links: Vec::new(),
+            addresses: Vec::new(),
+            wanted: Wanted::default(),
+            ours: Ours::default(),
+            placed: BTreeSet::new(),
+            scopes: Vec::new(),
+            told: Seen::default(),
+            prepared: false,
+        };
+        tables.read_anew()?;
+        Ok(tables)
+    }
+
+    /// Until it is told to end, or nobody can tell it anything any more.
+    pub(crate) fn run(mut self) {
+        loop {
+            let mut ready = [PollFd::new(&self.ear, PollFlags::IN), PollFd::new(&self.watcher, PollFlags::IN)];
+            if let Err(error) = poll(&mut ready, None)
+                && error != Errno::INTR
+            {
+                self.trouble(format!("waiting for the kernel: {error}"));
+                return;
+            }
+            self.ear.hush();
+            self.look();
+            let mut want = None;
+            loop {
+                match self.ear.next() {
+                    Ok(Some(Request::Prepare { number, plan, active })) => self.prepare(number, plan, active),
+                    // Of several only the last is wanted now.
+                    Ok(Some(Request::Want { number, turn, active })) => want = Some((number, turn, active)),
+                    Ok(Some(Request::End)) | Err(()) => {
+                        self.want(want);
+                        return;
+                    }
+                    Ok(None) => break,
+                }
+            }
+            self.want(want);
+        }
+    }
+
+    /// Takes in what has changed, and tells of it.
+    fn look(&mut self) {
+        let mut changed = false;
+        loop {
+            match self.watcher.next_event() {
+                Ok(Some(event)) => changed |= self.take_in(event),
+                Ok(None) => break,
+                Err(error) => {
+                    self.trouble(error.to_string());
+                    break;
+                }
+            }
+        }
+        if changed {
+            self.after_change();
+        }
+    }
+
+    fn take_in(&mut self, event: Event) -> bool {
+        match event {
+            Event::LinkChanged(link) => match self.links.iter_mut().find(|known| known.index == link.index) {
+                Some(known) if *known == link => return false,
+                Some(known) => *known = link,
+                None => self.links.push(link),
+            },
+            Event::LinkGone(link) => {
+                self.links.retain(|known| known.index != link.index);
+                self.addresses.retain(|known| known.interface != link.index);
+            }
+            Event::AddressAdded(address) => {
+                let place = Place::of(&address);
+                match self.addresses.iter_mut().find(|known| Place::of(known) == place) {
+                    Some(known) => *known = address,
+                    None => self.addresses.push(address),
+                }
+            }
+            Event::AddressGone(address) => {
+                let place = Place::of(&address);
+                self.addresses.retain(|known| Place::of(known) != place);
+            }
+            Event::Overrun => {
+                if let Err(error) = self.read_anew() {
+                    self.trouble(error.to_string());
+                }
+            }
+            Event::RouteGone(_) | Event::RuleGone(_) => {}
+        }
+        true
+    }
+
+    fn read_anew(&mut self) -> Result<(), netlink::Error> {
+        self.links = self.kernel.links()?;
+        self.addresses = self.kernel.addresses(None)?;
+        Ok(())
+    }
+
+    fn after_change(&mut self) {
+        self.tell_news();
+        if !self.tell_lost() && self.prepared {
+            // An interface may have come that wanted addresses belong to.
+            for trouble in self.reconcile(false) {
+                self.trouble(trouble);
+            }
+        }
+    }
+
+    fn tell_news(&mut self) {
+        let (seen, news) = self.seen();
+        if news {
+            self.out.say(Input::Told(Told::Changed { number: self.number, seen }));
+        }
+    }
+
+    /// What was there and is not any more, though it is wanted, somebody has removed; unless it went with its interface,
+    /// or with its being up.
+    fn tell_lost(&mut self) -> bool {
+        let there: BTreeSet<Place> = self.addresses.iter().map(Place::of).collect();
+        let removed = |place: &&Place| {
+            !there.contains(place) && self.links.iter().any(|link| link.index == place.interface && link.up)
+        };
+        let lost: BTreeSet<Place> = self.placed.iter().filter(removed).copied().collect();
+        self.placed = self.wanted.addresses.keys().filter(|place| there.contains(place)).copied().collect();
+        let vips = self.owners_of(&lost);
+        let is_lost = !vips.is_empty();
+        if is_lost {
+            self.out.say(Input::Told(Told::Lost { number: self.number, vips }));
+        }
+        is_lost
+    }
+
+    fn owners_of(&self, lost: &BTreeSet<Place>) -> Vec<usize> {
+        let has_lost = |&(at, active): &(usize, &bool)| {
+            let vip = &self.plan.vips[at];
+            *active
+                && vip.all_addresses().filter_map(|address| place(vip, address, &self.links)).any(|p| lost.contains(&p))
+        };
+        self.active.iter().enumerate().filter(has_lost).map(|(at, _)| at).collect()
+    }
+
+    fn prepare(&mut self, number: u64, plan: Arc<Plan>, active: Vec<bool>) {
+        self.plan = plan;
+        self.number = number;
+        self.active = active;
+        if !self.prepared {
+            self.prepared = true;
+            self.take_left_overs();
+            for trouble in self.reconcile(true) {
+                self.trouble(trouble);
+            }
+        }
+        let (seen, _) = self.seen();
+        self.out.say(Input::Told(Told::Ready { number, plan: self.plan.clone(), seen }));
+    }
+
+    fn want(&mut self, want: Option<(u64, u64, Vec<bool>)>) {
+        let Some((number, turn, active)) = want.filter(|(number, ..)| *number == self.number) else {
+            return;
+        };
+        self.active = active;
+        let troubles = self.reconcile(true);
+        self.out.say(Input::Told(Told::Done { number, turn, troubles }));
+    }
+
+    /// Routes and rules that a process before has left.
+    fn take_left_overs(&mut self) {
+        match self.kernel.routes() {
+            Ok(routes) => self.ours.routes = routes.into_iter().filter(|route| route.protocol == MARK).collect(),
+            Err(error) => self.trouble(error.to_string()),
+        }
+        match self.kernel.rules() {
+            Ok(rules) => self.ours.rules = rules.into_iter().filter(|rule| rule.protocol == MARK).collect(),
+            Err(error) => self.trouble(error.to_string()),
+        }
+    }
+
+    /// Makes the kernel's tables what is wanted. `anew`: what that is may have changed.
+    fn reconcile(&mut self, anew: bool) -> Vec<String> {
+        let wanted = wanted(&self.plan, &self.active, &self.links);
+        if !anew && wanted == self.wanted {
+            return Vec::new();
+        }
+        self.ours.addresses = our_addresses(&self.plan, &self.ours, &self.links, &self.addresses);
+        let changes = changes(&wanted, &self.ours, &self.addresses);
+        self.placed.retain(|place| wanted.addresses.contains_key(place));
+        let mut troubles = Vec::new();
+        let results = self.kernel.apply(&changes);
+        self.ours.routes.clone_from(&wanted.routes);
+        self.ours.rules.clone_from(&wanted.rules);
+        for (change, result) in changes.iter().zip(results) {
+            if let Err(error) = result {
+                troubles.push(error.to_string());
+                match change {
+                    // To be tried again at the next change.
+                    Change::AddRoute(failed) => self.ours.routes.retain(|route| route != failed),
+                    Change::AddRule(failed) => self.ours.rules.retain(|rule| rule != failed),
+                    _ => {}
+                }
+            } else if let Change::AddAddress { interface, address } = change {
+                self.ours.addresses.insert(Place { interface: *interface, ip: address.ip, prefix: address.prefix });
+            }
+        }
+        self.wanted = wanted;
+        self.hear_own_changes();
+        troubles
+    }
+
+    /// The kernel has told of our changes already.
+    fn hear_own_changes(&mut self) {
+        let mut changed = false;
+        while let Ok(Some(event)) = self.watcher.next_event() {
+            changed |= self.take_in(event);
+        }
+        if changed {
+            self.tell_news();
+        }
+        self.tell_lost();
+    }
+
+    /// How the network is, and whether that is news.
+    fn seen(&mut self) -> (Seen, bool) {
+        let plan = self.plan.clone();
+        let grounds: Vec<_> = plan.vips.iter().map(|vip| ground(&plan, vip, &self.links, &self.addresses)).collect();
+        let mut wanted: Vec<(Scope, Vec<u8>)> = Vec::new();
+        for (ground, vip) in grounds.iter().zip(&plan.vips) {
+            let Some(scope) = ground.scope else { continue };
+            match wanted.iter_mut().find(|(known, _)| *known == scope) {
+                Some((_, vrids)) => vrids.push(vip.vrid.get()),
+                None => wanted.push((scope, vec![vip.vrid.get()])),
+            }
+        }
+        let is_stale = |known: &&(Scope, Vec<u8>)| !wanted.contains(known);
+        let closed: Vec<Scope> = self.scopes.iter().filter(is_stale).map(|(scope, _)| *scope).collect();
+        self.scopes.retain(|(scope, _)| !closed.contains(scope));
+        let mut opened = Vec::new();
+        for (scope, vrids) in wanted {
+            if self.scopes.iter().any(|(known, _)| *known == scope) {
+                continue;
+            }
+            match open_sockets(scope, &vrids) {
+                Ok(sockets) => {
+                    opened.push((scope, sockets));
+                    self.scopes.push((scope, vrids));
+                }
+                Err(error) => self.trouble(format!("opening a socket for adverts: {error}")),
+            }
+        }
+        let interfaces = self.tracked_interfaces();
+        let news = grounds != self.told.grounds
+            || interfaces != self.told.interfaces
+            || !opened.is_empty()
+            || !closed.is_empty();
+        self.told.grounds.clone_from(&grounds);
+        self.told.interfaces.clone_from(&interfaces);
+        (Seen { grounds, interfaces, opened, closed }, news)
+    }
+
+    fn tracked_interfaces(&self) -> Vec<(String, bool)> {
+        let mut names: Vec<&String> = Vec::new();
+        for track in self.plan.vips.iter().flat_map(|vip| &vip.track) {
+            if let Subject::Interface(name) = &track.subject
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+        let runs = |name: &String| self.links.iter().any(|link| link.name == *name && link.up && link.running);
+        names.into_iter().map(|name| (name.clone(), runs(name))).collect()
+    }
+
+    fn trouble(&self, text: String) {
+        self.out.say(Input::Told(Told::Trouble(text)));
+    }
+}
+
+fn open_sockets(scope: Scope, vrids: &[u8]) -> std::io::Result<Sockets> {
+    let ours = VrrpSocket::open(scope.for_kernel(), VrrpFilter::Of(vrids))?;
+    // That others are there is worth knowing, and not worth going without adverts.
+    let strangers = VrrpSocket::open(scope.for_kernel(), VrrpFilter::NotOf(vrids)).ok();
+    Ok(Sockets { ours, strangers })
+}

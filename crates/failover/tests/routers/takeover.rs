@@ -1,0 +1,82 @@
+//! Who has the addresses, as roles move.
+
+use std::num::NonZeroU8;
+
+use vrrp_proto::{Password, Protocol};
+
+use crate::director::{Director, active_and_backup, has_address, two, vip, vip_address};
+
+const ADDRESS: &str = "10.0.0.100/32";
+
+#[test]
+fn the_higher_priority_has_the_addresses_and_leaves_them_when_it_stops() {
+    let (_lab, one, other) = lab::require!(two("engine-stop"));
+    let (first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
+    first.wait_for_address(ADDRESS, true);
+    assert!(!has_address(&other, ADDRESS));
+    assert_eq!(second.vip().active, Some(("10.0.0.1".parse().unwrap(), 250)));
+    first.engine.stop();
+    assert!(!has_address(&one, ADDRESS), "removed before stop returns");
+    second.wait_for_state("active");
+    second.wait_for_address(ADDRESS, true);
+    assert_eq!(second.vip().why, "the active one has left");
+}
+
+#[test]
+fn a_link_that_fails_moves_the_addresses_and_one_that_comes_back_brings_them_back() {
+    let (_lab, one, other) = lab::require!(two("engine-link"));
+    let (first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
+    one.run(&["ip", "link", "set", "eth0", "down"]).text();
+    second.wait_for_address(ADDRESS, true);
+    first.wait_for_state("fault");
+    assert!(!has_address(&one, ADDRESS));
+    one.run(&["ip", "link", "set", "eth0", "up"]).text();
+    first.wait_for_address(ADDRESS, true);
+    second.wait_for_address(ADDRESS, false);
+}
+
+#[test]
+fn version_2_with_a_password() {
+    let (_lab, one, other) = lab::require!(two("engine-v2"));
+    let password = Password::new(b"s3cret");
+    let make = |priority| {
+        let protocol = Protocol::V2 { seconds: NonZeroU8::new(1).unwrap(), password };
+        failover::Vip { protocol, ..vip("web", 51, priority, ADDRESS) }
+    };
+    let (first, second) = active_and_backup(&one, &other, make);
+    assert_eq!((first.vip().version, second.vip().state.as_str()), (2, "backup"));
+    first.engine.stop();
+    second.wait_for_address(ADDRESS, true);
+}
+
+#[test]
+fn several_vips_with_labels_and_excluded_addresses_of_another_family() {
+    let (_lab, one, _other) = lab::require!(two("engine-several"));
+    let mut labelled = vip("web", 51, 100, "10.0.0.100/24");
+    labelled.addresses[0].label = Some("eth0:web".to_owned());
+    labelled.excluded = vec![vip_address("10.9.9.9/32"), vip_address("2001:db8::9/128")];
+    let director = Director::running(&one, vec![labelled, vip("db", 52, 100, "10.0.0.101/32")]);
+    for address in ["10.0.0.100/24", "10.9.9.9/32", "2001:db8::9/128", "10.0.0.101/32"] {
+        director.wait_for_address(address, true);
+    }
+    let listed = one.run(&["ip", "-o", "address", "show", "label", "eth0:web"]).text();
+    assert!(listed.contains("10.0.0.100/24"), "{listed}");
+    director.engine.stop();
+    for address in ["10.0.0.100/24", "10.9.9.9/32", "2001:db8::9/128", "10.0.0.101/32"] {
+        assert!(!has_address(&one, address), "{address}");
+    }
+    assert!(has_address(&one, "10.0.0.1/24"));
+}
+
+/// keepalived gives its role up where another program removes an address.
+#[test]
+fn an_address_that_another_program_removes_comes_back_in_place() {
+    let (_lab, one, other) = lab::require!(two("engine-repair"));
+    let (first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
+    first.wait_for_address(ADDRESS, true);
+    one.remove_address(ADDRESS);
+    first.wait_for("it is repaired", |first| first.vip().repaired == 1);
+    first.wait_for_address(ADDRESS, true);
+    assert_eq!(first.notes(), ["another program has removed its addresses"]);
+    assert_eq!((first.vip().became_active, second.vip().became_active), (1, 0));
+}
