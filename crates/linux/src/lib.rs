@@ -1,5 +1,5 @@
 //! Linux, wrapped: listening sockets, raw sockets of VRRP and of frames, descriptors handed between processes and over an
-//! exec, privileges, shared memory, splice and sendfile.
+//! exec, privileges, priority, shared memory, splice and sendfile.
 //!
 //! The only crate with `unsafe`. It decides nothing.
 
@@ -7,6 +7,8 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod channel;
+#[cfg(test)]
+mod child;
 mod exec;
 mod filter;
 mod interface;
@@ -16,6 +18,7 @@ mod message;
 mod owner;
 mod packet;
 mod process;
+mod realtime;
 mod socket;
 mod systemd;
 mod transfer;
@@ -28,8 +31,11 @@ pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use memory::{map_words, shared_memory};
 pub use packet::{Direction, EVERY_PROTOCOL, Frame, PacketSocket};
 pub use process::{
-    Peer, PrivilegeError, User, drop_privileges, end_with_parent, peer_credentials, raise_descriptor_limit,
+    Peer, PrivilegeError, User, drop_privileges, drop_privileges_except, end_with_parent, is_capable, peer_credentials,
+    raise_descriptor_limit,
 };
+pub use realtime::{boot_clock, limit_run, lock_memory, run_first};
+pub use rustix::thread::CapabilitySet;
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, set_user_timeout, shutdown_write, tcp_bytes_acked};
 pub use systemd::{inherited_listeners, monotonic_seconds, monotonic_usec, notify, watchdog_interval};
 pub use transfer::{Pipe, sendfile, splice};

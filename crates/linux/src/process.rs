@@ -10,8 +10,8 @@ use rustix::process::{
     setrlimit,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_keep_capabilities, set_no_new_privs,
 };
 
 /// Answers of the user database larger than this are given up.
@@ -109,9 +109,19 @@ impl User {
 /// # Errors
 /// If the kernel refuses a step that matters; the process must not go on then.
 pub fn drop_privileges(user: Option<&User>) -> Result<(), PrivilegeError> {
+    drop_privileges_except(user, CapabilitySet::empty())
+}
+
+/// Like [`drop_privileges`], but for these capabilities, which the process keeps and whatever it runs does not have.
+///
+/// # Errors
+/// If the kernel refuses a step that matters, as it does when one of these capabilities is not held; the process must not
+/// go on then.
+pub fn drop_privileges_except(user: Option<&User>, kept: CapabilitySet) -> Result<(), PrivilegeError> {
     if rustix::process::geteuid().is_root() {
         step("empty the capability bounding set", empty_bounding_set())?;
     }
+    step("keep capabilities beyond the change of user", set_keep_capabilities(!kept.is_empty()))?;
     if let Some(user) = user {
         step("set the groups", set_groups(&user.groups))?;
         // SAFETY: a plain system call on integers.
@@ -122,14 +132,16 @@ pub fn drop_privileges(user: Option<&User>) -> Result<(), PrivilegeError> {
         step("become the user", checked(result))?;
     }
     step("clear the ambient capabilities", clear_ambient_capability_set())?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    step("clear the capabilities", set_capabilities(None, none))?;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    step("clear the capabilities", set_capabilities(None, sets))?;
+    step("let go of capabilities at another change of user", set_keep_capabilities(false))?;
     step("forbid new privileges", set_no_new_privs(true))?;
     step("deny others the memory", set_dumpable_behavior(DumpableBehavior::NotDumpable))
+}
+
+/// Whether the calling thread holds all of these capabilities in effect.
+pub fn is_capable(of: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(of))
 }
 
 /// Has the kernel send this process SIGTERM when its parent dies. A change of user clears it: call it after that.
@@ -220,34 +232,4 @@ fn step<E: Into<io::Error>>(step: &'static str, result: Result<(), E>) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn users_are_found_by_name() {
-        let root = User::named("root").unwrap().unwrap();
-        assert_eq!((root.uid, root.gid), (0, 0));
-        assert!(root.groups.contains(&0));
-        assert_eq!(User::named("no-such-user-here").unwrap(), None);
-        assert_eq!(User::named("a\0b").unwrap(), None);
-    }
-
-    #[test]
-    fn the_peer_of_our_own_socket_is_us() {
-        let (one, _other) = UnixStream::pair().unwrap();
-        let peer = peer_credentials(one.as_fd()).unwrap();
-        assert_eq!(peer.pid, std::process::id());
-        assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
-    }
-
-    #[test]
-    fn the_descriptor_limit_becomes_the_hard_one() {
-        let granted = raise_descriptor_limit().unwrap();
-        let limit = getrlimit(Resource::Nofile);
-        assert_eq!(limit.current, limit.maximum);
-        assert_eq!(limit.current.unwrap_or(u64::MAX), granted);
-    }
-}
+mod tests;
