@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use wire::link::LinkFrame;
+use wire::{arp, neighbour};
+
 use crate::ground::Spot;
 
 /// Frames that are sent before adverts are looked after again.
@@ -25,11 +28,23 @@ pub(crate) struct Announcements {
     waiting: VecDeque<Announcement>,
 }
 
+impl Announcement {
+    /// The frame, and what it says is in it; `None` of interfaces that do without.
+    pub(crate) fn frame(&self) -> Option<(LinkFrame, u16)> {
+        let link = self.spot.link.as_ref()?;
+        Some(match self.ip {
+            IpAddr::V4(ip) => (arp::gratuitous(link, ip), arp::ETHERTYPE),
+            // RFC 9568 §6.4.1: as a router, which it is for those who have it as their way out.
+            IpAddr::V6(ip) => (neighbour::unsolicited(link, ip, true), neighbour::ETHERTYPE),
+        })
+    }
+}
+
 impl Announcements {
     /// Each of these so many times, all once before any twice. Interfaces that do without are passed over.
     pub(crate) fn add(&mut self, each: &[Announcement], repeat: u8) {
         for _ in 0..repeat {
-            for announcement in each.iter().filter(|announcement| !announcement.spot.silent) {
+            for announcement in each.iter().filter(|announcement| announcement.spot.link.is_some()) {
                 if self.waiting.len() < WAITING_MAX {
                     self.waiting.push_back(*announcement);
                 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use units::Utc;
 use vrrp_proto::{Note, Refusal, State};
+use wire::link::LinkAddress;
 
 use crate::router::{Heard, Refused};
 use crate::{Hold, Vip};
@@ -24,6 +25,8 @@ pub(crate) struct Signs<'a> {
     pub(crate) lacking: Vec<String>,
     /// Another that has been active beside us for longer than it takes to hear each other.
     pub(crate) rival: Option<Heard>,
+    /// An address of ours that another machine has.
+    pub(crate) claimed: Option<(IpAddr, LinkAddress)>,
     /// An advert that was refused lately.
     pub(crate) refused: Option<Refused>,
     /// Virtual routers that are none of ours, on the same network.
@@ -40,6 +43,9 @@ pub(crate) fn diagnosis(signs: &Signs<'_>) -> Vec<String> {
     ground(signs, &mut said);
     ability(signs, &mut said);
     two_active(signs, &mut said);
+    if let Some((ip, by)) = signs.claimed {
+        said.push(format!("{by} says that {ip} is its own: another machine has the address"));
+    }
     refusals(signs, &mut said);
     for note in signs.notes {
         if let Note::OtherAddresses(_) | Note::OtherInterval(..) | Note::EqualPriority(_) | Note::TwoOwners(_) = note {

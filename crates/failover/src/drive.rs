@@ -35,6 +35,9 @@ mod tell;
 /// The longest sleep: so often the thread says that it is alive.
 const NAP: Duration = Duration::from_millis(250);
 
+/// Among real-time threads (SCHED_RR), 1 to 99: before what most programs have, and behind the kernel's own at 50.
+pub(crate) const PRIORITY: u8 = 40;
+
 /// Between bursts of announcements, while more wait.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -62,6 +65,8 @@ pub(crate) struct Drive {
 
     plan: Arc<Plan>,
     number: u64,
+    /// The last one that is prepared for.
+    asked: u64,
     /// To be adopted with the first plan.
     roles: Vec<Role>,
     facts: Facts,
@@ -167,6 +172,7 @@ impl Drive {
             realtime: false,
             plan: Arc::default(),
             number: 0,
+            asked: 0,
             roles: start.roles,
             facts: Facts::default(),
             interfaces: Vec::new(),
@@ -189,7 +195,7 @@ impl Drive {
 
     /// Until it is told to end.
     pub(crate) fn run(mut self) -> io::Result<End> {
-        self.realtime = false;
+        self.realtime = linux::run_first(PRIORITY).is_ok() && linux::lock_memory().is_ok();
         loop {
             let now = clock::now();
             self.alive.store(now.as_nanos(), Relaxed);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use linux::VrrpScope;
-use netlink::{Address, HardwareAddress, Link, LinkKind};
-use vrrp_proto::{Family, Peers, Priority};
+use netlink::{Address, Link, LinkKind};
+use vrrp_proto::{Family, Peers, Priority, virtual_mac};
 
 use crate::{Plan, Vip, VipAddress};
 
@@ -34,6 +34,8 @@ pub(crate) struct Ground {
     pub(crate) source: Option<IpAddr>,
     /// Where they are exchanged.
     pub(crate) scope: Option<Scope>,
+    /// Where adverts are heard besides: those that have our virtual MAC address as their source come in there.
+    pub(crate) also: Option<Scope>,
     /// The interface that adverts and the announcement of the source go out on.
     pub(crate) here: Option<Spot>,
     /// Of each address, those that adverts name first: where it is put.
@@ -45,24 +47,16 @@ pub(crate) struct Ground {
 pub(crate) struct Spot {
     /// Its index.
     pub(crate) interface: u32,
-    /// What its frames are.
-    pub(crate) kind: LinkKind,
-    /// Where frames come from.
-    pub(crate) hardware: HardwareAddress,
-    /// Where frames for all go.
-    pub(crate) broadcast: HardwareAddress,
-    /// It does without ARP and neighbour discovery.
-    pub(crate) silent: bool,
+    /// Its own link address, and that of all. `None`: it does without ARP and neighbour discovery.
+    pub(crate) link: Option<wire::link::Link>,
 }
 
 impl Spot {
     fn of(link: &Link) -> Spot {
         Spot {
             interface: link.index,
-            kind: link.kind,
-            hardware: link.hardware,
-            broadcast: link.broadcast,
-            silent: link.no_arp,
+            link: wire::link::Link::new(link.hardware.bytes(), link.broadcast.bytes())
+                .filter(|_| !link.no_arp && link.kind != LinkKind::Loopback),
         }
     }
 }
@@ -90,10 +84,24 @@ impl Vip {
         self.addresses.iter().chain(&self.excluded)
     }
 
+    /// Where adverts come from on the link, if not from the interface's own address.
+    pub(crate) fn virtual_mac(&self) -> Option<[u8; 6]> {
+        self.virtual_mac.then(|| virtual_mac(self.family(), self.vrid))
+    }
+
     /// Whether the addresses are this machine's own, put there by an administrator.
     pub(crate) fn is_owner(&self) -> bool {
         self.priority == Priority::OWNER
     }
+}
+
+/// What the names of our macvlans begin with.
+pub(crate) const MACVLAN_PREFIX: &str = "prn";
+
+/// The name of a vip's macvlan on an interface: 15 characters at most, as the kernel has it.
+pub(crate) fn macvlan_name(vip: &Vip, interface: u32) -> String {
+    let family = if vip.family() == Family::V4 { 4 } else { 6 };
+    format!("{MACVLAN_PREFIX}{family}-{interface}-{}", vip.vrid)
 }
 
 /// What `vip` stands on, with these links and addresses.
@@ -108,15 +116,19 @@ pub(crate) fn ground(plan: &Plan, vip: &Vip, links: &[Link], addresses: &[Addres
         }
         (Peers::Unicast(_), source) => source.map(Scope::Address),
     });
+    let macvlan = link.filter(|_| vip.virtual_mac).and_then(|link| named(&macvlan_name(vip, link.index)));
     let spots = vip.all_addresses().map(|address| match &address.interface {
         Some(name) => named(name).map(Spot::of),
+        None if vip.virtual_mac => macvlan.map(Spot::of),
         None => link.map(Spot::of),
     });
+    let also = macvlan.filter(|_| vip.peers == Peers::Multicast);
     Ground {
         interface: link.map(|link| link.index),
         running: link.is_some_and(|link| link.up && link.running),
         source,
         scope,
+        also: also.map(|macvlan| Scope::Group(macvlan.index, vip.family() == Family::V4)),
         here: link.map(Spot::of),
         spots: spots.collect(),
     }

@@ -11,7 +11,6 @@ mod diagnosis;
 mod drive;
 mod engine;
 mod facts;
-mod frame;
 mod ground;
 mod lateness;
 mod letters;
@@ -22,6 +21,7 @@ mod router;
 mod tables;
 mod tracking;
 mod wanted;
+mod watch;
 
 pub use beats::{BEATS_MAX, Beats};
 pub use engine::{Engine, Setup};

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
 
 use linux::VrrpSocket;
 use rustix::event::{EventfdFlags, eventfd};
+use wire::link::LinkAddress;
 
 use crate::ground::{Ground, Scope};
 use crate::{Facts, Order, Plan, Report, Role};
@@ -33,6 +35,8 @@ pub(crate) enum Told {
     Done { number: u64, turn: u64, troubles: Vec<String> },
     /// Something else has removed what these vips had.
     Lost { number: u64, vips: Vec<usize> },
+    /// Another machine has said so many times that an address of these vips is its own.
+    Claimed { number: u64, vips: Vec<usize>, ip: IpAddr, by: LinkAddress, times: u64 },
     /// Something that an operator should know.
     Trouble(String),
 }
@@ -63,6 +67,8 @@ pub(crate) enum Request {
     Prepare { number: u64, plan: Arc<Plan>, active: Vec<bool> },
     /// These vips have their addresses, routes and rules, and no others.
     Want { number: u64, turn: u64, active: Vec<bool> },
+    /// To be closed: that may wait for the kernel, too.
+    Close(Vec<Sockets>),
     /// Nothing more is wanted; what is there stays.
     End,
 }

@@ -69,6 +69,8 @@ pub struct VipReport {
     pub announced: u64,
     /// Addresses, routes and rules that another program had removed and that were put back.
     pub repaired: u64,
+    /// How often another machine was heard to say that an address is its own, while it was here.
+    pub conflicts: u64,
     /// What is wrong, in sentences; empty when all is well.
     pub diagnosis: Vec<String>,
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use units::Instant;
 use vrrp_proto::{AddressList, AdvertError, Config, ConfigError, Effect, Family, Note, Priority, Refusal, Settings};
 
+use wire::link::LinkAddress;
+
 use crate::ground::Ground;
 use crate::letters::Letters;
 use crate::{Hold, Vip};
@@ -52,6 +54,10 @@ pub(crate) struct Running {
     /// While active: another that is as well.
     pub(crate) rival: Option<Heard>,
     pub(crate) refused_last: Option<Refused>,
+    /// Another machine that has an address of ours.
+    pub(crate) claimed: Option<(IpAddr, LinkAddress, Instant)>,
+    /// When it was last answered.
+    pub(crate) defended: Option<Instant>,
     /// Of each kind, since the last change of state.
     pub(crate) notes: Vec<Note>,
     pub(crate) counts: Counts,
@@ -68,6 +74,7 @@ pub(crate) struct Counts {
     pub(crate) became_active: u64,
     pub(crate) announced: u64,
     pub(crate) repaired: u64,
+    pub(crate) conflicts: u64,
 }
 
 impl Running {
@@ -89,6 +96,8 @@ impl Running {
             active: None,
             rival: None,
             refused_last: None,
+            claimed: None,
+            defended: None,
             notes: Vec::new(),
             counts: Counts::default(),
         }

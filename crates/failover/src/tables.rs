@@ -3,18 +3,28 @@
 //! Every change of the kernel's network waits until other programs' changes are through, which may take long. So adverts
 //! are sent by a thread that does none, and is told here what has come of what it wants.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use linux::{VrrpFilter, VrrpSocket};
-use netlink::{Address, Change, Event, Interest, Kernel, Link, Watcher};
+use linux::{PacketSocket, VrrpFilter, VrrpSocket};
+use netlink::{
+    Address, Change, Event, Family, HardwareAddress, Interest, Kernel, Link, LinkKind, Watcher, promotes_secondaries,
+    set_promote_secondaries, set_setting,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use units::Instant;
 
-use crate::ground::{MARK, Scope, ground};
+use vrrp_proto::virtual_mac;
+
+use crate::drive::PRIORITY;
+use crate::ground::{MARK, Scope, ground, macvlan_name};
 use crate::message::{Ear, Input, Mouth, Request, Seen, Sockets, Told};
-use crate::wanted::{Ours, Place, Wanted, changes, our_addresses, place, wanted};
-use crate::{Plan, Subject};
+use crate::wanted::{Ours, Place, Wanted, changes, is_our_macvlan, macvlan, our_addresses, place, wanted};
+use crate::watch::{self, Guarded};
+use crate::{Plan, Subject, Vip, clock};
 
 /// See the module.
 pub(crate) struct Tables {
@@ -36,7 +46,18 @@ pub(crate) struct Tables {
     scopes: Vec<(Scope, Vec<u8>)>,
     told: Seen,
     prepared: bool,
+    /// A link has come that is not prepared for yet.
+    new_links: bool,
+    watches: Vec<(Guarded, PacketSocket)>,
+    /// When a claim of an address was last told of, and how many have come since.
+    claims: BTreeMap<IpAddr, (Option<Instant>, u64)>,
 }
+
+/// Frames of one interface's watch that are looked at in each turn.
+const CLAIMS_BATCH: usize = 64;
+
+/// Between two tellings of one address that another machine has.
+const CLAIMS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Tables {
     /// Belongs to the network namespace of the calling thread.
@@ -58,6 +79,9 @@ impl Tables {
             scopes: Vec::new(),
             told: Seen::default(),
             prepared: false,
+            new_links: false,
+            watches: Vec::new(),
+            claims: BTreeMap::new(),
         };
         tables.read_anew()?;
         Ok(tables)
@@ -65,22 +89,28 @@ impl Tables {
 
     /// Until it is told to end, or nobody can tell it anything any more.
     pub(crate) fn run(mut self) {
+        // A takeover is over when the addresses are there. Whether it may is told of the thread of adverts.
+        let _ = linux::run_first(PRIORITY - 1);
         loop {
-            let mut ready = [PollFd::new(&self.ear, PollFlags::IN), PollFd::new(&self.watcher, PollFlags::IN)];
+            let mut ready = vec![PollFd::new(&self.ear, PollFlags::IN), PollFd::new(&self.watcher, PollFlags::IN)];
+            ready.extend(self.watches.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)));
             if let Err(error) = poll(&mut ready, None)
                 && error != Errno::INTR
             {
                 self.trouble(format!("waiting for the kernel: {error}"));
                 return;
             }
+            drop(ready);
             self.ear.hush();
             self.look();
+            self.hear_claims();
             let mut want = None;
             loop {
                 match self.ear.next() {
                     Ok(Some(Request::Prepare { number, plan, active })) => self.prepare(number, plan, active),
                     // Of several only the last is wanted now.
                     Ok(Some(Request::Want { number, turn, active })) => want = Some((number, turn, active)),
+                    Ok(Some(Request::Close(sockets))) => drop(sockets),
                     Ok(Some(Request::End)) | Err(()) => {
                         self.want(want);
                         return;
@@ -115,7 +145,10 @@ impl Tables {
             Event::LinkChanged(link) => match self.links.iter_mut().find(|known| known.index == link.index) {
                 Some(known) if *known == link => return false,
                 Some(known) => *known = link,
-                None => self.links.push(link),
+                None => {
+                    self.links.push(link);
+                    self.new_links = true;
+                }
             },
             Event::LinkGone(link) => {
                 self.links.retain(|known| known.index != link.index);
@@ -149,6 +182,9 @@ impl Tables {
     }
 
     fn after_change(&mut self) {
+        if self.prepared && std::mem::take(&mut self.new_links) {
+            self.prepare_links();
+        }
         self.tell_news();
         if !self.tell_lost() && self.prepared {
             // An interface may have come that wanted addresses belong to.
@@ -195,6 +231,7 @@ impl Tables {
         self.plan = plan;
         self.number = number;
         self.active = active;
+        self.prepare_links();
         if !self.prepared {
             self.prepared = true;
             self.take_left_overs();
@@ -213,6 +250,7 @@ impl Tables {
         self.active = active;
         let troubles = self.reconcile(true);
         self.out.say(Input::Told(Told::Done { number, turn, troubles }));
+        self.watch_over();
     }
 
     /// Routes and rules that a process before has left.
@@ -234,7 +272,8 @@ impl Tables {
             return Vec::new();
         }
         self.ours.addresses = our_addresses(&self.plan, &self.ours, &self.links, &self.addresses);
-        let changes = changes(&wanted, &self.ours, &self.addresses);
+        let mut changes = changes(&wanted, &self.ours, &self.links, &self.addresses);
+        changes.extend(self.stale_macvlans().map(Change::RemoveLink));
         self.placed.retain(|place| wanted.addresses.contains_key(place));
         let mut troubles = Vec::new();
         let results = self.kernel.apply(&changes);
@@ -276,15 +315,19 @@ impl Tables {
         let grounds: Vec<_> = plan.vips.iter().map(|vip| ground(&plan, vip, &self.links, &self.addresses)).collect();
         let mut wanted: Vec<(Scope, Vec<u8>)> = Vec::new();
         for (ground, vip) in grounds.iter().zip(&plan.vips) {
-            let Some(scope) = ground.scope else { continue };
-            match wanted.iter_mut().find(|(known, _)| *known == scope) {
-                Some((_, vrids)) => vrids.push(vip.vrid.get()),
-                None => wanted.push((scope, vec![vip.vrid.get()])),
+            for scope in [ground.scope, ground.also].into_iter().flatten() {
+                match wanted.iter_mut().find(|(known, _)| *known == scope) {
+                    Some((_, vrids)) => vrids.push(vip.vrid.get()),
+                    None => wanted.push((scope, vec![vip.vrid.get()])),
+                }
             }
         }
         let is_stale = |known: &&(Scope, Vec<u8>)| !wanted.contains(known);
-        let closed: Vec<Scope> = self.scopes.iter().filter(is_stale).map(|(scope, _)| *scope).collect();
-        self.scopes.retain(|(scope, _)| !closed.contains(scope));
+        let stale: Vec<Scope> = self.scopes.iter().filter(is_stale).map(|(scope, _)| *scope).collect();
+        self.scopes.retain(|(scope, _)| !stale.contains(scope));
+        // Of one whose virtual routers are others the new socket takes the place of the old one.
+        let closed: Vec<Scope> =
+            stale.into_iter().filter(|stale| wanted.iter().all(|(scope, _)| scope != stale)).collect();
         let mut opened = Vec::new();
         for (scope, vrids) in wanted {
             if self.scopes.iter().any(|(known, _)| *known == scope) {
@@ -306,6 +349,122 @@ impl Tables {
         self.told.grounds.clone_from(&grounds);
         self.told.interfaces.clone_from(&interfaces);
         (Seen { grounds, interfaces, opened, closed }, news)
+    }
+
+    /// Macvlans, and settings of interfaces, without which addresses on them do harm.
+    fn prepare_links(&mut self) {
+        let plan = self.plan.clone();
+        for vip in plan.vips.iter().filter(|vip| vip.virtual_mac) {
+            let parent = self.links.iter().find(|link| link.name == vip.interface);
+            let Some((index, is_there)) = parent.map(|link| (link.index, macvlan(vip, &self.links).is_some())) else {
+                continue;
+            };
+            if !is_there && let Err(error) = self.make_macvlan(vip, index) {
+                self.trouble(error);
+            }
+        }
+        for vip in &plan.vips {
+            for address in vip.all_addresses().filter(|address| address.ip.is_ipv4() && address.prefix < 32) {
+                let name = address.interface.as_ref().unwrap_or(&vip.interface);
+                self.promote_secondaries(name);
+            }
+        }
+    }
+
+    /// When an address goes that stands for its network, the kernel takes others of that network along, unless it is told
+    /// not to: an administrator's, or other vips'.
+    fn promote_secondaries(&self, interface: &str) {
+        if !self.links.iter().any(|link| link.name == interface) || promotes_secondaries(interface).unwrap_or(true) {
+            return;
+        }
+        if let Err(error) = set_promote_secondaries(interface, true) {
+            self.trouble(format!("net.ipv4.conf.{interface}.promote_secondaries cannot be set: {error}"));
+        }
+    }
+
+    /// It is down until the vip is active. Neither it nor its parent answers for the other's addresses, and it takes what
+    /// comes from hosts whose way back is the parent.
+    fn make_macvlan(&mut self, vip: &Vip, parent: u32) -> Result<(), String> {
+        let name = macvlan_name(vip, parent);
+        let mac = virtual_mac(vip.family(), vip.vrid);
+        let hardware = HardwareAddress::new(&mac).ok_or("a MAC address has six bytes")?;
+        self.kernel.create_macvlan(&name, parent, hardware).map_err(|error| error.to_string())?;
+        let link = self.kernel.link(&name).map_err(|error| error.to_string())?;
+        self.links.extend(link);
+        let settings = [
+            (name.as_str(), "arp_ignore", 1),
+            (&name, "accept_local", 1),
+            // Loose: 0 would become the strict 1 where that is set for all.
+            (&name, "rp_filter", 2),
+            (&vip.interface, "arp_ignore", 1),
+            (&vip.interface, "arp_filter", 1),
+        ];
+        for (interface, setting, value) in settings {
+            set_setting(Family::Ipv4, interface, setting, value)
+                .map_err(|error| format!("net.ipv4.conf.{interface}.{setting} cannot be set: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Of vips that are no more, here or in a process before.
+    fn stale_macvlans(&self) -> impl Iterator<Item = u32> {
+        let wanted: Vec<u32> =
+            self.plan.vips.iter().filter_map(|vip| macvlan(vip, &self.links)).map(|link| link.index).collect();
+        let stale = self.links.iter().filter(move |link| is_our_macvlan(link) && !wanted.contains(&link.index));
+        stale.map(|link| link.index).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Has sockets that hear who says that our addresses are its own, where there are some.
+    fn watch_over(&mut self) {
+        let mut wanted: BTreeMap<(u32, bool), BTreeSet<IpAddr>> = BTreeMap::new();
+        for place in self.wanted.addresses.keys() {
+            let link = self.links.iter().find(|link| link.index == place.interface);
+            if link.is_some_and(|link| link.kind == LinkKind::Ethernet && !link.no_arp) {
+                wanted.entry((place.interface, place.ip.is_ipv4())).or_default().insert(place.ip);
+            }
+        }
+        let mut old = std::mem::take(&mut self.watches);
+        for ((interface, v4), addresses) in wanted {
+            let guarded = Guarded { interface, v4, addresses };
+            match old.iter().position(|(known, _)| *known == guarded) {
+                Some(known) => self.watches.push(old.swap_remove(known)),
+                None => match watch::open(&guarded) {
+                    Ok(socket) => self.watches.push((guarded, socket)),
+                    Err(error) => self.trouble(format!("watching who has our addresses: {error}")),
+                },
+            }
+        }
+    }
+
+    /// Other machines that have our addresses; each is told of once in a while.
+    fn hear_claims(&mut self) {
+        let mut buffer = [0; 256];
+        let mut heard = Vec::new();
+        for (_, socket) in &self.watches {
+            for _ in 0..CLAIMS_BATCH {
+                let Ok(Some(frame)) = socket.receive(&mut buffer) else { break };
+                heard.extend(watch::claim(frame.link, frame.bytes));
+            }
+        }
+        let now = clock::now();
+        for (ip, by) in heard {
+            let is_ours = self.links.iter().any(|link| link.hardware.bytes() == by.bytes());
+            let places: BTreeSet<Place> =
+                self.wanted.addresses.keys().filter(|place| place.ip == ip).copied().collect();
+            if is_ours || places.is_empty() {
+                continue;
+            }
+            // Those of addresses that are not wanted any more are forgotten with the next one.
+            self.claims.retain(|known, _| self.wanted.addresses.keys().any(|place| place.ip == *known));
+            let (told, times) = self.claims.entry(ip).or_insert((None, 0));
+            *times += 1;
+            if told.is_none_or(|told| now.since(told) >= CLAIMS_PAUSE) {
+                *told = Some(now);
+                let times = std::mem::take(times);
+                let vips = self.owners_of(&places);
+                self.out.say(Input::Told(Told::Claimed { number: self.number, vips, ip, by, times }));
+            }
+        }
     }
 
     fn tracked_interfaces(&self) -> Vec<(String, bool)> {

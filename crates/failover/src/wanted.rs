@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use netlink::{Address, Change, Family as RuleFamily, Link, NewAddress, Scope};
 use units::Network;
 
-use crate::ground::MARK;
+use crate::ground::{MACVLAN_PREFIX, MARK, macvlan_name};
 use crate::{Plan, Route, Rule, Vip, VipAddress};
 
 /// An address at an interface, by which the kernel knows it. The same address with another prefix is another one.
@@ -20,6 +20,8 @@ pub(crate) struct Place {
 /// What is to be there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wanted {
+    /// Macvlans that are up.
+    pub(crate) up: BTreeSet<u32>,
     pub(crate) addresses: BTreeMap<Place, NewAddress>,
     pub(crate) routes: Vec<netlink::Route>,
     pub(crate) rules: Vec<netlink::Rule>,
@@ -44,6 +46,7 @@ pub(crate) fn wanted(plan: &Plan, active: &[bool], links: &[Link]) -> Wanted {
     let mut wanted = Wanted::default();
     let active = plan.vips.iter().zip(active).filter_map(|(vip, &active)| active.then_some(vip));
     for vip in active {
+        wanted.up.extend(macvlan(vip, links).map(|macvlan| macvlan.index));
         for address in vip.all_addresses() {
             if let Some(place) = place(vip, address, links) {
                 wanted.addresses.entry(place).or_insert_with(|| new_address(address));
@@ -57,9 +60,20 @@ pub(crate) fn wanted(plan: &Plan, active: &[bool], links: &[Link]) -> Wanted {
 
 /// Where an address of a vip is put.
 pub(crate) fn place(vip: &Vip, address: &VipAddress, links: &[Link]) -> Option<Place> {
-    let name = address.interface.as_ref().unwrap_or(&vip.interface);
-    let link = links.iter().find(|link| link.name == *name)?;
+    let named = |name: &str| links.iter().find(|link| link.name == *name);
+    let link = match &address.interface {
+        Some(name) => named(name)?,
+        None if vip.virtual_mac => macvlan(vip, links)?,
+        None => named(&vip.interface)?,
+    };
     Some(Place { interface: link.index, ip: address.ip, prefix: address.prefix })
+}
+
+/// A vip's macvlan, if it has one and it is there.
+pub(crate) fn macvlan<'a>(vip: &Vip, links: &'a [Link]) -> Option<&'a Link> {
+    let parent = links.iter().find(|link| vip.virtual_mac && link.name == vip.interface)?;
+    let name = macvlan_name(vip, parent.index);
+    links.iter().find(|link| link.is_macvlan && link.name == name)
 }
 
 /// Those of the addresses that are there which no administrator has put there: they have our mark on an interface of the
@@ -77,7 +91,10 @@ pub(crate) fn our_addresses(plan: &Plan, known: &Ours, links: &[Link], there: &[
         }
     }
     let is_planned_link = |index: u32| links.iter().any(|link| link.index == index && interfaces.contains(&link.name));
-    let marked = |address: &Address| address.protocol == MARK && is_planned_link(address.interface);
+    let is_macvlan = |index: u32| links.iter().any(|link| link.index == index && is_our_macvlan(link));
+    let marked = |address: &Address| {
+        address.protocol == MARK && (is_planned_link(address.interface) || is_macvlan(address.interface))
+    };
     let ours = there.iter().filter(|address| {
         let place = Place::of(address);
         marked(address) || planned.contains(&place) || known.addresses.contains(&place)
@@ -87,7 +104,9 @@ pub(crate) fn our_addresses(plan: &Plan, known: &Ours, links: &[Link], there: &[
 
 /// What makes of what is there what is wanted: it is added before anything is removed, except where the kernel has no
 /// room for both.
-pub(crate) fn changes(wanted: &Wanted, ours: &Ours, there: &[Address]) -> Vec<Change> {
+///
+/// Macvlans are up while they are wanted: one that is up takes for itself what others send from its address.
+pub(crate) fn changes(wanted: &Wanted, ours: &Ours, links: &[Link], there: &[Address]) -> Vec<Change> {
     let there: BTreeSet<Place> = there.iter().map(Place::of).collect();
     let missing: Vec<_> = wanted.addresses.iter().filter(|(place, _)| !there.contains(place)).collect();
     let left_over: Vec<&Place> =
@@ -101,6 +120,9 @@ pub(crate) fn changes(wanted: &Wanted, ours: &Ours, there: &[Address]) -> Vec<Ch
         Change::RemoveAddress { interface, ip, prefix }
     };
     let mut changes: Vec<Change> = in_the_way.into_iter().map(remove).collect();
+    let macvlans = || links.iter().filter(|link| is_our_macvlan(link));
+    let rises = macvlans().filter(|link| !link.up && wanted.up.contains(&link.index));
+    changes.extend(rises.map(|link| Change::SetUp { interface: link.index, up: true }));
     let added = missing.into_iter().map(|(place, address)| {
         let (interface, address) = (place.interface, address.clone());
         Change::AddAddress { interface, address }
@@ -115,7 +137,14 @@ pub(crate) fn changes(wanted: &Wanted, ours: &Ours, there: &[Address]) -> Vec<Ch
     let is_old = |old: &&netlink::Route| !wanted.routes.iter().any(|route| is_same_route(route, old));
     changes.extend(ours.routes.iter().filter(is_old).cloned().map(Change::RemoveRoute));
     changes.extend(late.into_iter().map(remove));
+    let falls = macvlans().filter(|link| link.up && !wanted.up.contains(&link.index));
+    changes.extend(falls.map(|link| Change::SetUp { interface: link.index, up: false }));
     changes
+}
+
+/// Whether a link was made by this program, now or before.
+pub(crate) fn is_our_macvlan(link: &Link) -> bool {
+    link.is_macvlan && link.name.starts_with(MACVLAN_PREFIX)
 }
 
 /// Whether a route that is there is the one that is wanted: the kernel fills in what a wish leaves open.

@@ -5,7 +5,6 @@ use vrrp_proto::{Action, Note, Priority, Refusal, State};
 
 use super::{Drive, PACE};
 use crate::announce::Announcement;
-use crate::frame::Frame;
 use crate::message::Request;
 use crate::{Event, clock};
 
@@ -47,10 +46,15 @@ impl Drive {
         let Some(port) = self.ports.get(&scope) else {
             return;
         };
+        let interface = running.ground.interface.unwrap_or(0);
         let mut failed = None;
-        for (destination, payload) in running.letters.of(router, priority) {
-            if let Err(error) = port.sockets.ours.send(source, *destination, payload) {
-                failed = Some((*destination, error));
+        for letter in running.letters.of(router, priority, self.plan.vips[vip].virtual_mac()) {
+            let sent = match letter.ethertype {
+                Some(ethertype) => self.frames.send(interface, ethertype, &letter.bytes),
+                None => port.sockets.ours.send(source, letter.to, &letter.bytes),
+            };
+            if let Err(error) = sent {
+                failed = Some((letter.to, error));
             }
         }
         running.last_sent = Some((now, priority));
@@ -115,10 +119,10 @@ impl Drive {
             return;
         }
         self.pace_at = now + PACE;
-        for Announcement { vip, ip, spot } in self.announcements.burst() {
-            let Some(frame) = Frame::announcing(ip, &spot) else { continue };
-            if self.frames.send(spot.interface, frame.protocol(), frame.bytes()).is_ok() {
-                self.vips[vip].counts.announced += 1;
+        for announcement in self.announcements.burst() {
+            let Some((frame, protocol)) = announcement.frame() else { continue };
+            if self.frames.send(announcement.spot.interface, protocol, frame.bytes()).is_ok() {
+                self.vips[announcement.vip].counts.announced += 1;
             }
         }
     }

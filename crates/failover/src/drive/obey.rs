@@ -1,14 +1,19 @@
 //! What the thread is told: by the process it belongs to, and by the thread of the kernel's tables.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use units::Instant;
 use vrrp_proto::{Fault, State};
+use wire::link::LinkAddress;
 
 use super::{Drive, End};
 use crate::message::{Input, Request, Seen, Told};
 use crate::tracking::{Known, effect};
 use crate::{Facts, Hold, Order, Role, Subject, clock};
+
+/// Between two answers to machines that have an address of ours (RFC 5227 §1.1).
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Drive {
     /// Obeys what was said; how to end, if it is the end.
@@ -50,9 +55,9 @@ impl Drive {
 
     fn hear_tables(&mut self, told: Told) {
         match told {
-            Told::Ready { number, plan, seen } if number >= self.number => self.settle(number, plan, seen),
+            Told::Ready { number, plan, seen } => self.settle(number, plan, seen),
             Told::Changed { number, seen } if number == self.number => self.see(seen),
-            Told::Ready { seen, .. } | Told::Changed { seen, .. } => self.see_sockets(seen.opened, &seen.closed),
+            Told::Changed { seen, .. } => self.see_sockets(seen.opened, &seen.closed),
             Told::Done { number, turn, troubles } if number == self.number => {
                 self.done = turn;
                 for trouble in troubles {
@@ -70,7 +75,10 @@ impl Drive {
                 // What was lost is wanted as before.
                 self.wants = true;
             }
-            Told::Done { .. } | Told::Lost { .. } => {}
+            Told::Claimed { number, vips, ip, by, times } if number == self.number => {
+                self.defend(&vips, ip, by, times);
+            }
+            Told::Done { .. } | Told::Lost { .. } | Told::Claimed { .. } => {}
             Told::Trouble(text) => self.note(None, true, || text),
         }
     }
@@ -93,7 +101,7 @@ impl Drive {
     }
 
     /// Tells a vip's router what it stands on.
-    pub(super) fn stand(&mut self, vip: usize, source_before: Option<std::net::IpAddr>, now: Instant) {
+    pub(super) fn stand(&mut self, vip: usize, source_before: Option<IpAddr>, now: Instant) {
         let (squad, member) = (self.vips[vip].squad, self.vips[vip].member);
         let ground = &self.vips[vip].ground;
         let (running, source) = (ground.running, ground.source);
@@ -108,6 +116,27 @@ impl Drive {
                     group.handle_recovered(now, member, fault, actions);
                 }
             });
+        }
+    }
+
+    /// Another machine has an address of ours. Which of the two is to have it VRRP has decided: we have it, and say so
+    /// again, seldom enough not to argue without end (RFC 5227 §2.4).
+    fn defend(&mut self, vips: &[usize], ip: IpAddr, by: LinkAddress, times: u64) {
+        let now = clock::now();
+        for &vip in vips {
+            let running = &mut self.vips[vip];
+            if !running.has {
+                continue;
+            }
+            running.counts.conflicts += times;
+            running.claimed = Some((ip, by, now));
+            if running.defended.is_some_and(|at| now.since(at) < DEFEND_INTERVAL) {
+                continue;
+            }
+            running.defended = Some(now);
+            let (squad, member) = (running.squad, running.member);
+            self.note(Some(vip), true, || format!("{by} says that {ip} is its own"));
+            self.with_group(squad, now, |group, actions| group.handle_confusion(now, member, actions));
         }
     }
 

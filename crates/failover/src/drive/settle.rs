@@ -27,13 +27,13 @@ struct Past {
 impl Drive {
     /// The thread of the tables prepares for a plan; meanwhile the old one runs.
     pub(super) fn prepare(&mut self, plan: Plan) {
-        self.number += 1;
+        self.asked += 1;
         let active = plan.vips.iter().map(|vip| match self.plan.vips.iter().position(|old| old.is_same_router(vip)) {
             Some(old) => self.vips[old].has,
             None => self.roles.iter().any(|role| role.vip == vip.name && role.active),
         });
         let active = active.collect();
-        self.tables.say(Request::Prepare { number: self.number, plan: Arc::new(plan), active });
+        self.tables.say(Request::Prepare { number: self.asked, plan: Arc::new(plan), active });
     }
 
     /// All is prepared: from now on this plan is carried out.
@@ -152,9 +152,9 @@ impl Drive {
         let (Some(source), Some(port)) = (ground.source, port) else { return };
         for action in actions {
             if let Action::SendAdvert { priority } = *action {
-                for (destination, payload) in Letters::default().of(router, priority) {
+                for letter in Letters::default().of(router, priority, None) {
                     // It is the last, and nobody is left to count it.
-                    let _ = port.sockets.ours.send(source, *destination, payload);
+                    let _ = port.sockets.ours.send(source, letter.to, &letter.bytes);
                 }
             }
         }
@@ -194,10 +194,8 @@ impl Drive {
     }
 
     pub(super) fn see_sockets(&mut self, opened: Vec<(Scope, Sockets)>, closed: &[Scope]) {
-        for scope in closed {
-            // Closing the socket takes it out of the set.
-            self.ports.remove(scope);
-        }
+        let mut old: Vec<Sockets> =
+            closed.iter().filter_map(|scope| self.ports.remove(scope)).map(|port| port.sockets).collect();
         for (scope, sockets) in opened {
             let token = self.next_token();
             let data = epoll::EventData::new_u64(token);
@@ -206,7 +204,14 @@ impl Drive {
             }
             let vips = Box::new([None; 256]);
             let port = Port { sockets, vips, strangers: Default::default(), token, ready: false };
-            self.ports.insert(scope, port);
+            old.extend(self.ports.insert(scope, port).map(|port| port.sockets));
+        }
+        for sockets in &old {
+            // It is in the set.
+            let _ = epoll::delete(&self.epoll, &sockets.ours);
+        }
+        if !old.is_empty() {
+            self.tables.say(Request::Close(old));
         }
     }
 
@@ -220,8 +225,10 @@ impl Drive {
             port.vips.fill(None);
         }
         for (place, (vip, running)) in self.plan.vips.iter().zip(&self.vips).enumerate() {
-            if let Some(port) = running.ground.scope.and_then(|scope| self.ports.get_mut(&scope)) {
-                port.vips[usize::from(vip.vrid.get())] = u16::try_from(place).ok();
+            for scope in [running.ground.scope, running.ground.also].into_iter().flatten() {
+                if let Some(port) = self.ports.get_mut(&scope) {
+                    port.vips[usize::from(vip.vrid.get())] = u16::try_from(place).ok();
+                }
             }
         }
     }

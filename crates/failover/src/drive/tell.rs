@@ -11,6 +11,9 @@ use crate::{Health, Report, Subject, TrackReport, Vip, VipReport, clock};
 /// Adverts that came before this are no news.
 const RECENT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// A machine that has an address of ours says so when it is asked, which is seldom.
+const CLAIM_NEWS: std::time::Duration = std::time::Duration::from_secs(60);
+
 impl Drive {
     pub(super) fn report(&self) -> Report {
         let mut refused = std::collections::BTreeMap::new();
@@ -67,6 +70,7 @@ impl Drive {
             became_active: running.counts.became_active,
             announced: running.counts.announced,
             repaired: running.counts.repaired,
+            conflicts: running.counts.conflicts,
             diagnosis: diagnosis(&self.signs(vip, running, state)),
         }
     }
@@ -108,6 +112,10 @@ impl Drive {
             rival: running.rival.filter(|rival| {
                 now.since(rival.last) <= RECENT && rival.last.since(rival.first) >= router.timing().down * 2
             }),
+            claimed: running
+                .claimed
+                .filter(|(.., last)| running.has && now.since(*last) <= CLAIM_NEWS)
+                .map(|(ip, by, _)| (ip, by)),
             refused: running.refused_last.filter(|refused| now.since(refused.last) <= RECENT),
             strangers: strangers
                 .filter(|(_, last)| now.since(last.last) <= RECENT)

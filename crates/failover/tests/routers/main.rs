@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what these tests build is right, or they fail")]
 
+mod addresses;
 mod director;
+mod network;
+mod orders;
+mod reload;
 mod takeover;

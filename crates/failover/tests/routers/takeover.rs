@@ -67,16 +67,3 @@ fn several_vips_with_labels_and_excluded_addresses_of_another_family() {
     }
     assert!(has_address(&one, "10.0.0.1/24"));
 }
-
-/// keepalived gives its role up where another program removes an address.
-#[test]
-fn an_address_that_another_program_removes_comes_back_in_place() {
-    let (_lab, one, other) = lab::require!(two("engine-repair"));
-    let (first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
-    first.wait_for_address(ADDRESS, true);
-    one.remove_address(ADDRESS);
-    first.wait_for("it is repaired", |first| first.vip().repaired == 1);
-    first.wait_for_address(ADDRESS, true);
-    assert_eq!(first.notes(), ["another program has removed its addresses"]);
-    assert_eq!((first.vip().became_active, second.vip().became_active), (1, 0));
-}
