@@ -71,7 +71,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     check_deliveries(&proxy, &delivers, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
-    let (moving, dns) = moving(&mut root, process.user.clone(), cx);
+    let (moving, dns) = moving(&mut root, cx);
     let (failover, watches, vip_notify, group_notify) = moving.finish();
     later_parts(&mut root, cx);
     if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
@@ -129,9 +129,9 @@ fn check_deliveries(proxy: &ProxyConfig, delivers: &[Option<Span>], cx: &mut Con
     }
 }
 
-/// Addresses that move, and the name that has them; scripts are run as `user`, unless they say.
-fn moving(root: &mut Section<'_>, user: Option<String>, cx: &mut Context) -> (vip::Moving, Option<dns::Plan>) {
-    let mut moving = vip::Moving::new(user);
+/// Addresses that move, and the name that has them.
+fn moving(root: &mut Section<'_>, cx: &mut Context) -> (vip::Moving, Option<dns::Plan>) {
+    let mut moving = vip::Moving::default();
     for (entry, section) in root.named("vip", &vip::VIP, cx) {
         vip::vip(entry, section, &mut moving, cx);
     }

@@ -140,8 +140,6 @@ fn the_two_families_may_share_a_number_and_a_link_local_address_is_of_its_link()
 }
 
 const TRACKED: &str = r#"
-[process]
-user = "www"
 [frontend.f]
 bind = "10.0.0.9:80"
 backend = "b"
@@ -191,18 +189,20 @@ fn what_is_tracked_and_how_it_is_looked_at() {
     assert_eq!(b.track, [plain(fact("script/look -x"), None), plain(fact("script/look -x #2"), None)]);
 
     let words: Vec<String> = vec!["/usr/bin/look".into(), "-x".into()];
-    let script = |user: &str, timeout| What::Script(Command { words: words.clone(), user: Some(user.into()), timeout });
+    let script = |user: Option<&str>, timeout| {
+        What::Script(Command { words: words.clone(), user: user.map(str::to_owned), timeout })
+    };
     let file = |path: &str| What::File(path.into());
     let watch = |key: &str, what, interval, (rise, fall)| Watch { key: key.into(), what, interval, rise, fall };
     let expected = [
-        watch("script/look -x", script("www", secs(2)), secs(2), (2, 3)),
+        watch("script/look -x", script(None, secs(2)), secs(2), (2, 3)),
         watch("process/nginx (2)", What::Process { name: "nginx".into(), at_least: 2 }, secs(1), (1, 1)),
         watch("file/etc/perron/load", file("/etc/perron/load"), Duration::from_millis(100), (1, 1)),
         watch("file/run/n", file("/run/n"), secs(1), (1, 1)),
-        watch("script/look -x #2", script("root", Duration::from_millis(200)), secs(1), (1, 1)),
+        watch("script/look -x #2", script(Some("root"), Duration::from_millis(200)), secs(1), (1, 1)),
     ];
     assert_eq!(config.watches, expected);
-    let command = |path: &str| Some(Command { words: vec![path.into()], user: Some("www".into()), timeout: secs(5) });
+    let command = |path: &str| Some(Command { words: vec![path.into()], user: None, timeout: secs(5) });
     let notify = Notify {
         active: command("/bin/on"),
         backup: command("/bin/off"),

@@ -31,8 +31,8 @@ pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use memory::{map_words, shared_memory};
 pub use packet::{Direction, EVERY_PROTOCOL, Frame, PacketSocket};
 pub use process::{
-    Peer, PrivilegeError, User, drop_privileges, drop_privileges_except, end_with_parent, is_capable, peer_credentials,
-    raise_descriptor_limit,
+    Peer, PrivilegeError, User, drop_privileges, drop_privileges_except, end_with_parent, is_capable, isolate,
+    peer_credentials, raise_descriptor_limit,
 };
 pub use realtime::{boot_clock, limit_run, lock_memory, run_first};
 pub use rustix::thread::CapabilitySet;

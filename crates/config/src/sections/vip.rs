@@ -91,8 +91,6 @@ pub(crate) static GROUP: Schema = Schema {
 /// What was read of vips and groups.
 #[derive(Default)]
 pub(crate) struct Moving {
-    /// Whom scripts are run as, unless they say.
-    user: Option<String>,
     /// In the order of the text; `None`: wrong.
     vips: Vec<Option<Vip>>,
     vip_notify: Vec<Notify>,
@@ -117,11 +115,6 @@ struct Router {
 pub(crate) type Found = (Plan, Vec<Watch>, Vec<Notify>, Vec<Notify>);
 
 impl Moving {
-    /// Nothing yet; scripts are run as `user`, unless they say.
-    pub(crate) fn new(user: Option<String>) -> Moving {
-        Moving { user, ..Moving::default() }
-    }
-
     /// The addresses that adverts of the vip at `place` name, if it was read.
     pub(crate) fn advertised(&self, place: usize) -> Option<(&str, Vec<IpAddr>)> {
         let vip = self.vips.get(place)?.as_ref()?;
@@ -165,10 +158,10 @@ pub(crate) fn vip(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, 
     let mut track = Vec::new();
     for (index, node) in section.list("track").into_iter().enumerate() {
         let path = format!("{}.track[{index}]", section.path);
-        track.extend(track::track(node, path, moving.user.as_ref(), &mut moving.watches, cx));
+        track.extend(track::track(node, path, &mut moving.watches, cx));
     }
     check_weights(number, preempt, &track, cx);
-    moving.vip_notify.push(notify::notify(&mut section, moving.user.as_ref(), cx));
+    moving.vip_notify.push(notify::notify(&mut section, cx));
     let vip = || {
         let (addresses, excluded) = read?;
         Some(Vip {
@@ -276,7 +269,7 @@ fn check_weights(priority: u8, preempt: Preempt, track: &[At<Track>], cx: &mut C
 pub(crate) fn group(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, cx: &mut Context) {
     cx.part(format!("{}: floating addresses that move together", section.path), section.span);
     let span = section.span;
-    moving.group_notify.push(notify::notify(&mut section, moving.user.as_ref(), cx));
+    moving.group_notify.push(notify::notify(&mut section, cx));
     let Some(Some1(members)) = section.required::<Some1<At<String>>>("members", cx) else {
         return;
     };

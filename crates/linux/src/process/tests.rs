@@ -84,3 +84,16 @@ fn what_is_not_held_cannot_be_kept() {
     assert_eq!(refused, "cannot clear the capabilities: Operation not permitted (os error 1)");
     assert_eq!(PacketSocket::sender().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
 }
+
+#[test]
+fn a_program_is_run_as_another_user_in_that_ones_groups() {
+    let mut command = Command::new("/usr/bin/id");
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can run a program as another user");
+        return;
+    }
+    let user = User { name: "x".into(), uid: 12_345, gid: 23_456, groups: vec![23_456, 34_567] };
+    isolate(&mut command, Some(&user));
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert_eq!(said.trim(), "uid=12345 gid=23456 groups=23456,34567");
+}

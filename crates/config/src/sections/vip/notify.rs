@@ -28,13 +28,12 @@ pub(crate) static NOTIFY: Schema = Schema {
 };
 
 /// Reads `notify` of a vip or a group.
-pub(super) fn notify(owner: &mut Section<'_>, user: Option<&String>, cx: &mut Context) -> Notify {
+pub(super) fn notify(owner: &mut Section<'_>, cx: &mut Context) -> Notify {
     let Some(mut section) = owner.optional_section("notify", &NOTIFY, cx) else {
         return Notify::default();
     };
     let timeout: Period = section.value("timeout", cx);
-    let own = section.optional("user", cx).map(|Line(user)| user);
-    let user = own.or_else(|| user.cloned());
+    let user = section.optional("user", cx).map(|Line(user)| user);
     let mut command = |name| {
         let command: Option<Command> = section.optional(name, cx);
         command.map(|Command(words)| scripts::Command { words, user: user.clone(), timeout: timeout.0 })

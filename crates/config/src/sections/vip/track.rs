@@ -72,13 +72,7 @@ const OWN_KEYS: [(&str, &[&str]); 6] = [
 const SUBJECTS: [&str; 6] = ["frontend", "backend", "interface", "script", "process", "file"];
 
 /// Reads one table of `track`; what is to be looked at joins `watches`.
-pub(super) fn track(
-    node: &Node,
-    path: String,
-    user: Option<&String>,
-    watches: &mut Vec<Watch>,
-    cx: &mut Context,
-) -> Option<At<Track>> {
+pub(super) fn track(node: &Node, path: String, watches: &mut Vec<Watch>, cx: &mut Context) -> Option<At<Track>> {
     let mut section = Section::open(node, &TRACK, path, cx)?;
     let subjects: Vec<&str> = SUBJECTS.into_iter().filter(|key| section.has(key)).collect();
     if subjects.len() != 1 {
@@ -95,7 +89,7 @@ pub(super) fn track(
             section.refuse(&[key], &format!("is for {}", what.join(", ")), &help, cx);
         }
     }
-    let subject = subject(&mut section, &subjects, user, watches, cx);
+    let subject = subject(&mut section, &subjects, watches, cx);
     let weight = weight(&mut section, &subjects, cx);
     let reverse: bool = section.value("reverse", cx);
     if subjects == ["file"] && reverse {
@@ -126,7 +120,6 @@ fn weight(section: &mut Section<'_>, subjects: &[&str], cx: &mut Context) -> Opt
 fn subject(
     section: &mut Section<'_>,
     subjects: &[&str],
-    user: Option<&String>,
     watches: &mut Vec<Watch>,
     cx: &mut Context,
 ) -> Option<Subject> {
@@ -149,7 +142,7 @@ fn subject(
     }
     let interval = interval(section, cx);
     let what = match (script, process, file) {
-        (Some(Command(words)), ..) => What::Script(script_command(section, words, user, interval, cx)),
+        (Some(Command(words)), ..) => What::Script(script_command(section, words, interval, cx)),
         (_, Some(name), _) => What::Process { name: process_name(&name, cx)?, at_least: at_least(section, cx) },
         (.., Some(path)) => What::File(path),
         _ => return None,
@@ -174,7 +167,6 @@ fn interval(section: &mut Section<'_>, cx: &mut Context) -> Duration {
 fn script_command(
     section: &mut Section<'_>,
     words: Vec<String>,
-    user: Option<&String>,
     interval: Duration,
     cx: &mut Context,
 ) -> scripts::Command {
@@ -184,8 +176,8 @@ fn script_command(
     if let (true, Some(span)) = (timeout.is_zero(), span) {
         cx.error(span, "the time is zero").help("write how long it may be, such as \"5s\"");
     }
-    let own = section.optional("user", cx).map(|Line(user)| user);
-    scripts::Command { words, user: own.or_else(|| user.cloned()), timeout }
+    let user = section.optional("user", cx).map(|Line(user)| user);
+    scripts::Command { words, user, timeout }
 }
 
 fn process_name(name: &At<Line>, cx: &mut Context) -> Option<String> {
