@@ -10,6 +10,7 @@ mod check_answer;
 mod chunked;
 mod conditional;
 mod config;
+mod dns_query;
 mod files;
 mod load_report;
 mod path;
@@ -27,6 +28,7 @@ pub use check_answer::check_answer;
 pub use chunked::chunked;
 pub use conditional::conditional;
 pub use config::config;
+pub use dns_query::dns_query;
 pub use files::files;
 pub use load_report::load_report;
 pub use path::path;
@@ -42,13 +44,14 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("authority", authority),
     ("channel", channel),
     ("check_answer", check_answer),
     ("chunked", chunked),
     ("conditional", conditional),
     ("config", config),
+    ("dns_query", dns_query),
     ("files", files),
     ("load_report", load_report),
     ("path", path),
