@@ -72,3 +72,6 @@ impl Announcements {
         self.waiting.drain(..count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ fn refusals(signs: &Signs<'_>, said: &mut Vec<String>) {
         said.push(format!("{from} sends adverts of virtual router {vrid} here, which no vip of ours is"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,7 @@ pub(crate) struct Drive {
     timer: OwnedFd,
     frames: PacketSocket,
     realtime: bool,
+    memory_locked: bool,
 
     plan: Arc<Plan>,
     number: u64,
@@ -170,6 +171,7 @@ impl Drive {
             timer,
             frames: PacketSocket::sender()?,
             realtime: false,
+            memory_locked: false,
             plan: Arc::default(),
             number: 0,
             asked: 0,
@@ -195,7 +197,8 @@ impl Drive {
 
     /// Until it is told to end.
     pub(crate) fn run(mut self) -> io::Result<End> {
-        self.realtime = linux::run_first(PRIORITY).is_ok() && linux::lock_memory().is_ok();
+        self.realtime = linux::run_first(PRIORITY).is_ok();
+        self.memory_locked = linux::lock_memory().is_ok();
         loop {
             let now = clock::now();
             self.alive.store(now.as_nanos(), Relaxed);

@@ -153,3 +153,6 @@ fn source(plan: &Plan, vip: &Vip, link: &Link, addresses: &[Address]) -> Option<
     let owned = || here().find(|address| vip.is_owner() && vip.all_addresses().any(|own| own.ip == address.ip));
     own.or_else(owned).map(|address| address.ip)
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,6 @@ fn write_headers(frame: &mut [u8], mac: [u8; 6], source: IpAddr, group: IpAddr) 
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

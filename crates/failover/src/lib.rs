@@ -10,6 +10,8 @@ mod clock;
 mod diagnosis;
 mod drive;
 mod engine;
+#[cfg(test)]
+mod example;
 mod facts;
 mod ground;
 mod lateness;

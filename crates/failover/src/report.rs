@@ -18,8 +18,10 @@ pub struct Report {
     pub refused: BTreeMap<String, u64>,
     /// How late timers were, one count for each of [`LATENESS_BOUNDS_US`] and one more.
     pub lateness: Vec<u64>,
-    /// Whether the thread has real-time priority, and its memory is locked.
+    /// Whether the thread runs before others (SCHED_RR).
     pub realtime: bool,
+    /// Whether the process's memory is held in place.
+    pub memory_locked: bool,
 }
 
 /// How a vip is.

@@ -66,3 +66,6 @@ fn tracker(track: &Track, health: Health) -> (Tracker, Tracked) {
     };
     (Tracker { weight, reverse: track.reverse, need }, tracked)
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,6 @@ fn kernel_rule(rule: &Rule) -> Option<netlink::Rule> {
         ..netlink::Rule::new(family, rule.priority, rule.table)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,7 @@ impl Drive {
             refused,
             lateness: self.counts.lateness.counts(),
             realtime: self.realtime,
+            memory_locked: self.memory_locked,
         }
     }
 
