@@ -149,6 +149,7 @@ impl Group {
     /// See [`VirtualRouter::handle_confusion`].
     pub fn handle_confusion(&mut self, now: Instant, member: usize, actions: &mut Vec<(usize, Action)>) {
         self.with(member, actions, |member, actions| member.handle_confusion(now, actions));
+        self.settle(now, actions);
     }
 
     /// See [`VirtualRouter::handle_priority`].

@@ -279,6 +279,7 @@ impl VirtualRouter {
 
     /// Something else has removed an address. It is put back, or given up if that goes on.
     pub fn handle_addresses_lost(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.step_down_if_late(now, actions);
         let Phase::Active(active) = &mut self.phase else {
             return;
         };
@@ -300,6 +301,11 @@ impl VirtualRouter {
     /// Hosts may have forgotten or confused where the addresses are: the link came back, or addresses of the same
     /// group were announced. At most once in an advert's interval.
     pub fn handle_confusion(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.step_down_if_late(now, actions);
+        self.heal(now, actions);
+    }
+
+    fn heal(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let interval = self.own_interval();
         let policy = self.config.settings().announce;
         if let Phase::Active(active) = &mut self.phase
@@ -326,6 +332,7 @@ impl VirtualRouter {
         if !self.is_of(&config) {
             return false;
         }
+        self.step_down_if_late(now, actions);
         let (old, new) = (self.config.settings(), config.settings());
         let moved = old.addresses != new.addresses || old.source != new.source;
         let before = self.timing();

@@ -115,7 +115,7 @@ impl VirtualRouter {
     ) {
         if advert.priority == Priority::LEAVING {
             self.answer(now, actions);
-            self.handle_confusion(now, actions);
+            self.heal(now, actions);
         } else if self.config.is_owner() && advert.priority == Priority::OWNER {
             self.hear_other_owner(now, advert, source, actions);
         } else if advert.priority > self.own_priority() {
@@ -126,7 +126,7 @@ impl VirtualRouter {
             if self.config.settings().answer_lower {
                 self.answer(now, actions);
             }
-            self.handle_confusion(now, actions);
+            self.heal(now, actions);
         }
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Active {
     pub(super) advert_at: Instant,
     /// When others last had reason to believe that we are.
     pub(super) sent_at: Instant,
+    /// How long after that they expect the next.
+    pub(super) sent_interval: Duration,
     /// The second round of announcements.
     pub(super) again_at: Option<Instant>,
     pub(super) again_repeat: u8,
@@ -80,6 +82,7 @@ impl Active {
         Active {
             advert_at: now + interval,
             sent_at: now,
+            sent_interval: interval,
             again_at: None,
             again_repeat: 0,
             refresh_at: None,
@@ -93,6 +96,7 @@ impl Active {
     /// An advert is sent.
     pub(super) fn sent(&mut self, now: Instant, interval: Duration) {
         self.sent_at = now;
+        self.sent_interval = interval;
         self.advert_at = now + interval;
     }
 }
@@ -216,13 +220,13 @@ impl VirtualRouter {
         let Phase::Active(active) = &self.phase else {
             return;
         };
-        let patience = self.own_interval() * u32::from(self.config.settings().down_adverts.get());
+        let patience = active.sent_interval * u32::from(self.config.settings().down_adverts.get());
         let silence = now.since(active.sent_at);
         if silence < patience {
             return;
         }
         if self.config.is_owner() {
-            self.handle_confusion(now, actions);
+            self.heal(now, actions);
         } else {
             self.step_down(now, Why::Late(silence), actions);
         }

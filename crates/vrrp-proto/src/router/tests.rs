@@ -7,6 +7,8 @@ use crate::{
     multicast_group,
 };
 
+mod standing_by;
+
 /// The router that is tried: 10.0.0.5, version 3, an advert each second, priority 100. By hand: it takes over 3 s and
 /// 156/256 s after the last advert.
 fn settings() -> Settings {
@@ -255,7 +257,8 @@ fn active_with_every_input() {
                 "d d lost lost lost lost",
                 "backup 3.609375s TakeOver | send 0, remove, active>backup: its addresses were removed again and again",
             ),
-            ("d d lost lost lost +60001 lost", "active 0ns Advert | add, announce 5"),
+            // A minute of adverts later.
+            (&format!("d d lost lost lost {}lost", "d ".repeat(61)), "active 1s Advert | add, announce 5"),
             ("d d conf", "active 1s Advert | announce 5"),
             ("d d conf conf", "active 1s Advert | "),
             // The second round, after five seconds.
@@ -273,6 +276,8 @@ fn late_wake_ups() {
         &[
             ("d d +2999 D", "active 1s Advert | send 100"),
             ("d d +3000 D", "backup 3.609375s TakeOver | remove, active>backup: it has sent no advert for 3000ms"),
+            ("d d +3000 lost", "backup 3.609375s TakeOver | remove, active>backup: it has sent no advert for 3000ms"),
+            ("d d +3000 conf", "backup 3.609375s TakeOver | remove, active>backup: it has sent no advert for 3000ms"),
             // The advert of who took over is heard by a backup, and preempted as by any.
             (
                 "d d +600000 9:99",
@@ -297,6 +302,25 @@ fn late_wake_ups() {
     check(&keeps, &[("d d +600000 9:99 D", "backup 3.609375s TakeOver | ")]);
     let owner = Settings { priority: Priority::OWNER, ..settings() };
     check(&owner, &[("d +600000 D", "active 1s Advert | announce 5, send 255")]);
+}
+
+/// The others know the interval of the last advert, and no later one.
+#[test]
+fn a_reload_hides_no_lateness() {
+    let config = |settings: Settings| Config::new(settings).unwrap();
+    let slower = Settings { protocol: v3(200), ..settings() };
+    let moved = Settings { addresses: AddressList::V4(vec![[10, 0, 0, 102]]), ..settings() };
+
+    let mut play = Play::new(settings());
+    play.play("d d +3000");
+    assert!(play.router.handle_config(play.now, config(moved), &mut play.actions));
+    assert_eq!(play.summary(), "backup 3.609375s TakeOver | remove, active>backup: it has sent no advert for 3000ms");
+
+    let mut play = Play::new(settings());
+    play.play("d d +500");
+    assert!(play.router.handle_config(play.now, config(slower), &mut play.actions));
+    play.play("+2500 D");
+    assert_eq!(play.summary(), "backup 7.21875s TakeOver | remove, active>backup: it has sent no advert for 3000ms");
 }
 
 #[test]
@@ -412,101 +436,6 @@ fn what_else_can_be_set() {
             ("d f r", "backup 3.609375s TakeOver | announce source, fault>backup: it lacks nothing any more"),
         ],
     );
-}
-
-/// By hand: it waits 255/256 s for priority 1, and its own 156/256 s, beyond three adverts. Whoever can serve takes the
-/// addresses from a last resort, without preemption and before its delay is over.
-#[test]
-fn one_that_cannot_serve_is_a_last_resort() {
-    const STANDS_BY: &str = "backup 4.60546875s TakeOver | ";
-    const NOTE: &str = "note: it cannot serve, and has the addresses because nobody else takes them";
-    check(
-        &settings(),
-        &[
-            ("d d l", &format!("{STANDS_BY}send 0, remove, active>backup: it cannot serve")),
-            ("d d l l", STANDS_BY),
-            ("d l", STANDS_BY),
-            ("l", "initialize 0ns Start | "),
-            ("l d", &format!("{STANDS_BY}initialize>backup: it has started")),
-            ("d t l", &format!("{STANDS_BY}fault>backup: it lacks nothing any more")),
-            ("d l t", "fault - | backup>fault: what it tracks is not well"),
-            ("d d l +1000 9:50", STANDS_BY),
-            ("d d l +1000 9:0", "backup 1.60546875s TakeOver | "),
-            (
-                "d d l d",
-                &format!("active 1s Advert | send 1, add, announce 5, backup>active: no advert came in time, {NOTE}"),
-            ),
-            ("d d l d l", "active 1s Advert | "),
-            ("d d l d d", "active 1s Advert | send 1"),
-            ("d d l d +400 9:50", "backup 4.60546875s TakeOver | remove, active>backup: 10.0.0.9 has priority 50"),
-            ("d d l d p90", "active 1s Advert | "),
-            ("d d l d p90 d", "active 1s Advert | send 90"),
-            ("d d l +1000 p100", "backup 2.609375s TakeOver | "),
-        ],
-    );
-    let never = Settings { preempt: Preempt::No, ..settings() };
-    let later = Settings { preempt: Preempt::After(Duration::from_secs(300)), ..settings() };
-    for settings in [never, later] {
-        check(
-            &settings,
-            &[("d +1000 9:2", "backup 3.609375s TakeOver | "), ("d +1000 9:1", "backup 2.609375s TakeOver | ")],
-        );
-        let mut both = Play::new(settings);
-        both.play("d l +1000 9:1");
-        assert!(both.summary().starts_with(STANDS_BY), "neither can serve: who came first stays");
-    }
-    let owner = Settings { priority: Priority::OWNER, ..settings() };
-    check(
-        &owner,
-        &[
-            ("d l", "fault - | send 0, remove, active>fault: what it tracks is not well"),
-            ("d l p90", "active 1s Advert | send 255, add, announce 5, fault>active: it owns the addresses"),
-        ],
-    );
-}
-
-#[test]
-fn one_that_gives_up_waits_whole() {
-    check(
-        &settings(),
-        &[
-            ("g", "initialize 0ns Start | "),
-            ("d +1000 g", "backup 2.609375s TakeOver | "),
-            (
-                "d d +400 g",
-                "backup 3.609375s TakeOver | send 0, remove, active>backup: it was told to leave the addresses to another",
-            ),
-            ("d d +400 g d", "active 1s Advert | send 100, add, announce 5, backup>active: no advert came in time"),
-            (
-                "d d +400 p50 g",
-                "backup 3.8046875s TakeOver | send 0, remove, active>backup: it was told to leave the addresses to another",
-            ),
-            ("d f g", "fault - | "),
-        ],
-    );
-}
-
-/// RFC 9568 §6.1. An owner that is a backup has become one by its configuration.
-#[test]
-fn an_owner_preempts_whatever_is_configured() {
-    let settings = Settings { preempt: Preempt::No, ..settings() };
-    let mut play = Play::new(settings.clone());
-    play.play("d");
-    let owner = Config::new(Settings { priority: Priority::OWNER, ..settings }).unwrap();
-    assert!(play.router.handle_config(play.now, owner, &mut Vec::new()));
-    play.play("+1000 9:254");
-    assert_eq!(play.summary(), "backup 2.00390625s TakeOver | ");
-}
-
-/// By hand: three adverts of a second, 156/256 s; and of half a second as the active one's are.
-#[test]
-fn the_times_are_told() {
-    let mut play = Play::new(settings());
-    play.play("d");
-    let times = |play: &Play| format!("{:?}", play.router.timing());
-    assert_eq!(times(&play), "Timing { interval: 1s, skew: 609.375ms, down: 3.609375s }");
-    play.play("9:150/50");
-    assert_eq!(times(&play), "Timing { interval: 500ms, skew: 304.6875ms, down: 1.8046875s }");
 }
 
 /// By hand: in version 2 the skew is of one second whatever the interval.
