@@ -73,7 +73,12 @@ pub(crate) static VIP: Schema = Schema {
         optional("announce", form::TABLE, "How often hosts are told where the addresses are; see `announce`."),
         optional("unicast", form::TABLE, "Adverts to these peers rather than to all; see `unicast`."),
         optional("authentication", form::TABLE, "Version 2 only; see `authentication`."),
-        with("virtual-mac", form::BOOLEAN, "false", "Use the virtual router's own MAC address. IPv4 only."),
+        with(
+            "virtual-mac",
+            form::BOOLEAN,
+            "false",
+            "Use the virtual router's own MAC address, on an interface of its own (macvlan).",
+        ),
         optional("track", form::TABLES, "What lowers the priority, or gives the addresses away; see `track`."),
         optional("notify", form::TABLE, "What is run when the state changes; see `notify`."),
     ],
@@ -150,11 +155,7 @@ pub(crate) fn vip(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, 
     let down_adverts: Whole<1, 100> = section.value("down-adverts", cx);
     let startup_delay = at_most(&mut section, "startup-delay", STARTUP_DELAY_MAX, cx);
     let announce = adverts::announce(&mut section, cx);
-    let virtual_mac: At<bool> = section.value("virtual-mac", cx);
-    if virtual_mac.value && family == Some(Family::V6) {
-        cx.error(virtual_mac.span, "a virtual MAC address with IPv6 is not there yet")
-            .help("remove it: hosts are told by neighbour advertisements where the addresses are");
-    }
+    let virtual_mac: bool = section.value("virtual-mac", cx);
     let mut track = Vec::new();
     for (index, node) in section.list("track").into_iter().enumerate() {
         let path = format!("{}.track[{index}]", section.path);
@@ -180,7 +181,7 @@ pub(crate) fn vip(entry: &Entry, mut section: Section<'_>, moving: &mut Moving, 
             down_adverts: NonZeroU8::new(down_adverts.get())?,
             startup_delay,
             announce,
-            virtual_mac: virtual_mac.value,
+            virtual_mac,
             track: track.into_iter().map(|track| track.value).collect(),
         })
     };
@@ -229,12 +230,9 @@ fn at_most(section: &mut Section<'_>, name: &str, most: Duration, cx: &mut Conte
 /// Weights that move nothing.
 fn check_weights(priority: u8, preempt: Preempt, track: &[At<Track>], cx: &mut Context) {
     if priority == Priority::OWNER.get() {
-        let moved = track.iter().find(|track| {
-            track.value.weight.is_some() || !matches!(track.value.subject, failover::Subject::Interface(_))
-        });
-        if let Some(track) = moved {
-            cx.error(track.span, "nothing moves the priority of the addresses' owner (255)")
-                .help("write a priority of 254 at most, or remove it");
+        if let Some(track) = track.iter().find(|track| track.value.weight.is_some()) {
+            cx.error(track.span, "no weight moves the priority of the addresses' owner (255)")
+                .help("leave weight out, so that the addresses are given away, or write a priority of 254 at most");
         }
         return;
     }

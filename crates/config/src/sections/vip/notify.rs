@@ -10,7 +10,7 @@ use crate::section::Section;
 pub(crate) static NOTIFY: Schema = Schema {
     path: "vip.NAME.notify",
     about: "What is run when the state changes: one after the other, in the order of the changes. Of a \
-            `[vip-group.NAME]` as well.",
+            `[vip-group.NAME]` as well. Who may be able to write to the programs: as of `track.script`.",
     keys: &[
         optional("active", form::COMMAND, "It has the addresses."),
         optional("backup", form::COMMAND, "Another has them."),

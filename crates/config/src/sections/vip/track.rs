@@ -32,7 +32,7 @@ pub(crate) static TRACK: Schema = Schema {
         optional(
             "script",
             form::COMMAND,
-            "It ends with another status than 0, or not at all. No path to the program may be writable by others.",
+            "It ends with another status than 0, or not in time. Nobody but root and `user` may be able to write to the program, its folder or one above.",
         ),
         optional("process", form::TEXT, "None of this name runs, or fewer than `at-least`."),
         optional("file", form::PATH, "The number in it, times `weight`, is added to the priority. No file: 0."),
