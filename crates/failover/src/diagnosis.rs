@@ -31,6 +31,8 @@ pub(crate) struct Signs<'a> {
     pub(crate) refused: Option<Refused>,
     /// Virtual routers that are none of ours, on the same network.
     pub(crate) strangers: Vec<(u8, IpAddr)>,
+    /// What the kernel has refused of its addresses.
+    pub(crate) troubles: Vec<&'a str>,
     /// What was noted since the last change of state.
     pub(crate) notes: &'a [Note],
     /// Adverts that could not be sent.
@@ -41,6 +43,7 @@ pub(crate) struct Signs<'a> {
 pub(crate) fn diagnosis(signs: &Signs<'_>) -> Vec<String> {
     let mut said = Vec::new();
     ground(signs, &mut said);
+    said.extend(signs.troubles.iter().map(|&trouble| trouble.to_owned()));
     ability(signs, &mut said);
     two_active(signs, &mut said);
     if let Some((ip, by)) = signs.claimed {

@@ -22,7 +22,7 @@ use crate::announce::Announcements;
 use crate::clock;
 use crate::ground::Scope;
 use crate::lateness::Lateness;
-use crate::message::{Ear, Input, Mouth, Request, Sockets};
+use crate::message::{Ear, Input, Mouth, Request, Sockets, Trouble};
 use crate::router::Running;
 use crate::{Beats, Event, Facts, Plan, Role};
 
@@ -90,6 +90,8 @@ pub(crate) struct Drive {
     packet: Vec<u8>,
     counts: Counts,
     notes: Allowance,
+    /// What the kernel has refused of what is wanted.
+    troubles: Vec<Trouble>,
 }
 
 /// Virtual routers that move together, or one.
@@ -192,6 +194,7 @@ impl Drive {
             packet: vec![0; PACKET_MAX],
             counts: Counts::default(),
             notes: Allowance { left: NOTES_MAX, until: now + NOTES_WINDOW, suppressed: 0 },
+            troubles: Vec::new(),
         })
     }
 

@@ -32,13 +32,22 @@ pub(crate) enum Told {
     /// An interface or an address has changed.
     Changed { number: u64, seen: Seen },
     /// The kernel has what was wanted by this turn, but for these.
-    Done { number: u64, turn: u64, troubles: Vec<String> },
+    Done { number: u64, turn: u64, troubles: Vec<Trouble> },
     /// Something else has removed what these vips had.
     Lost { number: u64, vips: Vec<usize> },
     /// Another machine has said so many times that an address of these vips is its own.
     Claimed { number: u64, vips: Vec<usize>, ip: IpAddr, by: LinkAddress, times: u64 },
     /// Something that an operator should know.
     Trouble(String),
+}
+
+/// A change that the kernel has refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// The address that is not there, if it was about one.
+    pub(crate) ip: Option<IpAddr>,
+    /// What was tried, and why it was refused.
+    pub(crate) text: String,
 }
 
 /// How the network is.

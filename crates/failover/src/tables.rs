@@ -13,7 +13,7 @@ use netlink::{
     Address, Change, Event, Family, HardwareAddress, Interest, Kernel, Link, LinkKind, Watcher, promotes_secondaries,
     set_promote_secondaries, set_setting,
 };
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use units::Instant;
 
@@ -21,8 +21,10 @@ use vrrp_proto::virtual_mac;
 
 use crate::drive::PRIORITY;
 use crate::ground::{MARK, Scope, ground, macvlan_name};
-use crate::message::{Ear, Input, Mouth, Request, Seen, Sockets, Told};
-use crate::wanted::{Ours, Place, Wanted, changes, is_our_macvlan, macvlan, our_addresses, place, wanted};
+use crate::message::{Ear, Input, Mouth, Request, Seen, Sockets, Told, Trouble};
+use crate::wanted::{
+    Ours, Place, Wanted, changes, is_our_macvlan, is_same_route, macvlan, our_addresses, place, wanted,
+};
 use crate::watch::{self, Guarded};
 use crate::{Plan, Subject, Vip, clock};
 
@@ -48,10 +50,19 @@ pub(crate) struct Tables {
     prepared: bool,
     /// A link has come that is not prepared for yet.
     new_links: bool,
+    /// A route or rule that is wanted was removed.
+    routes_lost: bool,
     watches: Vec<(Guarded, PacketSocket)>,
+    /// The last turn that was carried out, and what the kernel refused of it.
+    turn: u64,
+    troubles: Vec<Trouble>,
+    interest: Interest,
     /// When a claim of an address was last told of, and how many have come since.
     claims: BTreeMap<IpAddr, (Option<Instant>, u64)>,
 }
+
+/// Between two tries of what the kernel has refused.
+const RETRY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Frames of one interface's watch that are looked at in each turn.
 const CLAIMS_BATCH: usize = 64;
@@ -62,7 +73,8 @@ const CLAIMS_PAUSE: Duration = Duration::from_secs(1);
 impl Tables {
     /// Belongs to the network namespace of the calling thread.
     pub(crate) fn open(ear: Ear<Request>, out: Mouth<Input>) -> Result<Tables, netlink::Error> {
-        let watcher = Watcher::open(Interest { routes: false, rules: false })?;
+        let interest = Interest::default();
+        let watcher = Watcher::open(interest)?;
         let mut tables = Tables {
             kernel: Kernel::open()?,
             watcher,
@@ -80,7 +92,11 @@ impl Tables {
             told: Seen::default(),
             prepared: false,
             new_links: false,
+            routes_lost: false,
             watches: Vec::new(),
+            turn: 0,
+            troubles: Vec::new(),
+            interest,
             claims: BTreeMap::new(),
         };
         tables.read_anew()?;
@@ -94,16 +110,22 @@ impl Tables {
         loop {
             let mut ready = vec![PollFd::new(&self.ear, PollFlags::IN), PollFd::new(&self.watcher, PollFlags::IN)];
             ready.extend(self.watches.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)));
-            if let Err(error) = poll(&mut ready, None)
-                && error != Errno::INTR
-            {
-                self.trouble(format!("waiting for the kernel: {error}"));
-                return;
-            }
+            let retry = (!self.troubles.is_empty()).then_some(&RETRY);
+            let woken = match poll(&mut ready, retry) {
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    self.trouble(format!("waiting for the kernel: {error}"));
+                    return;
+                }
+                Ok(count) => count > 0,
+            };
             drop(ready);
             self.ear.hush();
             self.look();
             self.hear_claims();
+            if !woken {
+                self.try_again();
+            }
             let mut want = None;
             loop {
                 match self.ear.next() {
@@ -144,7 +166,11 @@ impl Tables {
         match event {
             Event::LinkChanged(link) => match self.links.iter_mut().find(|known| known.index == link.index) {
                 Some(known) if *known == link => return false,
-                Some(known) => *known = link,
+                Some(known) => {
+                    // Of the routes that go with a link that is down the kernel does not tell.
+                    self.ours.unsure |= known.up != link.up || known.running != link.running;
+                    *known = link;
+                }
                 None => {
                     self.links.push(link);
                     self.new_links = true;
@@ -170,7 +196,15 @@ impl Tables {
                     self.trouble(error.to_string());
                 }
             }
-            Event::RouteGone(_) | Event::RuleGone(_) => {}
+            Event::RouteGone(route) => {
+                self.routes_lost |=
+                    route.protocol == MARK && self.wanted.routes.iter().any(|own| is_same_route(own, &route));
+                return self.routes_lost;
+            }
+            Event::RuleGone(rule) => {
+                self.routes_lost |= self.wanted.rules.contains(&rule);
+                return self.routes_lost;
+            }
         }
         true
     }
@@ -188,9 +222,7 @@ impl Tables {
         self.tell_news();
         if !self.tell_lost() && self.prepared {
             // An interface may have come that wanted addresses belong to.
-            for trouble in self.reconcile(false) {
-                self.trouble(trouble);
-            }
+            self.try_again();
         }
     }
 
@@ -210,7 +242,18 @@ impl Tables {
         };
         let lost: BTreeSet<Place> = self.placed.iter().filter(removed).copied().collect();
         self.placed = self.wanted.addresses.keys().filter(|place| there.contains(place)).copied().collect();
-        let vips = self.owners_of(&lost);
+        let mut vips = self.owners_of(&lost);
+        if std::mem::take(&mut self.routes_lost) {
+            self.ours.unsure = true;
+            vips.extend(
+                (0..self.plan.vips.len())
+                    .filter(|&at| {
+                        let vip = &self.plan.vips[at];
+                        self.active[at] && !(vip.routes.is_empty() && vip.rules.is_empty()) && !vips.contains(&at)
+                    })
+                    .collect::<Vec<_>>(),
+            );
+        }
         let is_lost = !vips.is_empty();
         if is_lost {
             self.out.say(Input::Told(Told::Lost { number: self.number, vips }));
@@ -228,6 +271,7 @@ impl Tables {
     }
 
     fn prepare(&mut self, number: u64, plan: Arc<Plan>, active: Vec<bool>) {
+        self.take_interest(&plan);
         self.plan = plan;
         self.number = number;
         self.active = active;
@@ -236,7 +280,7 @@ impl Tables {
             self.prepared = true;
             self.take_left_overs();
             for trouble in self.reconcile(true) {
-                self.trouble(trouble);
+                self.trouble(trouble.text);
             }
         }
         let (seen, _) = self.seen();
@@ -248,9 +292,28 @@ impl Tables {
             return;
         };
         self.active = active;
+        self.turn = turn;
         let troubles = self.reconcile(true);
         self.out.say(Input::Told(Told::Done { number, turn, troubles }));
         self.watch_over();
+    }
+
+    /// Routes and rules are watched where the plan has some: there may be very many of others'.
+    fn take_interest(&mut self, plan: &Plan) {
+        let interest = Interest {
+            routes: plan.vips.iter().any(|vip| !vip.routes.is_empty()),
+            rules: plan.vips.iter().any(|vip| !vip.rules.is_empty()),
+        };
+        if interest == self.interest {
+            return;
+        }
+        match Watcher::open(interest).and_then(|watcher| {
+            self.watcher = watcher;
+            self.read_anew()
+        }) {
+            Ok(()) => self.interest = interest,
+            Err(error) => self.trouble(error.to_string()),
+        }
     }
 
     /// Routes and rules that a process before has left.
@@ -266,35 +329,52 @@ impl Tables {
     }
 
     /// Makes the kernel's tables what is wanted. `anew`: what that is may have changed.
-    fn reconcile(&mut self, anew: bool) -> Vec<String> {
+    fn reconcile(&mut self, anew: bool) -> Vec<Trouble> {
         let wanted = wanted(&self.plan, &self.active, &self.links);
-        if !anew && wanted == self.wanted {
+        if !anew && wanted == self.wanted && !self.ours.unsure && self.troubles.is_empty() {
             return Vec::new();
         }
         self.ours.addresses = our_addresses(&self.plan, &self.ours, &self.links, &self.addresses);
         let mut changes = changes(&wanted, &self.ours, &self.links, &self.addresses);
         changes.extend(self.stale_macvlans().map(Change::RemoveLink));
         self.placed.retain(|place| wanted.addresses.contains_key(place));
-        let mut troubles = Vec::new();
         let results = self.kernel.apply(&changes);
         self.ours.routes.clone_from(&wanted.routes);
         self.ours.rules.clone_from(&wanted.rules);
+        self.ours.unsure = false;
+        self.wanted = wanted;
+        let mut troubles = Vec::new();
         for (change, result) in changes.iter().zip(results) {
-            if let Err(error) = result {
-                troubles.push(error.to_string());
-                match change {
-                    // To be tried again at the next change.
-                    Change::AddRoute(failed) => self.ours.routes.retain(|route| route != failed),
-                    Change::AddRule(failed) => self.ours.rules.retain(|rule| rule != failed),
-                    _ => {}
+            match (change, result) {
+                (Change::AddAddress { interface, address }, Ok(_)) => {
+                    let (ip, prefix) = (address.ip, address.prefix);
+                    self.ours.addresses.insert(Place { interface: *interface, ip, prefix });
                 }
-            } else if let Change::AddAddress { interface, address } = change {
-                self.ours.addresses.insert(Place { interface: *interface, ip: address.ip, prefix: address.prefix });
+                (_, Ok(_)) => {}
+                (change, Err(error)) => {
+                    let ip = match change {
+                        Change::AddAddress { address, .. } => Some(address.ip),
+                        Change::RemoveAddress { ip, .. } => Some(*ip),
+                        _ => None,
+                    };
+                    troubles.push(Trouble { ip, text: error.to_string() });
+                    self.ours.unsure = true;
+                }
             }
         }
-        self.wanted = wanted;
+        self.troubles.clone_from(&troubles);
         self.hear_own_changes();
         troubles
+    }
+
+    /// What the kernel has refused is tried again, and told of if something else comes of it.
+    fn try_again(&mut self) {
+        let before = self.troubles.clone();
+        let troubles = self.reconcile(false);
+        if self.troubles != before {
+            let (number, turn) = (self.number, self.turn);
+            self.out.say(Input::Told(Told::Done { number, turn, troubles }));
+        }
     }
 
     /// The kernel has told of our changes already.

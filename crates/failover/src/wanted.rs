@@ -33,6 +33,9 @@ pub(crate) struct Ours {
     pub(crate) addresses: BTreeSet<Place>,
     pub(crate) routes: Vec<netlink::Route>,
     pub(crate) rules: Vec<netlink::Rule>,
+    /// Routes and rules may have gone: the kernel does not always tell. They are added anew, which changes nothing where
+    /// they are there.
+    pub(crate) unsure: bool,
 }
 
 impl Place {
@@ -128,9 +131,9 @@ pub(crate) fn changes(wanted: &Wanted, ours: &Ours, links: &[Link], there: &[Add
         Change::AddAddress { interface, address }
     });
     changes.extend(added);
-    let is_new = |new: &&netlink::Route| !ours.routes.iter().any(|route| is_same_route(new, route));
+    let is_new = |new: &&netlink::Route| ours.unsure || !ours.routes.iter().any(|route| is_same_route(new, route));
     changes.extend(wanted.routes.iter().filter(is_new).cloned().map(Change::AddRoute));
-    let is_new = |rule: &&netlink::Rule| !ours.rules.contains(rule);
+    let is_new = |rule: &&netlink::Rule| ours.unsure || !ours.rules.contains(rule);
     changes.extend(wanted.rules.iter().filter(is_new).cloned().map(Change::AddRule));
     let is_old = |rule: &&netlink::Rule| !wanted.rules.contains(rule);
     changes.extend(ours.rules.iter().filter(is_old).cloned().map(Change::RemoveRule));
@@ -148,7 +151,7 @@ pub(crate) fn is_our_macvlan(link: &Link) -> bool {
 }
 
 /// Whether a route that is there is the one that is wanted: the kernel fills in what a wish leaves open.
-fn is_same_route(wanted: &netlink::Route, there: &netlink::Route) -> bool {
+pub(crate) fn is_same_route(wanted: &netlink::Route, there: &netlink::Route) -> bool {
     wanted.destination == there.destination
         && wanted.table == there.table
         && wanted.via == there.via

@@ -21,6 +21,7 @@ fn well(vip: &Vip) -> Signs<'_> {
         claimed: None,
         refused: None,
         strangers: Vec::new(),
+        troubles: Vec::new(),
         notes: &[],
         not_sent: 0,
     }
@@ -42,7 +43,7 @@ fn in_plain_words() {
     let refused = |refusal| Some(Refused { refusal, from: peer, last: moment });
     let lacking = || vec!["frontend/https".to_owned()];
     let other_addresses = [Note::OtherAddresses(peer), Note::Late(Duration::from_secs(1))];
-    let table: [(Signs<'_>, &str); 16] = [
+    let table: [(Signs<'_>, &str); 17] = [
         (Signs { interface: false, ..well(vip) }, "there is no interface eth0"),
         (Signs { running: false, ..well(vip) }, "eth0 is down or has no carrier"),
         (Signs { source: None, ..well(vip) }, "eth0 has no address of its own for adverts to come from"),
@@ -91,6 +92,7 @@ fn in_plain_words() {
             "10.0.0.2 sends adverts of virtual router 52 here, which no vip of ours is",
         ),
         (Signs { notes: &other_addresses, ..well(vip) }, "10.0.0.2 lists other addresses"),
+        (Signs { troubles: vec!["adding it: refused"], ..well(vip) }, "adding it: refused"),
         (Signs { not_sent: 3, ..well(vip) }, "3 adverts could not be sent"),
     ];
     assert!(diagnosis(&well(vip)).is_empty());

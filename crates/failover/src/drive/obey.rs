@@ -60,16 +60,19 @@ impl Drive {
             Told::Changed { seen, .. } => self.see_sockets(seen.opened, &seen.closed),
             Told::Done { number, turn, troubles } if number == self.number => {
                 self.done = turn;
-                for trouble in troubles {
-                    self.note(None, true, || trouble);
+                for trouble in &troubles {
+                    self.note(None, true, || trouble.text.clone());
                 }
+                self.troubles = troubles;
             }
             Told::Lost { number, vips } if number == self.number => {
                 let now = clock::now();
                 for vip in vips {
                     let (squad, member) = (self.vips[vip].squad, self.vips[vip].member);
                     self.vips[vip].counts.repaired += 1;
-                    self.note(Some(vip), true, || "another program has removed its addresses".to_owned());
+                    self.note(Some(vip), true, || {
+                        "another program has removed an address, route or rule of it".to_owned()
+                    });
                     self.with_group(squad, now, |group, actions| group.handle_addresses_lost(now, member, actions));
                 }
                 // What was lost is wanted as before.

@@ -122,6 +122,12 @@ impl Drive {
                 .filter(|(_, last)| now.since(last.last) <= RECENT)
                 .map(|(&vrid, last)| (vrid, last.from))
                 .collect(),
+            troubles: self
+                .troubles
+                .iter()
+                .filter(|trouble| vip.all_addresses().any(|address| Some(address.ip) == trouble.ip))
+                .map(|trouble| trouble.text.as_str())
+                .collect(),
             notes: &running.notes,
             not_sent: running.counts.not_sent,
         }

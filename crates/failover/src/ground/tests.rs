@@ -4,7 +4,7 @@ use super::*;
 use crate::example::{address, ip, link, plan, vip};
 
 fn source_of(vip: &Vip, addresses: &[Address]) -> Option<String> {
-    let ground = ground(&plan(&[vip.clone()]), vip, &[link(2, "eth0"), link(3, "eth1")], addresses);
+    let ground = ground(&plan(std::slice::from_ref(vip)), vip, &[link(2, "eth0"), link(3, "eth1")], addresses);
     ground.source.map(|source| source.to_string())
 }
 
@@ -40,8 +40,9 @@ fn where_adverts_come_from() {
 
 #[test]
 fn where_adverts_are_exchanged() {
-    let scope =
-        |vip: &Vip, addresses: &[Address]| ground(&plan(&[vip.clone()]), vip, &[link(2, "eth0")], addresses).scope;
+    let scope = |vip: &Vip, addresses: &[Address]| {
+        ground(&plan(std::slice::from_ref(vip)), vip, &[link(2, "eth0")], addresses).scope
+    };
     let unicast = |source: &str, address: &str| Vip {
         source: Some(ip(source)),
         peers: Peers::Unicast(vec![ip(source)]),
@@ -60,7 +61,7 @@ fn where_adverts_are_exchanged() {
 fn a_virtual_mac_has_an_interface_of_its_own() {
     let vip = Vip { virtual_mac: true, ..vip("web", 51, &["10.0.0.9/32"]) };
     let links = [link(2, "eth0"), Link { is_macvlan: true, ..link(9, "prn4-2-51") }];
-    let ground = ground(&plan(&[vip.clone()]), &vip, &links, &[address(2, "10.0.0.1/24")]);
+    let ground = ground(&plan(std::slice::from_ref(&vip)), &vip, &links, &[address(2, "10.0.0.1/24")]);
     assert_eq!((ground.scope, ground.also), (Some(Scope::Group(2, true)), Some(Scope::Group(9, true))));
     assert_eq!((ground.here.unwrap().interface, ground.spots[0].unwrap().interface), (2, 9));
     // 15 characters are what the kernel takes.

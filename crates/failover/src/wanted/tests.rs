@@ -113,10 +113,12 @@ fn routes_and_rules_come_after_addresses_and_go_before() {
     let links = [link(2, "eth0")];
     let wanted = wanted(&plan, &[true], &links);
     let routes = vec![netlink::Route { interface: Some(2), metric: 1024, ..wanted.routes[0].clone() }];
-    let ours = Ours { routes, rules: wanted.rules, addresses: Default::default() };
+    let ours = Ours { routes, rules: wanted.rules, ..Ours::default() };
     let there = [marked(2, "10.0.0.100/32")];
     assert!(reconciled(&plan, &[true], &ours, &there).is_empty());
     assert_eq!(reconciled(&plan, &[false], &ours, &there), ["-rule 7", "-route 77", "-10.0.0.100/32 2"]);
+    let unsure = Ours { unsure: true, ..ours };
+    assert_eq!(reconciled(&plan, &[true], &unsure, &there), ["+route 77", "+rule 7"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn an_address_that_another_program_removes_comes_back_in_place() {
     one.remove_address(ADDRESS);
     first.wait_for("it is repaired", |first| first.vip().repaired == 1);
     first.wait_for_address(ADDRESS, true);
-    assert_eq!(first.notes(), ["another program has removed its addresses"]);
+    assert_eq!(first.notes(), ["another program has removed an address, route or rule of it"]);
     assert_eq!((first.vip().became_active, second.vip().became_active), (1, 0));
 }
 
@@ -99,6 +99,16 @@ fn routes_and_rules_are_there_while_it_is_active() {
     director.wait_for("the routes are there", |_| routes("main").contains("10.50.0.0/16 via 10.0.0.2"));
     director.wait_for("the rule is there", |_| rules().contains("from 10.0.0.100 lookup 77"));
     assert!(routes("77").contains("default via 10.0.0.2"), "{}", routes("77"));
+    // Another program removes them, and a link that goes takes routes along.
+    one.run(&["ip", "route", "del", "10.50.0.0/16"]).success();
+    director.wait_for("the route is repaired", |_| routes("main").contains("10.50.0.0/16 via 10.0.0.2"));
+    one.run(&["ip", "rule", "del", "priority", "7700"]).success();
+    director.wait_for("the rule is repaired", |_| rules().contains("from 10.0.0.100 lookup 77"));
+    assert_eq!((director.vip().repaired, director.vip().became_active), (2, 1));
+    one.link_down();
+    director.wait_for_state("fault");
+    one.link_up();
+    director.wait_for("the routes are back", |_| routes("main").contains("10.50.0.0/16 via 10.0.0.2"));
     director.engine.stop();
     assert!(!routes("main").contains("10.50.0.0/16"), "{}", routes("main"));
     assert!(!rules().contains("lookup 77"), "{}", rules());
@@ -148,4 +158,21 @@ fn a_virtual_mac_moves_with_the_addresses() {
     second.plan(vec![vip("web", 51, 240, ADDRESS)]);
     second.wait_for("the macvlan is away", |_| links().is_empty());
     second.wait_for_address(ADDRESS, true);
+}
+
+/// It is active all the same, says what is wrong, and tries again.
+#[test]
+fn an_address_that_the_kernel_refuses_is_told_and_tried_again() {
+    let (_lab, one, _other) = lab::require!(two("engine-refused"));
+    one.set("net/ipv6/conf/eth0/disable_ipv6", "1").unwrap();
+    let mut refused = vip("web", 51, 100, ADDRESS);
+    refused.excluded = vec![vip_address("fd00::9/128")];
+    let director = Director::running(&one, vec![refused]);
+    director.wait_for_address(ADDRESS, true);
+    director.wait_for("it says so", |director| {
+        director.vip().diagnosis.iter().any(|line| line.starts_with("adding fd00::9/128 to eth0"))
+    });
+    one.set("net/ipv6/conf/eth0/disable_ipv6", "0").unwrap();
+    director.wait_for_address("fd00::9/128", true);
+    director.wait_for("all is well", |director| director.vip().diagnosis.is_empty());
 }
