@@ -18,6 +18,7 @@ use rustix::time::{
 use units::Instant;
 use vrrp_proto::{Action, AdvertError, Group, Refusal};
 
+use crate::allowance::Allowance;
 use crate::announce::Announcements;
 use crate::clock;
 use crate::ground::Scope;
@@ -124,17 +125,6 @@ struct Counts {
     events_lost: u64,
 }
 
-/// How many notes may be told: a thousand machines that misbehave are told of as one is.
-struct Allowance {
-    left: u32,
-    until: Instant,
-    suppressed: u64,
-}
-
-/// Notes in a time, of all vips.
-const NOTES_MAX: u32 = 50;
-const NOTES_WINDOW: Duration = Duration::from_secs(10);
-
 /// What the thread is started with.
 pub(crate) struct Start {
     pub(crate) ear: Ear<Input>,
@@ -193,7 +183,7 @@ impl Drive {
             actions: Vec::with_capacity(64),
             packet: vec![0; PACKET_MAX],
             counts: Counts::default(),
-            notes: Allowance { left: NOTES_MAX, until: now + NOTES_WINDOW, suppressed: 0 },
+            notes: Allowance::new(now),
             troubles: Vec::new(),
         })
     }
@@ -307,21 +297,14 @@ impl Drive {
     }
 
     fn note(&mut self, vip: Option<usize>, trouble: bool, text: impl FnOnce() -> String) {
-        let now = clock::now();
-        if self.notes.until <= now {
-            let suppressed = std::mem::take(&mut self.notes.suppressed);
-            self.notes.left = NOTES_MAX;
-            self.notes.until = now + NOTES_WINDOW;
-            if suppressed > 0 {
-                let text = format!("{suppressed} further notes were not told: there were too many at once");
-                self.tell(Event::Noted { vip: None, trouble: false, text });
-            }
+        let (may, suppressed) = self.notes.take(clock::now());
+        if suppressed > 0 {
+            let text = format!("{suppressed} further notes were not told: there were too many at once");
+            self.tell(Event::Noted { vip: None, trouble: false, text });
         }
-        if self.notes.left == 0 {
-            self.notes.suppressed += 1;
+        if !may {
             return;
         }
-        self.notes.left -= 1;
         let vip = vip.map(|vip| self.plan.vips[vip].name.clone());
         self.tell(Event::Noted { vip, trouble, text: text() });
     }

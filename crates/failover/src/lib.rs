@@ -4,6 +4,7 @@
 //! [`Report`] and [`Event`]s. `vrrp-proto` decides who is active; this crate does what it decides, with sockets and the
 //! kernel's tables, on a thread of its own that waits for nobody.
 
+mod allowance;
 mod announce;
 mod beats;
 mod clock;

@@ -128,3 +128,32 @@ pub enum Subject {
     /// The same, `frontend/NAME` or `backend/NAME`, of which a serving process tells; worth nothing while none serves.
     Served(String),
 }
+
+impl Plan {
+    /// How often workers are to give a sign of life, so that a vip that depends on them does not take one that is a little
+    /// late for their death: three times in the shortest silence that counts. `None`: no vip depends on them.
+    pub fn beat_interval(&self) -> Option<Duration> {
+        let depends = |vip: &&Vip| vip.track.iter().any(|track| matches!(track.subject, Subject::Served(_)));
+        self.vips.iter().filter(depends).map(Vip::patience).min().map(|shortest| shortest / 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{plan, vip};
+
+    /// 3 × 100 ms, and 30 ms at the least.
+    #[test]
+    fn workers_beat_three_times_in_the_shortest_silence_that_counts() {
+        let subject = Subject::Served("frontend/web".to_owned());
+        let served =
+            Vip { track: vec![Track { subject, weight: None, reverse: false }], ..vip("web", 51, &["10.0.0.9/32"]) };
+        let Protocol::V3 { checksum, .. } = served.protocol else { panic!("it is version 3") };
+        let interval = vrrp_proto::Centiseconds::new(1).unwrap();
+        let hurried = Vip { protocol: Protocol::V3 { interval, checksum }, ..served.clone() };
+        assert_eq!(plan(&[vip("web", 51, &["10.0.0.9/32"])]).beat_interval(), None);
+        assert_eq!(plan(std::slice::from_ref(&served)).beat_interval(), Some(Duration::from_millis(100)));
+        assert_eq!(plan(&[served, hurried]).beat_interval(), Some(Duration::from_millis(10)));
+    }
+}

@@ -6,27 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use linux::{PacketSocket, VrrpFilter, VrrpSocket};
-use netlink::{
-    Address, Change, Event, Family, HardwareAddress, Interest, Kernel, Link, LinkKind, Watcher, promotes_secondaries,
-    set_promote_secondaries, set_setting,
-};
+use netlink::{Address, Change, Event, Interest, Kernel, Link, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use units::Instant;
 
-use vrrp_proto::virtual_mac;
-
 use crate::drive::PRIORITY;
-use crate::ground::{MARK, Scope, ground, macvlan_name};
+use crate::ground::{MARK, Scope, ground};
 use crate::message::{Ear, Input, Mouth, Request, Seen, Sockets, Told, Trouble};
-use crate::wanted::{
-    Ours, Place, Wanted, changes, is_our_macvlan, is_same_route, macvlan, our_addresses, place, wanted,
-};
-use crate::watch::{self, Guarded};
-use crate::{Plan, Subject, Vip, clock};
+use crate::wanted::{Ours, Place, Wanted, changes, is_same_route, our_addresses, place, wanted};
+use crate::watch::Guarded;
+use crate::{Plan, Subject};
+
+mod claims;
+mod links;
 
 /// See the module.
 pub(crate) struct Tables {
@@ -63,12 +58,6 @@ pub(crate) struct Tables {
 
 /// Between two tries of what the kernel has refused.
 const RETRY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-
-/// Frames of one interface's watch that are looked at in each turn.
-const CLAIMS_BATCH: usize = 64;
-
-/// Between two tellings of one address that another machine has.
-const CLAIMS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Tables {
     /// Belongs to the network namespace of the calling thread.
@@ -429,122 +418,6 @@ impl Tables {
         self.told.grounds.clone_from(&grounds);
         self.told.interfaces.clone_from(&interfaces);
         (Seen { grounds, interfaces, opened, closed }, news)
-    }
-
-    /// Macvlans, and settings of interfaces, without which addresses on them do harm.
-    fn prepare_links(&mut self) {
-        let plan = self.plan.clone();
-        for vip in plan.vips.iter().filter(|vip| vip.virtual_mac) {
-            let parent = self.links.iter().find(|link| link.name == vip.interface);
-            let Some((index, is_there)) = parent.map(|link| (link.index, macvlan(vip, &self.links).is_some())) else {
-                continue;
-            };
-            if !is_there && let Err(error) = self.make_macvlan(vip, index) {
-                self.trouble(error);
-            }
-        }
-        for vip in &plan.vips {
-            for address in vip.all_addresses().filter(|address| address.ip.is_ipv4() && address.prefix < 32) {
-                let name = address.interface.as_ref().unwrap_or(&vip.interface);
-                self.promote_secondaries(name);
-            }
-        }
-    }
-
-    /// When an address goes that stands for its network, the kernel takes others of that network along, unless it is told
-    /// not to: an administrator's, or other vips'.
-    fn promote_secondaries(&self, interface: &str) {
-        if !self.links.iter().any(|link| link.name == interface) || promotes_secondaries(interface).unwrap_or(true) {
-            return;
-        }
-        if let Err(error) = set_promote_secondaries(interface, true) {
-            self.trouble(format!("net.ipv4.conf.{interface}.promote_secondaries cannot be set: {error}"));
-        }
-    }
-
-    /// It is down until the vip is active. Neither it nor its parent answers for the other's addresses, and it takes what
-    /// comes from hosts whose way back is the parent.
-    fn make_macvlan(&mut self, vip: &Vip, parent: u32) -> Result<(), String> {
-        let name = macvlan_name(vip, parent);
-        let mac = virtual_mac(vip.family(), vip.vrid);
-        let hardware = HardwareAddress::new(&mac).ok_or("a MAC address has six bytes")?;
-        self.kernel.create_macvlan(&name, parent, hardware).map_err(|error| error.to_string())?;
-        let link = self.kernel.link(&name).map_err(|error| error.to_string())?;
-        self.links.extend(link);
-        let settings = [
-            (name.as_str(), "arp_ignore", 1),
-            (&name, "accept_local", 1),
-            // Loose: 0 would become the strict 1 where that is set for all.
-            (&name, "rp_filter", 2),
-            (&vip.interface, "arp_ignore", 1),
-            (&vip.interface, "arp_filter", 1),
-        ];
-        for (interface, setting, value) in settings {
-            set_setting(Family::Ipv4, interface, setting, value)
-                .map_err(|error| format!("net.ipv4.conf.{interface}.{setting} cannot be set: {error}"))?;
-        }
-        Ok(())
-    }
-
-    /// Of vips that are no more, here or in a process before.
-    fn stale_macvlans(&self) -> impl Iterator<Item = u32> {
-        let wanted: Vec<u32> =
-            self.plan.vips.iter().filter_map(|vip| macvlan(vip, &self.links)).map(|link| link.index).collect();
-        let stale = self.links.iter().filter(move |link| is_our_macvlan(link) && !wanted.contains(&link.index));
-        stale.map(|link| link.index).collect::<Vec<_>>().into_iter()
-    }
-
-    /// Has sockets that hear who says that our addresses are its own, where there are some.
-    fn watch_over(&mut self) {
-        let mut wanted: BTreeMap<(u32, bool), BTreeSet<IpAddr>> = BTreeMap::new();
-        for place in self.wanted.addresses.keys() {
-            let link = self.links.iter().find(|link| link.index == place.interface);
-            if link.is_some_and(|link| link.kind == LinkKind::Ethernet && !link.no_arp) {
-                wanted.entry((place.interface, place.ip.is_ipv4())).or_default().insert(place.ip);
-            }
-        }
-        let mut old = std::mem::take(&mut self.watches);
-        for ((interface, v4), addresses) in wanted {
-            let guarded = Guarded { interface, v4, addresses };
-            match old.iter().position(|(known, _)| *known == guarded) {
-                Some(known) => self.watches.push(old.swap_remove(known)),
-                None => match watch::open(&guarded) {
-                    Ok(socket) => self.watches.push((guarded, socket)),
-                    Err(error) => self.trouble(format!("watching who has our addresses: {error}")),
-                },
-            }
-        }
-    }
-
-    /// Other machines that have our addresses; each is told of once in a while.
-    fn hear_claims(&mut self) {
-        let mut buffer = [0; 256];
-        let mut heard = Vec::new();
-        for (_, socket) in &self.watches {
-            for _ in 0..CLAIMS_BATCH {
-                let Ok(Some(frame)) = socket.receive(&mut buffer) else { break };
-                heard.extend(watch::claim(frame.link, frame.bytes));
-            }
-        }
-        let now = clock::now();
-        for (ip, by) in heard {
-            let is_ours = self.links.iter().any(|link| link.hardware.bytes() == by.bytes());
-            let places: BTreeSet<Place> =
-                self.wanted.addresses.keys().filter(|place| place.ip == ip).copied().collect();
-            if is_ours || places.is_empty() {
-                continue;
-            }
-            // Those of addresses that are not wanted any more are forgotten with the next one.
-            self.claims.retain(|known, _| self.wanted.addresses.keys().any(|place| place.ip == *known));
-            let (told, times) = self.claims.entry(ip).or_insert((None, 0));
-            *times += 1;
-            if told.is_none_or(|told| now.since(told) >= CLAIMS_PAUSE) {
-                *told = Some(now);
-                let times = std::mem::take(times);
-                let vips = self.owners_of(&places);
-                self.out.say(Input::Told(Told::Claimed { number: self.number, vips, ip, by, times }));
-            }
-        }
     }
 
     fn tracked_interfaces(&self) -> Vec<(String, bool)> {
