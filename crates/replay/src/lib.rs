@@ -4,6 +4,7 @@
 //! Each target is a function of bytes that panics where a crate does not keep its promise. `fuzz/fuzz_targets/` hands
 //! it to libFuzzer, on a nightly compiler; the tests call the very same on a stable one.
 
+mod announcement;
 mod authority;
 mod channel;
 mod check_answer;
@@ -22,6 +23,7 @@ mod response_head;
 mod stick;
 mod vrrp_advert;
 
+pub use announcement::announcement;
 pub use authority::authority;
 pub use channel::channel;
 pub use check_answer::check_answer;
@@ -44,7 +46,8 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
+    ("announcement", announcement),
     ("authority", authority),
     ("channel", channel),
     ("check_answer", check_answer),

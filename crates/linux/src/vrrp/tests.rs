@@ -2,6 +2,7 @@ use lab::{Host, Lab, SOON, wait_for};
 use rustix::net::netdevice::name_to_index;
 
 use super::*;
+use crate::packet::{EVERY_PROTOCOL, PacketSocket};
 
 /// What keepalived 2.2.7 sends of VRID 51 at priority 255, version 2, with 10.9.0.10.
 const ADVERT: [u8; 20] =
@@ -14,7 +15,7 @@ fn of_router(version: u8, vrid: u8) -> [u8; 20] {
 }
 
 fn eth0(host: &Host) -> u32 {
-    host.in_namespace(|| name_to_index(crate::PacketSocket::sender().unwrap(), "eth0").unwrap())
+    host.in_namespace(|| name_to_index(PacketSocket::sender().unwrap(), "eth0").unwrap())
 }
 
 fn open(host: &Host, scope: VrrpScope, filter: VrrpFilter<'_>) -> VrrpSocket {
@@ -186,4 +187,76 @@ fn identifications_go_round_without_zero() {
     assert_eq!((socket.next_identification(), socket.next_identification()), (1, 2));
     socket.identification.set(u16::MAX);
     assert_eq!(socket.next_identification(), 1);
+}
+
+#[test]
+fn adverts_that_nobody_reads_are_lost_at_the_end_of_the_room() {
+    let (_lab, one, other) = lab::require!(two("vrrp-room"));
+    let (from, to) = (group_v4(&one, VrrpFilter::All), group_v4(&other, VrrpFilter::Of(&[51])));
+    let mut sent = 0;
+    wait_for(SOON, "no room", || {
+        for _ in 0..100 {
+            from.send(ip("10.0.0.1"), ip("224.0.0.18"), &ADVERT).unwrap();
+            sent += 1;
+        }
+        to.lost().unwrap() > 0
+    });
+    let mut taken = 0;
+    wait_for(SOON, "the rest", || {
+        while to.receive(&mut [0; 4096]).unwrap().is_some() {
+            taken += 1;
+        }
+        taken + to.lost().unwrap() == sent
+    });
+    assert!(taken > 1000, "{taken} of {sent} found room");
+}
+
+/// A file of packets as tcpdump writes it: each with its length twice, at the time 0, of Ethernet.
+fn capture_file(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+    for frame in frames {
+        file.extend([0; 8]);
+        file.extend([(frame.len() as u32).to_le_bytes(); 2].as_flattened());
+        file.extend(frame);
+    }
+    file
+}
+
+#[test]
+fn what_is_sent_is_right_to_tshark() {
+    lab::require!(lab::program("tshark"));
+    let (lab, one, other) = lab::require!(two("vrrp-tshark"));
+    one.add_address("fe80::a/64");
+    let (interface, there) = (eth0(&one), eth0(&other));
+    let watcher = other.in_namespace(|| PacketSocket::receiver(there, EVERY_PROTOCOL, None, 1 << 20).unwrap());
+    let from = group_v4(&one, VrrpFilter::All);
+    from.send(ip("10.0.0.1"), ip("224.0.0.18"), &ADVERT).unwrap();
+    let from = open(&one, VrrpScope::GroupV6(interface), VrrpFilter::All);
+    // By hand: 3133 ff01 0064, fe80 0055, and of the pseudo-header fe80 000a ff02 0012 0018 0070: 42d93, folded 2d97.
+    let advert = [&[0x31, 0x33, 0xff, 1, 0, 100, 0xd2, 0x68, 0xfe, 0x80][..], &[0; 13], &[0x55]].concat();
+    from.send(ip("fe80::a"), ip("ff02::12"), &advert).unwrap();
+    let sender = one.in_namespace(|| PacketSocket::sender().unwrap());
+    let link = wire::link::Link::new(&[2, 0, 0, 0, 0, 1], &[0xff; 6]).unwrap();
+    let announcement = wire::arp::gratuitous(&link, Ipv4Addr::new(10, 0, 0, 10));
+    sender.send(interface, wire::arp::ETHERTYPE, announcement.bytes()).unwrap();
+    let announcement = wire::neighbour::unsolicited(&link, "fd00::10".parse().unwrap(), true);
+    sender.send(interface, wire::neighbour::ETHERTYPE, announcement.bytes()).unwrap();
+    let mut frames = Vec::new();
+    wait_for(SOON, "the last frame", || {
+        let mut buffer = [0; 2048];
+        while let Some(frame) = watcher.receive(&mut buffer).unwrap() {
+            frames.push(frame.bytes.to_vec());
+        }
+        frames.iter().any(|frame| frame == announcement.bytes())
+    });
+    let file = lab.folder().join("sent.pcap");
+    std::fs::write(&file, capture_file(&frames)).unwrap();
+    let wanted = "arp.isgratuitous == 1 or vrrp or icmpv6.nd.na.target_address == fd00::10";
+    let mut command = vec!["tshark", "-r", file.to_str().unwrap(), "-o", "ip.check_checksum:TRUE", "-Y", wanted];
+    command.extend(["-T", "fields", "-E", "separator=|", "-e", "_ws.col.Protocol", "-e", "ip.checksum.status"]);
+    // 1 is good.
+    command.extend(["-e", "vrrp.checksum.status", "-e", "icmpv6.checksum.status", "-e", "_ws.malformed"]);
+    command.extend(["-e", "_ws.expert.message"]);
+    let told = one.run(&command).success().text();
+    assert_eq!(told, "VRRP|1|1|||\nVRRP||1|||\nARP|||||\nICMPv6|||1||\n");
 }
