@@ -4,6 +4,7 @@
 
 mod mirrored;
 mod text;
+mod vips;
 
 use units::{AdminState, Status as ServerStatus};
 
@@ -25,6 +26,7 @@ pub(crate) fn render(status: &Status) -> String {
     own_frontends(&mut text, &frontends);
     own_backends(&mut text, &backends);
     own_servers(&mut text, &servers);
+    vips::render(&mut text, status.vips.as_ref());
     mirrored::render(&mut text, status);
     text.finish()
 }

@@ -36,6 +36,9 @@ pub struct Status {
     /// The other directors; `null` if there are none.
     #[serde(default)]
     pub peers: Option<Peers>,
+    /// The addresses that move between directors; `null` if this one moves none.
+    #[serde(default)]
+    pub vips: Option<failover::Report>,
 }
 
 /// The other directors, which know which server each client was given.

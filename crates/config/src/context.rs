@@ -94,7 +94,6 @@ impl<'s> Context<'s> {
 
     /// Collects a part that can be left out; once for each `part`.
     pub(crate) fn part(&mut self, part: String, span: Span) {
-        self.later(part.clone(), span);
         if self.parts.iter().all(|(known, _)| *known != part) {
             self.parts.push((part, span));
         }

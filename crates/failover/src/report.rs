@@ -18,6 +18,9 @@ pub struct Report {
     pub refused: BTreeMap<String, u64>,
     /// How late timers were, one count for each of [`LATENESS_BOUNDS_US`] and one more.
     pub lateness: Vec<u64>,
+    /// All of it together, in microseconds.
+    #[serde(default)]
+    pub lateness_sum_us: u64,
     /// Whether the thread runs before others (SCHED_RR).
     pub realtime: bool,
     /// Whether the process's memory is held in place.

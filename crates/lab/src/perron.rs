@@ -176,12 +176,57 @@ impl Perron {
 
     /// The process ids of the running `serve` children: one, or more while an old one finishes.
     pub fn serve_pids(&self) -> Vec<u32> {
-        children_of(self.process.id())
+        self.children("serve")
+    }
+
+    /// The process id of the `network` child; while a new program's takes the place of the old one's, there are two.
+    pub fn network_pids(&self) -> Vec<u32> {
+        self.children("network")
+    }
+
+    fn children(&self, word: &str) -> Vec<u32> {
+        let is_called = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(word.as_bytes())
+        };
+        children_of(self.process.id()).into_iter().filter(is_called).collect()
+    }
+
+    /// What `perron vip list --json` says of a vip.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    pub fn vip(&self, name: &str) -> Value {
+        let report: Value = serde_json::from_str(&self.ask(&["vip", "list", "--json"]).text()).expect("it is JSON");
+        let vips = report["vips"].as_array().into_iter().flatten();
+        let mut found = vips.filter(|vip| vip["name"] == name);
+        found.next().unwrap_or_else(|| panic!("{name} is not in {report}")).clone()
+    }
+
+    /// Waits until a vip is in this state.
+    ///
+    /// # Panics
+    /// If it is not in time.
+    #[track_caller]
+    pub fn wait_for_vip(&self, name: &str, state: &str) {
+        wait_for(SOON, &format!("{name} is {state}"), || {
+            let report = self.ask(&["vip", "list", "--json"]).stdout;
+            let report: Value = serde_json::from_slice(&report).unwrap_or_default();
+            report["vips"]
+                .as_array()
+                .is_some_and(|vips| vips.iter().any(|vip| vip["name"] == name && vip["state"] == state))
+        });
     }
 
     /// Sends each `serve` child a signal.
     pub fn signal_serve(&self, signal: Signal) {
-        for pid in self.serve_pids() {
+        self.signal(&self.serve_pids(), signal);
+    }
+
+    /// Sends a signal to some of its processes.
+    pub fn signal(&self, pids: &[u32], signal: Signal) {
+        for pid in pids {
             let pid = Pid::from_raw(pid.cast_signed()).expect("a process id is positive");
             // One that has ended meanwhile needs no signal.
             let _ = kill_process(pid, signal);

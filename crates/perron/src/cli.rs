@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Take a server out of its backend or bring it back, or change its share.
     #[command(subcommand, after_help = SERVER_EXAMPLES)]
     Server(Server),
+    /// Show the addresses that move between directors, give one away, keep it away, or let it move again.
+    #[command(subcommand, after_help = VIP_EXAMPLES)]
+    Vip(Vip),
     /// Have the running service read its configuration anew. What is wrong is shown here, and nothing changes then.
     Reload(Client),
     /// Have another version of the program take the place of the running one, without losing a request.
@@ -72,6 +75,9 @@ pub(crate) enum Command {
     /// The process that carries the traffic; the supervisor starts it.
     #[command(hide = true)]
     Serve,
+    /// The process that moves addresses; the supervisor starts it.
+    #[command(hide = true)]
+    Network,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -242,6 +248,46 @@ pub(crate) struct ServerName {
     /// Its backend's name and its own, as `perron status` shows them.
     #[arg(value_name = "BACKEND/SERVER", value_parser = parse_server)]
     pub(crate) server: (String, String),
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+const VIP_EXAMPLES: &str = "\
+Examples:
+  perron vip list                      who has each address, since when and why
+  perron vip list --json | jq '.vips[] | select(.diagnosis != [])'
+  perron vip give-up api               another director takes it; it comes back when no other can have it
+  perron vip give-up                   all of them: this director is to rest
+  perron vip hold api                  it is not to be here at all, whatever happens to the others
+  perron vip resume api                as it is configured
+
+What is said here lasts until `resume` or the service's end, across reloads, upgrades and deaths of its processes.";
+
+/// `perron vip …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Vip {
+    /// Show the addresses that move between directors.
+    List {
+        #[command(flatten)]
+        client: Client,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give it to another director, and say who has it then. It comes back only when no other has it.
+    GiveUp(VipName),
+    /// Give it away and do not take it back, even if no other director has it.
+    Hold(VipName),
+    /// Let it move as it is configured.
+    Resume(VipName),
+}
+
+/// Which vip, and of which service.
+#[derive(Debug, Args)]
+pub(crate) struct VipName {
+    /// Its name, as `perron vip list` shows it; without one: all.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -43,6 +43,15 @@ pub(crate) enum Request {
     },
     /// Change a server.
     Server(admin::Command),
+    /// A `failover::Report`.
+    Vips,
+    /// Say something of a vip. The answer is null: what comes of it is in the next report.
+    Vip {
+        /// Its name; `null`: all.
+        name: Option<String>,
+        /// What.
+        order: failover::Order,
+    },
 }
 
 /// What is answered.

@@ -83,6 +83,24 @@ pub(crate) enum Kind {
     PeerLost,
     /// What another director says is not listened to any more.
     PeerRefused,
+    /// A process moves the addresses: the first, or after a death or upgrade.
+    Network,
+    /// It ended and should not have.
+    NetworkDied,
+    /// It hung, did not begin or did not end, and is ended by force.
+    NetworkHung,
+    /// It ended as it was told.
+    NetworkEnded,
+    /// A vip's addresses are here from now on.
+    VipActive,
+    /// They are another director's, if any has them.
+    VipBackup,
+    /// A vip lacks what it needs on this machine.
+    VipFault,
+    /// A vip is moved no more.
+    VipStopped,
+    /// Something about a vip that an operator should know.
+    VipNote,
 }
 
 impl Kind {
@@ -113,6 +131,15 @@ impl Kind {
             Kind::PeerConnected => "peer-connected",
             Kind::PeerLost => "peer-lost",
             Kind::PeerRefused => "peer-refused",
+            Kind::Network => "network",
+            Kind::NetworkDied => "network-died",
+            Kind::NetworkHung => "network-hung",
+            Kind::NetworkEnded => "network-ended",
+            Kind::VipActive => "vip-active",
+            Kind::VipBackup => "vip-backup",
+            Kind::VipFault => "vip-fault",
+            Kind::VipStopped => "vip-stopped",
+            Kind::VipNote => "vip-note",
         }
     }
 }

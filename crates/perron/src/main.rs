@@ -1,5 +1,6 @@
 //! The program: its command line, its supervisor, and the process that carries the traffic.
 
+mod beats;
 mod cli;
 mod commands;
 mod control;
@@ -7,6 +8,7 @@ mod demo;
 mod event;
 mod log;
 mod messages;
+mod network;
 mod quickstart;
 mod serve;
 mod supervisor;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Command::Top(options) => commands::top(&options),
         Command::Events(options) => commands::events(&options),
         Command::Server(change) => commands::server(change),
+        Command::Vip(what) => commands::vip(what),
         Command::Reload(client) => commands::reload(&client),
         Command::Upgrade(options) => commands::upgrade(&options),
         Command::Stop(client) => commands::stop(&client),
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => commands::completions(shell),
         Command::Man { folder } => commands::man(&folder),
         Command::Serve => commands::serve(),
+        Command::Network => commands::network(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("perron: {error:#}");

@@ -1,8 +1,10 @@
-//! What the supervisor and a serving process say to each other.
+//! What the supervisor and the processes that it starts say to each other.
 //!
 //! JSON bodies, with descriptors beside them. Both are this very program, but at an upgrade (see
 //! `supervisor::upgrade`), when the older supervisor starts the newer process and the newer supervisor lets the older
 //! process finish: a change that the other version would not understand raises [`FORMAT`].
+
+mod network;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,6 +18,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::event::Event;
+pub(crate) use network::{FromNetwork, Prepare, Texts, ToNetwork};
 
 /// The version of these messages and of what one supervisor hands to the next. A running service can be upgraded to a
 /// program of the same format, and must be started anew for another. Fields may be added with a default, and messages
@@ -52,6 +55,8 @@ pub(crate) enum ToServe {
     },
     /// Write the access log to the descriptor that comes with this.
     Reopen,
+    /// How the addresses are that move. Sent to processes whose [`Start::vips`] is true.
+    Vips(Box<failover::Report>),
 }
 
 /// From a serving process to the supervisor.
@@ -82,6 +87,10 @@ pub(crate) enum FromServe {
     Drained,
     /// It is not hung. Every [`BEAT_INTERVAL`], from [`ToServe::Start`] to its end.
     Beat,
+    /// What serves here, whole: as it changes, if [`Start::vips`] is true.
+    Facts(failover::Facts),
+    /// Somebody has looked at the addresses that move since the last beat; if [`Start::vips`] is true.
+    Looked,
 }
 
 /// What a serving process needs to begin.
@@ -101,6 +110,9 @@ pub(crate) struct Start {
     pub(crate) sockets: Vec<Socket>,
     /// The last [`FromServe::State`] of the serving process before this one.
     pub(crate) state: Option<serde_json::Value>,
+    /// Whether this director moves addresses.
+    #[serde(default)]
+    pub(crate) vips: bool,
 }
 
 /// What a descriptor that comes with [`ToServe::Start`] is.
@@ -117,6 +129,8 @@ pub(crate) enum Socket {
     AccessLog,
     /// The listening socket for other directors.
     Peers,
+    /// The memory in which workers say that they are not hung. Only where an address depends on it.
+    Beats,
     /// The memory of a table of who has which server.
     Table {
         /// The backend's place in the configuration.

@@ -37,4 +37,4 @@ pub use log::LogSink;
 pub use reason::Reason;
 pub use shared::{Observer, Shared, SizeAsker};
 pub use stats::{Classes, Counter, FrontendStats, Histogram, Sending, ServerStats, WorkerStats};
-pub use worker::{Listener, Worker, WorkerHandle};
+pub use worker::{Listener, Pulse, Worker, WorkerHandle};

@@ -51,6 +51,15 @@ pub struct Listener {
     pub socket: OwnedFd,
 }
 
+/// How a worker shows that it is not hung: by a sign, again and again, until it takes nobody in any more.
+#[derive(Clone)]
+pub struct Pulse {
+    /// Between two signs.
+    pub interval: Duration,
+    /// Gives the worker's sign; called on its thread.
+    pub sign: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
 /// How far a worker is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -81,11 +90,16 @@ struct Load {
 }
 
 impl Worker {
-    /// Starts worker `index` on a thread of its own.
+    /// Starts worker `index` on a thread of its own; without a pulse nobody wants to see it turn.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(index: usize, shared: Arc<Shared>, listeners: Vec<Listener>) -> io::Result<WorkerHandle> {
+    pub fn start(
+        index: usize,
+        shared: Arc<Shared>,
+        listeners: Vec<Listener>,
+        pulse: Option<Pulse>,
+    ) -> io::Result<WorkerHandle> {
         let (stage, watch) = watch::channel(Stage::Serving);
         let load = Arc::new(Load::default());
         let thread_load = Arc::clone(&load);
@@ -96,7 +110,12 @@ impl Worker {
                 .event_interval(61)
                 .build_local(tokio::runtime::LocalOptions::default())
                 .expect("a runtime needs only memory and descriptors, which a process that has just started has");
-            runtime.block_on(run(index, shared, listeners, watch, thread_load));
+            runtime.block_on(async {
+                if let Some(pulse) = pulse {
+                    tokio::task::spawn_local(beat(index, pulse, watch.clone()));
+                }
+                run(index, shared, listeners, watch, thread_load).await;
+            });
             runtime.shutdown_background();
         })?;
         Ok(WorkerHandle { stage, load, thread: Some(thread) })
@@ -186,6 +205,18 @@ async fn run(
         }
     }
     context.flush_log();
+}
+
+/// Signs that are due at once, after the thread stood still, are one.
+async fn beat(index: usize, pulse: Pulse, mut stage: watch::Receiver<Stage>) {
+    let mut tick = tokio::time::interval(pulse.interval);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => (pulse.sign)(index),
+            _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return,
+        }
+    }
 }
 
 /// A seed of its own for each worker of each process.

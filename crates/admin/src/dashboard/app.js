@@ -67,7 +67,9 @@ function quantile(counts, bounds, share) {
 
 // --- Answers ---------------------------------------------------------------------------------------------------
 
-/** Frontends, backends and servers of a status by key. A name may hold anything but the key's separator. */
+const vipsOf = (status) => status.vips?.vips ?? [];
+
+/** Frontends, backends, servers and vips of a status by key. A name may hold anything but the key's separator. */
 function index(status) {
   const things = new Map();
   for (const frontend of status.frontends) things.set(`f\n${frontend.name}`, frontend);
@@ -75,6 +77,7 @@ function index(status) {
     things.set(`b\n${backend.name}`, backend);
     for (const server of backend.servers) things.set(`s\n${backend.name}\n${server.name}`, server);
   }
+  for (const vip of vipsOf(status)) things.set(`v\n${vip.name}`, vip);
   return things;
 }
 
@@ -123,6 +126,7 @@ function statusWord(server) {
 const isFull = (level) => level.limit !== null && level.now >= level.limit;
 
 function needsLook(key, thing) {
+  if (key.startsWith("v")) return thing.diagnosis.length > 0 || !["active", "backup"].includes(thing.state) || !thing.up;
   if (key.startsWith("f")) return isFull(thing.connections) || rate(key, (f) => f.responses["5xx"] + refusedOf(f), true) > 0;
   const here = isFull(thing.in_flight) || rate(key, failuresOf, true) > 0;
   if (key.startsWith("s")) return here || statusWord(thing) !== "up" || Boolean(thing.redirect?.why_not);
@@ -344,6 +348,56 @@ function backendCard(backend) {
   return card;
 }
 
+// --- Vips ------------------------------------------------------------------------------------------------------
+
+const VIP_HEADINGS = [
+  ["State", "w-status"], ["Vip", "w-name"], ["Active router", "w-check"], ["Priority", "number w-small"],
+  ["Adverts out", "number w-moved"], ["Adverts in", "number w-moved"], ["Depends on", "w-check"], ["Why", ""],
+];
+const HOLDS = { given_up: "given up", held: "held" };
+const total = (counts) => sum(Object.values(counts), (count) => count);
+const ago = (unixMs) => span(Math.max(0, Math.round((answers.at(-1).status.taken_unix_ms - unixMs) / 1000)));
+
+function vipRow(vip) {
+  const key = `v\n${vip.name}`;
+  const [state, name, active] = [cell(""), cell("", "wide"), cell("Active router", "wide")];
+  const [priority, sent, received] = [cell("Priority"), cell("Adverts out"), cell("Adverts in")];
+  const [track, why] = [cell("Depends on", "wide"), cell("Why", "whole")];
+  const word = pill();
+  state.root.className = "";
+  state.root.prepend(word.root);
+  const row = element("tr", "", ...[state, name, active, priority, sent, received, track, why].map((one) => one.root));
+  updates.push({ key, words: [vip.name, vip.interface, ...vip.addresses].join(" "), root: row, set(now) {
+    word.set(now.state);
+    state.set("", [`for ${ago(now.since_unix_ms)}`, HOLDS[now.hold]].filter(Boolean).join(", "));
+    name.set(now.name, `${now.addresses.join(" ")} · ${now.interface} vrid ${now.vrid}${now.group ? ` · ${now.group}` : ""}`);
+    if (now.state === "active") active.set("here");
+    else if (now.active) active.set(now.active[0], `priority ${now.active[1]}`);
+    else active.set("nobody known");
+    active.root.firstChild.classList.toggle("bad", !now.up);
+    priority.set(now.priority, now.priority === now.base_priority ? "" : `of ${now.base_priority}`);
+    sent.set(grouped.format(now.adverts_sent), `every ${now.advert_interval_ms} ms`);
+    const refused = total(now.refused);
+    received.set(grouped.format(now.adverts_received), refused ? `${grouped.format(refused)} refused` : "");
+    received.root.title = Object.entries(now.refused).map(([reason, count]) => `${reason}: ${count}`).join("\n");
+    const unwell = now.track.filter((one) => one.state !== "well");
+    track.root.firstChild.classList.toggle("bad", unwell.length > 0);
+    const all = `${now.track.length} well`;
+    track.set(unwell.length ? unwell.map((one) => `${one.subject} ${one.state}`).join(", ") : now.track.length ? all : "nothing");
+    why.root.lastChild.className = "under warn";
+    why.set(now.why, now.diagnosis.join(" "));
+  } });
+  return row;
+}
+
+function vipCard(status) {
+  const about = element("span", "quiet");
+  const head = element("div", "head", element("h2", "", "Vips"), about);
+  const here = vipsOf(status).length;
+  write(about, `${here} ${here === 1 ? "address set moves" : "address sets move"} between directors`);
+  return element("section", "card", head, table(VIP_HEADINGS, vipsOf(status).map(vipRow)));
+}
+
 // --- The page --------------------------------------------------------------------------------------------------
 
 function tile(name) {
@@ -385,7 +439,7 @@ function drawTotals(status) {
 
 /** Builds the page anew if frontends, backends or servers came or went. */
 function build(status) {
-  const wanted = JSON.stringify([status.frontends.map((f) => f.name), status.backends.map((b) => [b.name, b.deliver, hasLinks(b), b.servers.map((s) => s.name)])]);
+  const wanted = JSON.stringify([status.frontends.map((f) => f.name), status.backends.map((b) => [b.name, b.deliver, hasLinks(b), b.servers.map((s) => s.name)]), vipsOf(status).map((v) => v.name)]);
   if (wanted === shape) return;
   shape = wanted;
   updates = [];
@@ -395,6 +449,7 @@ function build(status) {
   const fronts = table(headings, status.frontends.map(frontendRow));
   const head = element("div", "head", element("h2", "", "Frontends"));
   document.getElementById("frontends").replaceChildren(...(status.frontends.length ? [element("section", "card", head, fronts)] : []));
+  document.getElementById("vips").replaceChildren(...(vipsOf(status).length ? [vipCard(status)] : []));
   document.getElementById("backends").replaceChildren(...status.backends.map(backendCard));
 }
 
@@ -421,8 +476,9 @@ function filter() {
     root.hidden = !show;
     if (show) shown.add(key);
   }
-  const front = document.querySelector("#frontends .card");
-  if (front) front.hidden = ![...front.querySelectorAll("tbody tr")].some((row) => !row.hidden);
+  for (const card of document.querySelectorAll("#frontends .card, #vips .card")) {
+    card.hidden = ![...card.querySelectorAll("tbody tr")].some((row) => !row.hidden);
+  }
   document.getElementById("none").hidden = shown.size > 0;
 }
 
@@ -439,7 +495,7 @@ async function poll() {
     if (!response.ok) throw new Error(`status ${response.status}`);
     const status = await response.json();
     take(status);
-    for (const key of answers.at(-1).things.keys()) remember(key, rate(key, requestsOf));
+    for (const key of answers.at(-1).things.keys()) if (!key.startsWith("v")) remember(key, rate(key, requestsOf));
     build(status);
     drawTotals(status);
     draw();

@@ -131,23 +131,43 @@ impl Text {
         }
     }
 
+    /// A whole family of histograms with bounds of its own, in microseconds: counts by bucket and their sum.
+    pub(crate) fn histogram_by<T>(
+        &mut self,
+        name: &str,
+        help: &str,
+        bounds: &[u64],
+        things: &[(Vec<Label<'_>>, &T)],
+        values: fn(&T) -> (&[u64], u64),
+    ) {
+        self.family(name, Kind::Histogram, help);
+        for (labels, thing) in things {
+            let (counts, sum_us) = values(thing);
+            self.buckets(name, labels, bounds, counts, sum_us);
+        }
+    }
+
     /// The text so far.
     pub(crate) fn finish(self) -> String {
         self.0
     }
 
     fn histogram(&mut self, name: &str, labels: &[Label<'_>], histogram: &Histogram) {
+        self.buckets(name, labels, &BOUNDS_MICROS, &histogram.counts, histogram.sum_us);
+    }
+
+    fn buckets(&mut self, name: &str, labels: &[Label<'_>], bounds: &[u64], counts: &[u64], sum_us: u64) {
         let bucket = format!("{name}_bucket");
         let mut below = 0;
-        for (index, &bound) in BOUNDS_MICROS.iter().enumerate() {
-            below += histogram.counts.get(index).copied().unwrap_or_default();
+        for (index, &bound) in bounds.iter().enumerate() {
+            below += counts.get(index).copied().unwrap_or_default();
             let bound = Number::Micros(bound).to_string();
             let labels = [labels, &[("le", bound.as_str())]].concat();
             self.sample(&bucket, &labels, Number::Count(below));
         }
-        let count = Number::Count(histogram.count());
+        let count = Number::Count(counts.iter().sum());
         self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), count);
-        self.sample(&format!("{name}_sum"), labels, Number::Micros(histogram.sum_us));
+        self.sample(&format!("{name}_sum"), labels, Number::Micros(sum_us));
         self.sample(&format!("{name}_count"), labels, count);
     }
 

@@ -6,6 +6,7 @@ use admin::model::{
     Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, Peer, Peers, ProcessStats, Rate, Redirect,
     Report, Server, Status, Stick, Traffic,
 };
+use failover::{Hold, TrackReport, VipReport};
 use units::latency::BOUNDS_MICROS;
 use units::{AdminState, Status as Health};
 
@@ -50,6 +51,55 @@ pub(crate) fn status(seconds: f64) -> Status {
             overflows: 1,
             refused: BTreeMap::from([("peer_stranger".into(), 2)]),
         }),
+        vips: Some(vips(seconds)),
+    }
+}
+
+/// Two vips of a pair of directors; one is at the other.
+fn vips(seconds: f64) -> failover::Report {
+    let adverts = (seconds * 10.0) as u64;
+    let vip = |name: &str, number: u8, state: &str, priority: u8| VipReport {
+        name: name.into(),
+        interface: "eth0".into(),
+        vrid: number,
+        version: 3,
+        state: state.into(),
+        since_unix_ms: 1_760_000_000_000,
+        up: true,
+        active: Some(([172, 16, 9, 10 + number].into(), 150)),
+        priority,
+        base_priority: 150,
+        advert_interval_ms: 100,
+        addresses: vec![format!("172.16.9.20{number}/24")],
+        became_active: 1,
+        ..VipReport::default()
+    };
+    let track =
+        |subject: &str, state: &str| TrackReport { subject: subject.into(), state: state.into(), weight: Some(-60) };
+    let front_a = VipReport {
+        why: "no advert came in time".into(),
+        track: vec![track("frontend/api", "well"), track("backend/api", "well")],
+        adverts_sent: adverts,
+        announced: 10,
+        repaired: 1,
+        ..vip("front-a", 1, "active", 150)
+    };
+    let front_b = VipReport {
+        why: "another router has a higher priority".into(),
+        track: vec![track("backend/images", "unwell")],
+        adverts_received: adverts,
+        refused: BTreeMap::from([("checksum".into(), 3)]),
+        hold: Some(Hold::GivenUp),
+        diagnosis: vec!["two active since 10:00: 172.16.9.12 does not hear us".into()],
+        ..vip("front-b", 2, "backup", 90)
+    };
+    failover::Report {
+        vips: vec![front_a, front_b],
+        refused: BTreeMap::from([("stranger".into(), 4)]),
+        lateness: vec![900, 80, 12, 3, 2, 1, 0, 0, 0, 0, 0, 0, 1],
+        lateness_sum_us: 1_061_000,
+        realtime: true,
+        ..failover::Report::default()
     }
 }
 

@@ -65,6 +65,7 @@ impl Read for Name {
 /// Reads `[dns]`.
 pub(crate) fn dns(mut section: Section<'_>, moving: &Moving, cx: &mut Context) -> Option<Plan> {
     cx.part("dns: name service".to_owned(), section.span);
+    cx.later("dns: name service", section.span);
     let binds = section.required::<Some1<At<SocketAddr>>>("bind", cx).map_or(Vec::new(), |Some1(binds)| binds);
     for bind in &binds {
         cx.claims.push(Claim::ip(Transport::Tcp, bind));

@@ -28,6 +28,7 @@ impl Drive {
             vips: self.plan.vips.iter().zip(&self.vips).map(|(vip, running)| self.vip_report(vip, running)).collect(),
             refused,
             lateness: self.counts.lateness.counts(),
+            lateness_sum_us: self.counts.lateness.sum_us(),
             realtime: self.realtime,
             memory_locked: self.memory_locked,
         }

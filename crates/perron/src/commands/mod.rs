@@ -9,14 +9,16 @@ mod manual;
 mod serve;
 mod status;
 mod top;
+mod vip;
 
 pub(crate) use ask::{reload, server, stop, upgrade};
 pub(crate) use check::check;
 pub(crate) use events::events;
 pub(crate) use manual::{completions, man};
-pub(crate) use serve::serve;
+pub(crate) use serve::{network, serve};
 pub(crate) use status::status;
 pub(crate) use top::top;
+pub(crate) use vip::vip;
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, ends the command quietly.
 fn print(text: &str) -> anyhow::Result<()> {

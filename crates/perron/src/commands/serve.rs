@@ -1,14 +1,24 @@
+use std::ffi::CStr;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::serve;
+use crate::{network, serve};
 
 /// `perron serve`: the supervisor's child, whose standard input is the channel to it.
 pub(crate) fn serve() -> anyhow::Result<ExitCode> {
+    child(c"perron-serve", serve::run)
+}
+
+/// `perron network`: likewise.
+pub(crate) fn network() -> anyhow::Result<ExitCode> {
+    child(c"perron-network", network::run)
+}
+
+fn child(name: &CStr, run: impl FnOnce(linux::Channel) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let channel = take_stdin().context("only `perron run` starts this")?;
-    rustix::thread::set_name(c"perron-serve")?;
-    serve::run(linux::Channel::from_fd(channel))?;
+    rustix::thread::set_name(name)?;
+    run(linux::Channel::from_fd(channel))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use admin::model::{Backend, Check, Frontend, Peers, Status};
 use anyhow::Context;
 
 use super::ask::ask;
-use super::print;
+use super::{print, vip};
 use crate::cli;
 use crate::control::Request;
 
@@ -67,6 +67,10 @@ fn text(status: &Status) -> String {
                 .expect("a string takes everything");
         }
         text += &servers(backend).text();
+    }
+    if let Some(report) = status.vips.as_ref().filter(|report| !report.vips.is_empty()) {
+        text += "\n";
+        text += &vip::table(report, vip::unix_ms());
     }
     if let Some(peers) = &status.peers {
         text += &peers_line(peers);
@@ -145,7 +149,7 @@ fn check(check: &Check) -> String {
     }
 }
 
-fn uptime(seconds: u64) -> String {
+pub(super) fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use balance::{Pool, ServerIndex};
 use config::Config;
+use failover::Beats;
 use proxy::config::BackendIndex;
 use proxy::{Listener, LogSink, Shared};
 
@@ -14,6 +16,7 @@ use super::carry::Carried;
 use super::handlers;
 use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
+use crate::beats;
 use crate::messages::{Socket, Start};
 
 /// Told of each request's end at a backend that observes its traffic.
@@ -36,6 +39,10 @@ pub(super) struct Assembly {
     /// What is shared with other directors; to be taken and begun once.
     pub(super) sharing: Option<Sharing>,
     pub(super) log: LogSink,
+    /// Whether this director moves addresses.
+    pub(super) vips: bool,
+    /// How workers show that they are not hung, and where; only if an address depends on it.
+    pub(super) beats: Option<(Beats, Duration)>,
 }
 
 impl Assembly {
@@ -56,6 +63,10 @@ impl Assembly {
             pools.push(pool);
         }
         let sockets = Sockets::sort(&config, &start.sockets, fds, start.workers)?;
+        let beats = match (sockets.beats, beats::interval(&config.failover)) {
+            (Some(memory), Some(interval)) => Some((beats::of(&memory)?, interval)),
+            _ => None,
+        };
         let log = match sockets.log {
             Some(file) => LogSink::to_file(file).context("cannot start the access log's thread")?,
             None => LogSink::off(),
@@ -93,6 +104,8 @@ impl Assembly {
             admin: sockets.admin,
             sharing,
             log,
+            vips: start.vips,
+            beats,
         })
     }
 }
@@ -101,6 +114,7 @@ struct Sockets {
     listeners: Vec<Vec<Listener>>,
     admin: Option<std::net::TcpListener>,
     log: Option<File>,
+    beats: Option<OwnedFd>,
     peers: Option<std::net::TcpListener>,
     /// By backend.
     tables: Vec<Option<balance::Stick>>,
@@ -109,7 +123,7 @@ struct Sockets {
 impl Sockets {
     fn sort(config: &Config, kinds: &[Socket], fds: Vec<OwnedFd>, workers: usize) -> anyhow::Result<Sockets> {
         let tables = vec![None; config.proxy.backends.len()];
-        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None, peers: None, tables };
+        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None, beats: None, peers: None, tables };
         sorted.listeners.resize_with(workers.max(1), Vec::new);
         let mut of_listen: Vec<Vec<OwnedFd>> = Vec::new();
         of_listen.resize_with(config.listens.len(), Vec::new);
@@ -121,6 +135,7 @@ impl Sockets {
                 }
                 Socket::Admin => sorted.admin = Some(fd.into()),
                 Socket::AccessLog => sorted.log = Some(fd.into()),
+                Socket::Beats => sorted.beats = Some(fd),
                 Socket::Peers => sorted.peers = Some(fd.into()),
                 Socket::Table { backend } => {
                     let table = sharing::table(config, backend, &fd)?;

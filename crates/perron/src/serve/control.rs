@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use admin::{Command, CommandError};
 use balance::{Change, Pool, ServerIndex, ServerState};
 use check::{Check, CheckConfig, CheckIndex, Driver, What};
+use failover::Health;
 use proxy::config::BackendIndex;
 use proxy::{Clock, Shared};
 use tokio::sync::mpsc;
@@ -226,6 +227,24 @@ impl Control {
             }
         }
         carried
+    }
+
+    /// What serves here: every frontend, as this process takes clients, and each backend that has a usable server.
+    pub(super) fn facts(&self, frontends: &[proxy::config::Frontend]) -> failover::Facts {
+        let mut facts = failover::Facts::default();
+        for frontend in frontends {
+            facts.known.insert(format!("frontend/{}", frontend.name), Health::Well);
+        }
+        for (backend, name) in self.names.iter().enumerate() {
+            let states = self.states(backend);
+            let health = match () {
+                () if states.iter().any(|state| state.usable) => Health::Well,
+                () if states.iter().all(|state| state.status == Status::Unknown) => Health::Unknown,
+                () => Health::Unwell,
+            };
+            facts.known.insert(format!("backend/{name}"), health);
+        }
+        facts
     }
 
     fn find(&self, backend: &str, server: &str) -> Result<(BackendIndex, ServerIndex), CommandError> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use peers::Peers;
-use proxy::WorkerHandle;
+use proxy::{Pulse, WorkerHandle};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -72,6 +72,8 @@ struct Serving {
     /// The other directors, until this process drains.
     peers: Option<Arc<Peers>>,
     peer_events: mpsc::Receiver<peers::Event>,
+    /// As the supervisor was told last.
+    facts: Option<failover::Facts>,
     assembly: Assembly,
 }
 
@@ -105,13 +107,18 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         None => (None, mpsc::channel(1).1),
     };
     let listeners = std::mem::take(&mut assembly.listeners);
+    let pulse = assembly.beats.map(|(beats, interval)| {
+        let beats = beats.begin(listeners.len(), linux::boot_clock());
+        let sign: Arc<dyn Fn(usize) + Send + Sync> = Arc::new(move |worker| beats.beat(worker, linux::boot_clock()));
+        Pulse { interval, sign }
+    });
     let mut workers = Vec::new();
     for (index, listeners) in listeners.into_iter().enumerate() {
-        let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners);
+        let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners, pulse.clone());
         workers.push(worker.context("cannot start a worker's thread")?);
     }
     let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
-    Ok(Serving { control, source, workers, seen, events: received, peers, peer_events, assembly })
+    Ok(Serving { control, source, workers, seen, events: received, peers, peer_events, facts: None, assembly })
 }
 
 fn become_user(start: &Start) -> anyhow::Result<()> {
@@ -136,9 +143,13 @@ impl Serving {
         let mut tick = tokio::time::interval(links::TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut drain: Option<Drain> = None;
+        self.send_facts(&mut sender).await?;
         loop {
             let deadline = self.lock().deadline();
             let happened = self.lock().take_events();
+            if !happened.is_empty() && drain.is_none() {
+                self.send_facts(&mut sender).await?;
+            }
             if !happened.is_empty() && !hastened {
                 hastened = true;
                 state.reset_after(STATE_SOON);
@@ -169,6 +180,9 @@ impl Serving {
                         self.look_after_workers()?;
                     }
                     self.source.sample();
+                    if self.assembly.vips && self.source.take_looked() {
+                        sender.send(&FromServe::Looked, Vec::new()).await?;
+                    }
                     sender.send(&FromServe::Beat, Vec::new()).await?;
                 }
                 _ = state.tick() => {
@@ -217,6 +231,7 @@ impl Serving {
                     self.assembly.log.reopen(file.into());
                 }
             }
+            ToServe::Vips(report) => self.source.set_vips(*report),
             ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
         }
         Ok(())
@@ -230,6 +245,16 @@ impl Serving {
                 self.source.command(command).map(|()| serde_json::Value::Null).map_err(|error| error.to_string())
             }
         }
+    }
+
+    /// What serves here, if that has changed and somebody depends on it.
+    async fn send_facts(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
+        let facts = self.lock().facts(&self.assembly.config.proxy.frontends);
+        if self.assembly.vips && self.facts.as_ref() != Some(&facts) {
+            sender.send(&FromServe::Facts(facts.clone()), Vec::new()).await?;
+            self.facts = Some(facts);
+        }
+        Ok(())
     }
 
     async fn send_state(&self, sender: &mut LinkSender) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,10 @@ pub(super) struct StatusSource {
     meters: Mutex<Meters>,
     /// The other directors, while this process speaks with them.
     peers: OnceLock<Weak<Peers>>,
+    /// The addresses that move, as the supervisor said last; `None`: there are none.
+    vips: Mutex<Option<failover::Report>>,
+    /// Whether somebody has looked since this was last asked.
+    looked: AtomicBool,
     /// Opened while this process might still look into itself.
     own_descriptors: Option<OwnedFd>,
 }
@@ -69,6 +74,8 @@ impl StatusSource {
             started: SystemTime::now(),
             meters: Mutex::new(meters),
             peers: OnceLock::new(),
+            vips: Mutex::new(assembly.vips.then(failover::Report::default)),
+            looked: AtomicBool::new(false),
             own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
         }
     }
@@ -76,6 +83,16 @@ impl StatusSource {
     /// The other directors are these.
     pub(super) fn set_peers(&self, peers: &Arc<Peers>) {
         let _ = self.peers.set(Arc::downgrade(peers));
+    }
+
+    /// The addresses that move are like this.
+    pub(super) fn set_vips(&self, report: failover::Report) {
+        *self.vips.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// Whether somebody has looked since this was last asked.
+    pub(super) fn take_looked(&self) -> bool {
+        self.looked.swap(false, Ordering::Relaxed)
     }
 
     /// Measures rates and peaks; to be called once a second.
@@ -301,6 +318,7 @@ impl Source for StatusSource {
     fn status(&self) -> Status {
         let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        self.looked.store(true, Ordering::Relaxed);
         let now = SystemTime::now();
         let taken = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let frontends = meters.frontends.iter().enumerate();
@@ -318,6 +336,7 @@ impl Source for StatusSource {
             reasons: self.reasons(),
             process: self.process(),
             peers: self.peers.get().and_then(Weak::upgrade).map(|peers| sharing::status(&peers)),
+            vips: self.vips.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

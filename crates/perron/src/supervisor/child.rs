@@ -1,4 +1,4 @@
-//! One serving process: started or taken over, spoken with, waited for.
+//! One process of this program: started or taken over, spoken with, waited for.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,9 +12,13 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pidfd_send_signa
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::Incoming;
 use super::machine::{ChildId, Input};
-use crate::messages::{FromServe, LinkReceiver, LinkSender, ToServe, link};
+use super::network;
+use crate::messages::{FromNetwork, FromServe, LinkReceiver, LinkSender, ToNetwork, ToServe, link};
 
 /// What the service manager told the supervisor alone.
 pub(super) const PRIVATE_VARIABLES: [&str; 6] =
@@ -24,19 +28,71 @@ pub(super) const PRIVATE_VARIABLES: [&str; 6] =
 /// again is of the same version as the supervisor.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// A serving process.
+/// What a process is for.
+pub(super) trait Kind: std::fmt::Debug + 'static {
+    /// What it is told.
+    type To: Serialize + std::fmt::Debug + Send + Sync + 'static;
+    /// What it says.
+    type From: DeserializeOwned + Send + 'static;
+    /// The subcommand.
+    const WORD: &str;
+
+    /// It said something.
+    fn said(id: ChildId, said: Self::From) -> Incoming;
+
+    /// It ended, like this.
+    fn exited(id: ChildId, how: String) -> Incoming;
+}
+
+/// Processes that carry the traffic.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(super) enum Serve {}
+
+impl Kind for Serve {
+    type To = ToServe;
+    type From = FromServe;
+    const WORD: &str = "serve";
+
+    fn said(id: ChildId, said: FromServe) -> Incoming {
+        Incoming::Said(id, said)
+    }
+
+    fn exited(id: ChildId, how: String) -> Incoming {
+        Incoming::Happened(Input::Exited(id, how))
+    }
+}
+
+/// Processes that move addresses.
+#[derive(Debug)]
+pub(super) enum Network {}
+
+impl Kind for Network {
+    type To = ToNetwork;
+    type From = FromNetwork;
+    const WORD: &str = "network";
+
+    fn said(id: ChildId, said: FromNetwork) -> Incoming {
+        Incoming::NetworkSaid(id, said)
+    }
+
+    fn exited(id: ChildId, how: String) -> Incoming {
+        Incoming::NetworkHappened(network::Input::Exited(id, how))
+    }
+}
+
+/// A process of this kind.
+#[derive(Debug)]
+pub(super) struct Handle<K: Kind> {
     pub(super) id: ChildId,
     pub(super) pid: u32,
     process: OwnedFd,
-    to: mpsc::UnboundedSender<(ToServe, Vec<OwnedFd>)>,
+    to: mpsc::UnboundedSender<(K::To, Vec<OwnedFd>)>,
     /// Messages that are not wholly with the process yet.
     unsent: Arc<AtomicUsize>,
     pause: Option<oneshot::Sender<oneshot::Sender<LinkReceiver>>>,
 }
 
-/// A serving process to which nobody listens: it can be handed to another supervisor, or resumed.
+/// A process to which nobody listens: it can be handed to another supervisor, or resumed.
 #[derive(Debug)]
 pub(super) struct Paused {
     pub(super) id: ChildId,
@@ -46,14 +102,15 @@ pub(super) struct Paused {
     pub(super) received: Vec<u8>,
 }
 
-impl Handle {
+impl<K: Kind> Handle<K> {
     /// Starts a process of this program; what it says and its end arrive as [`Incoming`].
     ///
     /// Its standard input is the channel, and it stands in a process group of its own: Ctrl-C is for the supervisor.
-    pub(super) fn spawn(id: ChildId, program: &Path, incoming: mpsc::UnboundedSender<Incoming>) -> io::Result<Handle> {
+    pub(super) fn spawn(id: ChildId, program: &Path, incoming: mpsc::UnboundedSender<Incoming>) -> io::Result<Self> {
         let (ours, theirs) = linux::Channel::pair()?;
         let mut command = Command::new(program);
-        command.arg0("perron: serve").arg("serve").stdin(Stdio::from(theirs.into_fd())).process_group(0);
+        let name = format!("perron: {}", K::WORD);
+        command.arg0(name).arg(K::WORD).stdin(Stdio::from(theirs.into_fd())).process_group(0);
         for variable in PRIVATE_VARIABLES {
             command.env_remove(variable);
         }
@@ -62,7 +119,7 @@ impl Handle {
     }
 
     /// Sends a message; one to a process that is gone is lost with it.
-    pub(super) fn send(&self, message: ToServe, fds: Vec<OwnedFd>) {
+    pub(super) fn send(&self, message: K::To, fds: Vec<OwnedFd>) {
         self.unsent.fetch_add(1, Ordering::Relaxed);
         let _ = self.to.send((message, fds));
     }
@@ -89,7 +146,7 @@ impl Handle {
 
 impl Paused {
     /// Speaks and listens to it from now on.
-    pub(super) fn resume(self, incoming: mpsc::UnboundedSender<Incoming>) -> io::Result<Handle> {
+    pub(super) fn resume<K: Kind>(self, incoming: mpsc::UnboundedSender<Incoming>) -> io::Result<Handle<K>> {
         let Paused { id, pid, socket, received } = self;
         let (sender, receiver) = link(linux::Channel::from_fd(socket), received)?;
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
@@ -98,18 +155,18 @@ impl Paused {
         let (to, queue) = mpsc::unbounded_channel();
         let (pause, paused) = oneshot::channel();
         let unsent = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(write(sender, queue, Arc::clone(&unsent)));
+        tokio::spawn(write::<K>(sender, queue, Arc::clone(&unsent)));
         tokio::spawn(async move {
             let watch = Watch { id, number, deaths, receiver };
-            watch.run(paused, incoming).await;
+            watch.run::<K>(paused, incoming).await;
         });
         Ok(Handle { id, pid, process, to, unsent, pause: Some(pause) })
     }
 }
 
-async fn write(
+async fn write<K: Kind>(
     mut sender: LinkSender,
-    mut queue: mpsc::UnboundedReceiver<(ToServe, Vec<OwnedFd>)>,
+    mut queue: mpsc::UnboundedReceiver<(K::To, Vec<OwnedFd>)>,
     unsent: Arc<AtomicUsize>,
 ) {
     while let Some((message, fds)) = queue.recv().await {
@@ -129,7 +186,7 @@ struct Watch {
 
 impl Watch {
     /// Passes on what the process says, to its last word, and then how it ended.
-    async fn run(
+    async fn run<K: Kind>(
         mut self,
         mut paused: oneshot::Receiver<oneshot::Sender<LinkReceiver>>,
         incoming: mpsc::UnboundedSender<Incoming>,
@@ -144,15 +201,15 @@ impl Watch {
                     }
                     return;
                 }
-                message = self.receiver.receive::<FromServe>(), if speaks => match message {
+                message = self.receiver.receive::<K::From>(), if speaks => match message {
                     Ok(Some((message, _))) => {
-                        let _ = incoming.send(Incoming::Said(self.id, message));
+                        let _ = incoming.send(K::said(self.id, message));
                     }
                     // It is about to end, or hangs without a beat and is ended.
                     Ok(None) | Err(_) => speaks = false,
                 },
                 status = end(&mut self.deaths, self.number), if !speaks => {
-                    let _ = incoming.send(Incoming::Happened(Input::Exited(self.id, describe(status))));
+                    let _ = incoming.send(K::exited(self.id, describe(status)));
                     return;
                 }
             }

@@ -178,16 +178,17 @@ async fn answer(line: &[u8], uid: u32, incoming: &mpsc::UnboundedSender<Incoming
         Ok(request) => request,
         Err(answer) => return answer,
     };
-    let forwarded = matches!(request, Request::Status | Request::Server(_));
+    let forwarded = matches!(request, Request::Status | Request::Server(_) | Request::Vips | Request::Vip { .. });
     let (reply, answered) = oneshot::channel();
     if incoming.send(Incoming::Asked { request, uid, reply }).is_err() {
         return Answer::Failed("the service is ending".to_owned());
     }
-    let answered = async { answered.await.unwrap_or_else(|_| Answer::Failed("the serving process ended".to_owned())) };
+    let answered =
+        async { answered.await.unwrap_or_else(|_| Answer::Failed("the process that was asked ended".to_owned())) };
     if !forwarded {
         return answered.await;
     }
-    let late = || Answer::Failed("the serving process did not answer within five seconds".to_owned());
+    let late = || Answer::Failed("the process that was asked did not answer within five seconds".to_owned());
     timeout(SERVE_PATIENCE, answered).await.unwrap_or_else(|_| late())
 }
 

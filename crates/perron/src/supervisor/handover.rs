@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::child::{PRIVATE_VARIABLES, Paused};
 use super::control::Socket;
 use super::machine::{self, ChildId};
+use super::network::{CarriedNetwork, TakenNetwork};
 use super::prepare::{Held, Origin, Prepared, Refusal};
 use super::record::Record;
 use crate::cli::Run;
@@ -39,6 +40,9 @@ pub(super) struct State {
     /// `None` in a rehearsal.
     pub(super) machine: Option<machine::Carried>,
     pub(super) children: Vec<CarriedChild>,
+    /// Programs before this one had none.
+    #[serde(default)]
+    pub(super) network: Option<CarriedNetwork>,
     /// What the serving process said last.
     pub(super) serve_state: Option<serde_json::Value>,
     pub(super) record: Record,
@@ -46,7 +50,7 @@ pub(super) struct State {
     pub(super) asker: Option<RawFd>,
 }
 
-/// A serving process, as a [`Paused`] one.
+/// A process, as a [`Paused`] one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CarriedChild {
     id: ChildId,
@@ -62,6 +66,7 @@ pub(super) struct Taken {
     pub(super) generation: u64,
     pub(super) machine: machine::Carried,
     pub(super) children: Vec<Paused>,
+    pub(super) network: Option<TakenNetwork>,
     pub(super) serve_state: Option<serde_json::Value>,
     pub(super) record: Record,
     pub(super) asker: Option<UnixStream>,
@@ -114,6 +119,11 @@ impl CarriedChild {
         let Paused { id, pid, socket, received } = paused;
         CarriedChild { id: *id, pid: *pid, socket: socket.as_raw_fd(), received: received.clone() }
     }
+
+    pub(super) fn take_over(self) -> io::Result<Paused> {
+        let CarriedChild { id, pid, socket, received } = self;
+        Ok(Paused { id, pid, socket: linux::inherited_descriptor(socket)?, received })
+    }
 }
 
 /// The arguments of this process, without what an earlier upgrade added.
@@ -147,9 +157,10 @@ pub(super) fn take_over(number: RawFd, origin: &mut Origin) -> anyhow::Result<(S
     };
     let socket = Socket::take_over(state.control_path, fd(state.control).with_context(taking)?)?;
     let mut children = Vec::new();
-    for CarriedChild { id, pid, socket, received } in state.children {
-        children.push(Paused { id, pid, socket: fd(socket).with_context(taking)?, received });
+    for child in state.children {
+        children.push(child.take_over().with_context(taking)?);
     }
+    let network = state.network.map(CarriedNetwork::take_over).transpose().with_context(taking)?;
     for path in state.left_behind {
         // A path that is gone already is as good.
         let _ = std::fs::remove_file(path);
@@ -159,6 +170,7 @@ pub(super) fn take_over(number: RawFd, origin: &mut Origin) -> anyhow::Result<(S
         generation: state.generation,
         machine,
         children,
+        network,
         serve_state: state.serve_state,
         record: state.record.restored(),
         asker: state.asker.map(fd).transpose()?.map(UnixStream::from),

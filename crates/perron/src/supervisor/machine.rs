@@ -203,11 +203,6 @@ impl Machine {
         self.children.iter().rev().find(serves).map(|child| child.id)
     }
 
-    /// Whether the service is to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.ending
-    }
-
     /// Whether a reload can begin: none is under way, and this is not the end.
     pub(super) fn may_reload(&self) -> Result<(), &'static str> {
         match () {
@@ -463,7 +458,8 @@ impl Child {
     }
 }
 
-fn backoff(restarts: u32) -> Duration {
+/// The wait before a restart, after so many in a row.
+pub(super) fn backoff(restarts: u32) -> Duration {
     match restarts {
         0 => Duration::ZERO,
         // Beyond this many doublings it is at its longest anyway.

@@ -6,6 +6,7 @@ mod child;
 mod control;
 mod handover;
 mod machine;
+mod network;
 mod notes;
 mod prepare;
 mod record;
@@ -28,10 +29,11 @@ use crate::cli::Run;
 use crate::control::{Answer, Request, default_path};
 use crate::event::Kind;
 use crate::log::{self, Level};
-use crate::messages::{FromServe, Question, ToServe};
-use child::{Handle, THIS_PROGRAM};
+use crate::messages::{FromNetwork, FromServe, Question, ToServe};
+use child::{Handle, Serve, THIS_PROGRAM};
 use handover::Taken;
 use machine::{Action, ChildId, Input, Machine, Which};
+use network::Network;
 use prepare::{Origin, Prepared, Refusal};
 use record::Record;
 use signals::{Signals, Word};
@@ -47,6 +49,10 @@ enum Incoming {
     Happened(Input),
     /// A serving process said something.
     Said(ChildId, FromServe),
+    /// For the machine of the process that moves addresses.
+    NetworkHappened(network::Input),
+    /// That process said something.
+    NetworkSaid(ChildId, FromNetwork),
     /// Somebody asks at the control socket.
     Asked {
         request: Request,
@@ -68,7 +74,10 @@ struct Supervisor {
     current: Prepared,
     candidate: Option<Candidate>,
     generation: u64,
-    children: Vec<Handle>,
+    children: Vec<Handle<Serve>>,
+    network: Network,
+    /// How often the end was asked for.
+    ends: u32,
     /// What the serving process said last of what the next one should know.
     state: Option<serde_json::Value>,
     questions: BTreeMap<u64, Asked>,
@@ -181,7 +190,8 @@ async fn supervise(begun: Begun) -> anyhow::Result<Result<(), String>> {
     let mut supervisor = Supervisor::new(begun, incoming)?;
     let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
     while supervisor.outcome.is_none() {
-        let due = supervisor.machine.deadline().map(|(at, _)| supervisor.clock.at(at));
+        let due = [supervisor.machine.deadline().map(|(at, _)| at), supervisor.network.deadline()];
+        let due = due.into_iter().flatten().min().map(|at| supervisor.clock.at(at));
         tokio::select! {
             word = arriving.recv() => supervisor.take(word.expect("the supervisor holds a sender itself")),
             word = signals.next() => supervisor.obey(word),
@@ -229,6 +239,8 @@ impl Supervisor {
             candidate: None,
             generation: 1,
             children: Vec::new(),
+            network: Network::new(),
+            ends: 0,
             state: None,
             questions: BTreeMap::new(),
             next_question: 1,
@@ -268,7 +280,11 @@ impl Supervisor {
             }
         }
         self.tell_upgrade(&taken.version);
+        if let Some(network) = taken.network {
+            self.network_go_on(network);
+        }
         self.give(Input::Ready(candidate));
+        self.give_network(network::Input::Replace);
         let answer = serde_json::json!({
             "from": taken.version, "to": env!("CARGO_PKG_VERSION"), "generation": self.generation
         });
@@ -285,6 +301,7 @@ impl Supervisor {
     /// Whether a reload or an upgrade can begin.
     fn may_reload(&self) -> Result<(), &'static str> {
         match self.upgrade {
+            _ if self.ends > 0 => Err("the service is ending"),
             Some(_) => Err("an upgrade is under way; try again in a moment"),
             None => self.machine.may_reload(),
         }
@@ -304,6 +321,8 @@ impl Supervisor {
                 }
             }
             Incoming::Said(id, said) => self.hear(id, said),
+            Incoming::NetworkHappened(input) => self.give_network(input),
+            Incoming::NetworkSaid(id, said) => self.hear_network(id, said),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
             Incoming::UpgradeAsked { binary, uid, asker } => self.upgrade(binary, uid, asker),
             Incoming::Rehearsed(outcome) => self.rehearsed(outcome),
@@ -323,6 +342,7 @@ impl Supervisor {
         let mut actions = Vec::new();
         self.machine.handle_deadline(self.clock.now(), &mut actions);
         self.perform(actions);
+        self.network_on_time();
     }
 
     fn give(&mut self, input: Input) {
@@ -356,6 +376,12 @@ impl Supervisor {
             // The end of the process says the same, and is awaited anyway.
             FromServe::Drained => {}
             FromServe::Beat => self.give(Input::Beat(id)),
+            FromServe::Facts(facts) => {
+                if self.machine.serving() == Some(id) {
+                    self.take_served(facts);
+                }
+            }
+            FromServe::Looked => self.looked(),
         }
     }
 
@@ -366,7 +392,9 @@ impl Supervisor {
                 let found = serde_json::to_value(self.record.after(since, limit));
                 let _ = reply.send(found.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done));
             }
-            Request::Status => self.pass_on(Question::Status, reply),
+            Request::Status => self.ask_status(reply),
+            Request::Vips => self.ask_vips(reply),
+            Request::Vip { name, order } => self.order(name, order, reply),
             Request::Server(_) if self.candidate.is_some() => {
                 let _ = reply.send(Answer::Failed("a reload is under way; try again in a moment".to_owned()));
             }
@@ -378,7 +406,7 @@ impl Supervisor {
             Request::Stop => {
                 self.stops.push(reply);
                 // Only a second signal is impatience.
-                if !self.machine.is_ending() {
+                if self.ends == 0 {
                     self.terminate();
                 }
             }
@@ -403,13 +431,29 @@ impl Supervisor {
         self.questions.insert(id, Asked { child: child.id, reply });
     }
 
+    /// Addresses go first, while there is still somebody to serve those who come by them.
     fn terminate(&mut self) {
+        self.ends += 1;
+        if self.ends > 1 {
+            // The addresses have their time, which is short.
+            if self.network.is_idle() {
+                self.give(Input::Terminate);
+            }
+            return;
+        }
         let longest = units::write_duration(self.current.config.process.drain_timeout);
         let text = format!("the service ends; requests under way have {longest} to finish");
         self.tell(Level::Info, Kind::Stop, &text);
         let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
         tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
-        self.give(Input::Terminate);
+        self.give_network(network::Input::Terminate);
+    }
+
+    /// No address is here any more.
+    fn network_ended(&mut self) {
+        for _ in 0..self.ends {
+            self.give(Input::Terminate);
+        }
         // A client that nobody will serve is refused at once rather than kept waiting.
         self.current.close();
         self.origin.close();
@@ -485,7 +529,11 @@ impl Supervisor {
                         (None, None) => {}
                     }
                 }
-                Action::Serving(id) => self.tell_serving(id),
+                Action::Serving(id) => {
+                    self.tell_serving(id);
+                    self.tell_report();
+                    self.network_follow();
+                }
                 Action::Log(notice) => self.tell_notice(notice),
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
@@ -512,8 +560,10 @@ impl Supervisor {
             (Which::Candidate, Some(upgrade)) => upgrade.program(),
             _ => PathBuf::from(THIS_PROGRAM),
         };
-        let spawned = prepared
-            .start(generation, self.state.clone())
+        let beats = if prepared.needs_beats() { Some(self.network.beats()) } else { None };
+        let spawned = beats
+            .transpose()
+            .and_then(|beats| prepared.start(generation, self.state.clone(), beats))
             .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, &program, self.incoming.clone())?)));
         match spawned {
             Ok((start, fds, child)) => {
@@ -534,6 +584,7 @@ impl Supervisor {
         self.machine.set_drain_timeout(self.current.config.process.drain_timeout);
         let text = format!("generation {} is served, listening on {}", self.generation, self.current.addresses());
         self.tell(Level::Info, Kind::Reload, &text);
+        self.network_plan();
         self.look_at_control_socket();
         if let Some(reply) = candidate.reply {
             let _ = reply.send(Answer::Done(serde_json::json!({ "generation": self.generation })));

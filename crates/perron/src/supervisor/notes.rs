@@ -40,11 +40,19 @@ impl Supervisor {
     /// Who wants something to change.
     pub(super) fn tell_command(&mut self, request: &Request, uid: u32) {
         let what = match request {
-            Request::Status | Request::Events { .. } => return,
+            Request::Status | Request::Events { .. } | Request::Vips => return,
             Request::Reload => "a reload".to_owned(),
             Request::Upgrade { binary: None } => "an upgrade".to_owned(),
             Request::Upgrade { binary: Some(path) } => format!("an upgrade to {}", path.display()),
             Request::Stop => "the end".to_owned(),
+            Request::Vip { name, order } => {
+                let what = match order {
+                    failover::Order::GiveUp => "given up",
+                    failover::Order::Hold => "held",
+                    failover::Order::Resume => "resumed",
+                };
+                format!("{} to be {what}", name.as_deref().unwrap_or("all vips"))
+            }
             Request::Server(admin::Command::SetAdmin { backend, server, admin }) => {
                 format!("{backend}/{server} set to {admin}")
             }

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::{AccessLog, Config, Sources};
-use linux::{Bind, Listener};
+use linux::{Bind, CapabilitySet, Listener};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::beats;
 use crate::log;
-use crate::messages::{Socket, Start};
+use crate::messages::{Socket, Start, Texts};
 use crate::quickstart;
 
 pub(super) use held::Held;
@@ -125,6 +126,7 @@ impl Origin {
         }
         let mut config = loaded.config;
         self.leave_out(&mut config)?;
+        see_capabilities(&config)?;
         let user = choose_user(&config)?;
         Ok(Checked { config, sources, user })
     }
@@ -184,7 +186,12 @@ impl Origin {
 
 impl Prepared {
     /// The first message to a serving process, and its descriptors.
-    pub(super) fn start(&self, generation: u64, state: Option<serde_json::Value>) -> io::Result<(Start, Vec<OwnedFd>)> {
+    pub(super) fn start(
+        &self,
+        generation: u64,
+        state: Option<serde_json::Value>,
+        beats: Option<OwnedFd>,
+    ) -> io::Result<(Start, Vec<OwnedFd>)> {
         let mut sockets = Vec::new();
         let mut fds = Vec::new();
         let listens = self.listens.iter().enumerate().map(|(listen, group)| (Socket::Listen { listen }, group));
@@ -202,6 +209,10 @@ impl Prepared {
                 fds.push(table.memory.try_clone()?);
             }
         }
+        if let Some(memory) = beats {
+            sockets.push(Socket::Beats);
+            fds.push(memory);
+        }
         if let Some(file) = &self.access_log {
             sockets.push(Socket::AccessLog);
             fds.push(file.try_clone()?);
@@ -214,8 +225,24 @@ impl Prepared {
             user: self.user.clone(),
             sockets,
             state,
+            vips: !self.config.failover.vips.is_empty(),
         };
         Ok((start, fds))
+    }
+
+    /// Its text.
+    pub(super) fn texts(&self) -> Texts {
+        Texts { texts: self.sources.texts(), base: self.sources.base().to_owned() }
+    }
+
+    /// Whom processes become.
+    pub(super) fn user(&self) -> Option<String> {
+        self.user.clone()
+    }
+
+    /// Whether an address depends on a serving process that is not hung.
+    pub(super) fn needs_beats(&self) -> bool {
+        beats::interval(&self.config.failover).is_some()
     }
 
     /// Opens the access log anew, after someone renamed it. `None`: it has no name.
@@ -317,6 +344,24 @@ fn choose_user(config: &Config) -> Result<Option<String>, Refusal> {
         ))),
         Err(error) => Err(Refusal::Failed(format!("cannot look up the user {user}: {error}"))),
     }
+}
+
+/// Addresses are moved by a process that this one starts, which can have no more than this one has.
+fn see_capabilities(config: &Config) -> Result<(), Refusal> {
+    if config.failover.vips.is_empty() {
+        return Ok(());
+    }
+    let needed = [("CAP_NET_ADMIN", CapabilitySet::NET_ADMIN), ("CAP_NET_RAW", CapabilitySet::NET_RAW)];
+    let missing: Vec<&str> =
+        needed.iter().filter(|(_, capability)| !linux::is_capable(*capability)).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Failed(format!(
+        "moving addresses needs {}, which this process lacks: start it as root, have systemd grant it \
+         (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW), or start with --without vip",
+        missing.join(" and ")
+    )))
 }
 
 fn cores() -> usize {

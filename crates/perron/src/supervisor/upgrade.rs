@@ -25,7 +25,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::child::{PRIVATE_VARIABLES, Paused};
+use super::child::{Handle, Kind as ChildKind, PRIVATE_VARIABLES, Paused};
 use super::handover::{CarriedChild, Rehearsed, State, arguments};
 use super::machine::Input;
 use super::prepare::{Prepared, Refusal};
@@ -60,6 +60,13 @@ pub(super) struct Upgrade {
     /// Until the program has been rehearsed; then it is the candidate's.
     prepared: Option<Prepared>,
     asker: Option<UnixStream>,
+}
+
+/// Processes to which nobody listens.
+#[derive(Default)]
+struct Silenced {
+    serving: Vec<Paused>,
+    network: Vec<Paused>,
 }
 
 impl Upgrade {
@@ -159,13 +166,17 @@ impl Supervisor {
         };
         // Whoever is late is cut off; the next supervisor could not answer what it was not asked.
         let _ = timeout(CLIENT_PATIENCE, answered).await;
-        let mut paused = Vec::new();
+        let mut paused = Silenced::default();
         let quiet = timeout(CHILD_PATIENCE, self.silence(arriving, &mut paused)).await;
         let why = match quiet {
             Ok(()) => self.become_next(&paused, signals).await,
             Err(_) => "a serving process does not take its messages".to_owned(),
         };
-        for child in paused {
+        for child in paused.network {
+            self.network_resume(child);
+        }
+        self.tell_facts();
+        for child in paused.serving {
             let id = child.id;
             match child.resume(self.incoming.clone()) {
                 Ok(handle) => self.children.push(handle),
@@ -180,27 +191,15 @@ impl Supervisor {
         self.give(Input::NotReplaced(why));
     }
 
-    /// Listens to no serving process any more, once everything that was said is heard.
-    async fn silence(&mut self, arriving: &mut mpsc::UnboundedReceiver<Incoming>, paused: &mut Vec<Paused>) {
+    /// Listens to no process any more, once everything that was said is heard.
+    async fn silence(&mut self, arriving: &mut mpsc::UnboundedReceiver<Incoming>, paused: &mut Silenced) {
         loop {
             while let Ok(word) = arriving.try_recv() {
                 self.take(word);
             }
-            let mut at = 0;
-            while at < self.children.len() {
-                if !self.children[at].has_taken_all() {
-                    at += 1;
-                    continue;
-                }
-                let mut child = self.children.remove(at);
-                match child.pause().await {
-                    Some(child) => paused.push(child),
-                    // Its end has arrived.
-                    None => self.children.insert(at, child),
-                }
-                at += 1;
-            }
-            if self.children.is_empty() && arriving.is_empty() {
+            silence(&mut self.children, &mut paused.serving).await;
+            silence(self.network.children(), &mut paused.network).await;
+            if self.children.is_empty() && self.network.children().is_empty() && arriving.is_empty() {
                 return;
             }
             sleep(LOOK).await;
@@ -208,7 +207,7 @@ impl Supervisor {
     }
 
     /// Becomes the new program, or says why not.
-    async fn become_next(&mut self, paused: &[Paused], signals: &mut Signals) -> String {
+    async fn become_next(&mut self, paused: &Silenced, signals: &mut Signals) -> String {
         let (Some(upgrade), Some(candidate), Some(machine)) =
             (&self.upgrade, &self.candidate, self.machine.carried(self.clock.now()))
         else {
@@ -221,10 +220,13 @@ impl Supervisor {
         while let Ok(signal) = timeout(LOOK, signals.next()).await {
             let _ = kill_process(getpid(), signal.signal());
         }
-        let (mut state, mut keep) = self.state(&candidate.prepared, paused, upgrade.asker.as_ref());
+        let (mut state, mut keep) = self.state(&candidate.prepared, &paused.serving, upgrade.asker.as_ref());
+        let (network, kept) = self.network.carried(&paused.network);
+        state.network = Some(network);
+        keep.extend(kept);
         state.machine = Some(machine);
         state.left_behind = self.current.left_behind(&candidate.prepared);
-        keep.extend(paused.iter().map(|child| child.socket.as_fd()));
+        keep.extend(paused.serving.iter().chain(&paused.network).map(|child| child.socket.as_fd()));
         let handed = state.hand_over(upgrade.program.as_fd(), &keep);
         if let Err(error) = linux::release_signals() {
             log::error("signals are held still", &[("why", &error)]);
@@ -253,11 +255,32 @@ impl Supervisor {
             control: self.socket.as_fd().as_raw_fd(),
             machine: None,
             children: children.iter().map(CarriedChild::new).collect(),
+            network: None,
             serve_state: self.state.clone(),
             record: self.record.clone(),
             asker: asker.map(AsRawFd::as_raw_fd),
         };
         (state, keep)
+    }
+}
+
+/// Stops listening to those that have taken all that was sent to them.
+async fn silence<K: ChildKind>(children: &mut Vec<Handle<K>>, paused: &mut Vec<Paused>) {
+    let mut at = 0;
+    while at < children.len() {
+        if !children[at].has_taken_all() {
+            at += 1;
+            continue;
+        }
+        let mut child = children.remove(at);
+        match child.pause().await {
+            Some(child) => paused.push(child),
+            // Its end has arrived.
+            None => {
+                children.insert(at, child);
+                at += 1;
+            }
+        }
     }
 }
 
