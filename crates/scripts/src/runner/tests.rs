@@ -89,16 +89,21 @@ async fn what_it_leaves_behind_holds_nobody_up() {
     rustix::process::kill_process(left, Signal::KILL).unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_that_hangs_is_ended_with_all_that_it_has_started() {
+/// Runs what hangs, and sees that nothing of it is left.
+async fn is_ended_whole(lines: &str, obeys: bool) {
     let scripts = Scripts::new();
-    let lines = "trap '' TERM\nsleep 1000 &\necho $! >HERE/child\necho $$ >HERE/own\nwhile :; do wait; done";
     let command = scripts.script("script", lines);
     let runner = Runner::new(None);
     let run = runner.run(&command, &[]);
     let watch = async {
         let own = number(&scripts.path("own")).await;
-        (own, number(&scripts.path("child")).await)
+        let child = number(&scripts.path("child")).await;
+        if obeys {
+            // Its time is over, and the grace after it is not while somebody waits like this.
+            tokio::time::advance(Duration::from_secs(60)).await;
+            gone(own).await;
+        }
+        (own, child)
     };
     let (run, (own, child)) = tokio::join!(run, watch);
     assert_eq!(run.to_string(), "it took longer than 60s and was ended");
@@ -109,6 +114,18 @@ async fn one_that_hangs_is_ended_with_all_that_it_has_started() {
         assert!(std::time::Instant::now() < deadline, "what it has started goes on");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_ended_with_all_that_it_has_started() {
+    is_ended_whole("trap '' TERM\nsleep 1000 &\necho $! >HERE/child\necho $$ >HERE/own\nwhile :; do wait; done", false)
+        .await;
+    // It obeys the request to end, and what it has started does not.
+    is_ended_whole(
+        "sh -c 'trap \"\" TERM; echo $$ >HERE/child; exec sleep 1000' &\necho $$ >HERE/own\nsleep 1000",
+        true,
+    )
+    .await;
 }
 
 #[tokio::test]
