@@ -21,6 +21,9 @@ pub struct Report {
     /// All of it together, in microseconds.
     #[serde(default)]
     pub lateness_sum_us: u64,
+    /// Events that were lost because nobody took those before them.
+    #[serde(default)]
+    pub events_lost: u64,
     /// Whether the thread runs before others (SCHED_RR).
     pub realtime: bool,
     /// Whether the process's memory is held in place.

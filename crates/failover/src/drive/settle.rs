@@ -186,11 +186,11 @@ impl Drive {
         let configs: Option<Vec<_>> = vips.iter().enumerate().map(config).collect();
         // They were right with another source.
         let Some(configs) = configs else { return };
-        self.with_group(squad, now, |group, actions| group.handle_config(now, configs, actions));
         for vip in vips {
             self.vips[vip].letters.forget();
             self.vips[vip].effect = None;
         }
+        self.with_group(squad, now, |group, actions| group.handle_config(now, configs, actions));
     }
 
     pub(super) fn see_sockets(&mut self, opened: Vec<(Scope, Sockets)>, closed: &[Scope]) {

@@ -29,6 +29,7 @@ impl Drive {
             refused,
             lateness: self.counts.lateness.counts(),
             lateness_sum_us: self.counts.lateness.sum_us(),
+            events_lost: self.counts.events_lost,
             realtime: self.realtime,
             memory_locked: self.memory_locked,
         }

@@ -49,6 +49,7 @@ fn the_source_goes_and_another_takes_its_place() {
     second.wait_for("adverts come from the other address", |second| {
         second.vip().active == Some(("10.0.0.11".parse().unwrap(), 250))
     });
+    assert_eq!(second.vip().refused, Default::default(), "each was whole");
     one.remove_address("10.0.0.11/24");
     first.wait_for_state("fault");
     second.wait_for_address(ADDRESS, true);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use failover::{Beats, Facts, Health, Hold, Order, Setup, Subject, Track};
+use failover::{Beats, Engine, Facts, Health, Hold, Order, Plan, Setup, Subject, Track};
 use lab::{SOON, wait_for};
 
 use crate::director::{Director, active_and_backup, two, vip};
@@ -87,4 +87,30 @@ fn a_serving_process_that_is_silent_does_not_serve() {
     second.wait_for_address(ADDRESS, true);
     assert_eq!(first.vip().track[0].state, "unwell");
     beating("it comes back", &|| first.vip().state == "active" && second.vip().state == "backup");
+}
+
+/// As where a log's disk hangs: adverts go on, and orders are obeyed.
+#[test]
+fn whoever_reads_events_is_not_waited_for() {
+    let (_lab, one, other) = lab::require!(two("engine-events"));
+    let second = Director::running(&other, vec![vip("v0", 1, 50, "10.0.1.0/32")]);
+    second.wait_for_state("active");
+    let (_never, reader) = std::sync::mpsc::channel::<()>();
+    let reader = std::sync::Mutex::new(reader);
+    let read = move |_event| {
+        let _ = reader.lock().unwrap().recv();
+    };
+    let engine = one.in_namespace(|| Engine::start(Setup::default(), read).unwrap());
+    let name = |number: u8| (format!("v{number}"), number + 1, format!("10.0.1.{number}/32"));
+    let make = |(name, vrid, address): (String, u8, String)| vip(&name, vrid, 100, &address);
+    let vips = (0..200).map(|number| make(name(number))).collect();
+    engine.plan(Plan { vips, groups: Vec::new() });
+    wait_for(SOON, "it has lost events", || {
+        engine.order(None, Order::Hold).unwrap();
+        engine.order(None, Order::Resume).unwrap();
+        engine.report().events_lost > 0
+    });
+    second.wait_for_state("backup");
+    wait_for(SOON, "all are active", || engine.report().vips.iter().all(|vip| vip.state == "active"));
+    assert!(engine.is_alive() && second.vip().active == Some(("10.0.0.1".parse().unwrap(), 100)));
 }

@@ -1,8 +1,11 @@
 //! Who has the addresses, as roles move.
 
 use std::num::NonZeroU8;
+use std::time::Duration;
 
-use vrrp_proto::{Password, Protocol};
+use linux::{EVERY_PROTOCOL, PacketSocket};
+use rustix::net::netdevice::name_to_index;
+use vrrp_proto::{AnnouncePolicy, Password, Protocol};
 
 use crate::director::{Director, active_and_backup, has_address, two, vip, vip_address};
 
@@ -66,4 +69,37 @@ fn several_vips_with_labels_and_excluded_addresses_of_another_family() {
         assert!(!has_address(&one, address), "{address}");
     }
     assert!(has_address(&one, "10.0.0.1/24"));
+}
+
+/// RFC 9568 §6.4.2: whoever has the addresses hears the advert before hosts hear where they are. Each is told so often at
+/// once, and again later.
+#[test]
+fn hosts_are_told_after_the_advert_and_again() {
+    let (_lab, one, other) = lab::require!(two("engine-garp"));
+    let ears = other.in_namespace(|| {
+        let index = name_to_index(PacketSocket::sender().unwrap(), "eth0").unwrap();
+        PacketSocket::receiver(index, EVERY_PROTOCOL, None, 1 << 20).unwrap()
+    });
+    let again = Some(Duration::from_millis(300));
+    let announce = AnnouncePolicy { repeat: 3, again, ..AnnouncePolicy::default() };
+    let mut several = failover::Vip { announce, ..vip("web", 51, 100, ADDRESS) };
+    several.excluded = vec![vip_address("10.0.0.101/32")];
+    let director = Director::running(&one, vec![several]);
+    let (mut told, mut buffer) = (Vec::new(), [0; 256]);
+    lab::wait_for(lab::SOON, "two rounds of three for each of two", || {
+        while let Some(frame) = ears.receive(&mut buffer).unwrap() {
+            // Ethernet and IPv4's protocol; Ethernet and ARP's sender (RFC 826).
+            match (&frame.bytes[12..14], frame.bytes.get(23), frame.bytes.get(28..32)) {
+                ([0x08, 0x00], Some(112), _) => told.push("advert"),
+                ([0x08, 0x06], _, Some([10, 0, 0, 100])) => told.push("100"),
+                ([0x08, 0x06], _, Some([10, 0, 0, 101])) => told.push("101"),
+                _ => {}
+            }
+        }
+        told.iter().filter(|&&what| what != "advert").count() == 12
+    });
+    assert_eq!(told[0], "advert");
+    let announced: Vec<_> = told.into_iter().filter(|&what| what != "advert").collect();
+    assert_eq!(announced, ["100", "101"].repeat(6));
+    assert_eq!(director.vip().announced, 12);
 }
