@@ -1,7 +1,8 @@
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const ABOUT: &str = "The front door of a computing cluster: one URL over many servers.";
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     Upgrade(Upgrade),
     /// Have the running service finish its requests and end.
     Stop(Client),
+    /// Record what moves addresses between routers, or read a recording, and say of each packet what it means.
+    #[command(after_help = CAPTURE_EXAMPLES)]
+    Capture(Capture),
     /// Start a whole cluster on this machine to play with: two directors, three origins, a small load.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
@@ -290,6 +294,69 @@ pub(crate) struct VipName {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) client: Client,
+}
+
+const CAPTURE_EXAMPLES: &str = "\
+Examples:
+  perron capture -i eth0               tell what happens on eth0, until Ctrl-C
+  perron capture -i eth0 -w failover.pcapng --vip 10.0.0.9
+  perron capture --read failover.pcap -w commented.pcapng
+  perron capture -i eth0 --check 10.0.0.21:80 --include vrrp,checks
+  tshark -r failover.pcapng -Y frame.comment -T fields -e frame.number -e frame.comment
+
+Recorded are adverts of VRRP, ARP and neighbour discovery, the name service, and connections to the servers that are
+named; of those the first 256 bytes of each packet. What adverts mean is decided by the code that also runs the virtual
+routers. Recording needs root or CAP_NET_RAW. A password of VRRP version 2 is in the file as it was on the wire.";
+
+/// `perron capture`.
+#[derive(Debug, Args)]
+pub(crate) struct Capture {
+    /// Record from this interface; more than once for several [default: all but lo].
+    #[arg(short, long = "interface", value_name = "NAME")]
+    pub(crate) interfaces: Vec<String>,
+    /// Read this file, pcap or pcapng, instead of recording; `-` for standard input.
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interfaces", "duration"])]
+    pub(crate) read: Option<PathBuf>,
+    /// Write the packets with their comments into this file, as pcapng.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    /// Only what is about this address; more than once for several.
+    #[arg(long = "vip", value_name = "ADDRESS")]
+    pub(crate) vips: Vec<IpAddr>,
+    /// Only the virtual router of this number; more than once for several.
+    #[arg(long = "router-id", value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) routers: Vec<u8>,
+    /// Of which kinds.
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    pub(crate) include: Vec<Topic>,
+    /// Connections to this server; more than once for several.
+    #[arg(long = "check", value_name = "ADDRESS:PORT")]
+    pub(crate) servers: Vec<SocketAddr>,
+    /// Connections to the servers of this configuration, where they are checked.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    pub(crate) config: Option<PathBuf>,
+    /// End after this time, such as 90s or 10m.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// End after so many packets.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Kinds of traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Topic {
+    /// Adverts.
+    Vrrp,
+    /// ARP and neighbour discovery.
+    Arp,
+    /// The name service.
+    Dns,
+    /// Connections to servers.
+    Checks,
 }
 
 const DEMO_EXAMPLES: &str = "\

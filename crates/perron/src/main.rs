@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Reload(client) => commands::reload(&client),
         Command::Upgrade(options) => commands::upgrade(&options),
         Command::Stop(client) => commands::stop(&client),
+        Command::Capture(options) => commands::capture(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Completions { shell } => commands::completions(shell),
         Command::Man { folder } => commands::man(&folder),

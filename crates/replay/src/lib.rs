@@ -6,6 +6,7 @@
 
 mod announcement;
 mod authority;
+mod capture_file;
 mod channel;
 mod check_answer;
 mod chunked;
@@ -25,6 +26,7 @@ mod vrrp_advert;
 
 pub use announcement::announcement;
 pub use authority::authority;
+pub use capture_file::capture_file;
 pub use channel::channel;
 pub use check_answer::check_answer;
 pub use chunked::chunked;
@@ -46,9 +48,10 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("announcement", announcement),
     ("authority", authority),
+    ("capture_file", capture_file),
     ("channel", channel),
     ("check_answer", check_answer),
     ("chunked", chunked),

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 mod ask;
+mod capture;
 mod check;
 mod events;
 mod manual;
@@ -12,6 +13,7 @@ mod top;
 mod vip;
 
 pub(crate) use ask::{reload, server, stop, upgrade};
+pub(crate) use capture::capture;
 pub(crate) use check::check;
 pub(crate) use events::events;
 pub(crate) use manual::{completions, man};
