@@ -2,6 +2,7 @@
 //! frozen, and told by its operators.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use lab::{Host, Lab, Perron, Process, SOON, perron_binary, wait_for};
 use rustix::process::Signal;
@@ -326,4 +327,46 @@ fn without_the_capabilities_the_one_that_is_missing_is_named() {
     assert!(words.contains("needs CAP_NET_RAW, which"), "{words}");
     let words = refused("net_admin");
     assert!(words.contains("needs CAP_NET_ADMIN, which"), "{words}");
+}
+
+#[test]
+fn programs_find_out_and_are_told_in_order() {
+    let lab = lab::require!(Lab::new("directors-programs"));
+    let one = lab.host("one", "10.0.0.1/24");
+    let folder = one.new_folder("home");
+    let [flag, told, program, fifo] = ["flag", "told", "tell", "fifo"].map(|name| folder.join(name));
+    let [flag, told, program, fifo] = [&flag, &told, &program, &fifo].map(|path| path.to_str().expect("plain"));
+    fs::write(program, format!("#!/bin/sh\necho \"$@\" >> {told}\n")).expect("the folder is ours");
+    fs::write(flag, "").expect("the folder is ours");
+    let more = format!(
+        "track = [{{ script = [\"/bin/test\", \"-e\", \"{flag}\"], interval = \"100ms\", weight = -60 }}]\n\
+         notify = {{ any = [\"{program}\"], user = \"root\" }}"
+    );
+    let text = config([200, 100], FAST, &more)
+        + &format!("[process]\nnotify-fifo = \"{fifo}\"\n[vip-group.both]\nmembers = [\"a\", \"b\"]\n");
+    // Anybody could change it.
+    let executable = |mode| fs::set_permissions(program, PermissionsExt::from_mode(mode)).expect("it is ours");
+    executable(0o777);
+    let path = folder.join("perron.toml");
+    fs::write(&path, &text).expect("the folder is ours");
+    let binary = perron_binary();
+    let refused =
+        one.run(&[binary.to_str().expect("plain"), "run", "-c", path.to_str().expect("plain"), "--control", told]);
+    assert!(refused.code == Some(2) && refused.stderr.contains(program), "{}", refused.stderr);
+    executable(0o755);
+    let mut perron = Perron::start(&one, &text);
+    perron.wait_for_vip("b", "active");
+    let mut reader = one.spawn(&["cat", fifo]);
+    fs::remove_file(flag).expect("it is there");
+    wait_for(SOON, "the priority falls", || perron.vip("a")["priority"] == 140);
+    assert!(perron.ask(&["events"]).text().contains("is not well"));
+    perron.stop();
+    let lines = fs::read_to_string(told).expect("programs were told");
+    let of = |word: &str| lines.lines().filter(|line| line.starts_with(word)).collect::<Vec<_>>();
+    assert_eq!(of("INSTANCE a "), ["INSTANCE a BACKUP 200", "INSTANCE a MASTER 200", "INSTANCE a STOP 140"], "{lines}");
+    let of_group: Vec<&str> = of("GROUP both ").iter().map(|line| line.split(' ').nth(2).expect("a state")).collect();
+    assert_eq!(of_group, Vec::<&str>::new(), "the group's programs are its own: {lines}");
+    wait_for(SOON, "the FIFO had the lines", || reader.stdout().contains("INSTANCE \"a\" STOP 140\n"));
+    assert!(reader.stdout().contains("GROUP \"both\" MASTER"), "{}", reader.stdout());
+    reader.kill();
 }

@@ -98,7 +98,7 @@ pub(crate) struct Run {
     pub(crate) config: ConfigPath,
     #[command(flatten)]
     pub(crate) control: Control,
-    /// Leave out a kind of part that the configuration has and this version cannot run yet, such as `vip`.
+    /// Leave out a kind of part that the configuration has, such as `vip`: one that this version cannot run yet, or that another program does.
     #[arg(long, value_name = "PART")]
     pub(crate) without: Vec<String>,
     /// End when the process that started this one dies.

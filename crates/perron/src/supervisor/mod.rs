@@ -4,6 +4,7 @@
 
 mod child;
 mod control;
+mod end;
 mod handover;
 mod machine;
 mod network;
@@ -53,6 +54,10 @@ enum Incoming {
     NetworkHappened(network::Input),
     /// That process said something.
     NetworkSaid(ChildId, FromNetwork),
+    /// An administrator's programs have found something out.
+    Watched(scripts::Facts),
+    /// There is something to say of those that are told.
+    Noted(scripts::Note),
     /// Somebody asks at the control socket.
     Asked {
         request: Request,
@@ -206,6 +211,9 @@ async fn supervise(begun: Begun) -> anyhow::Result<Result<(), String>> {
         }
     }
     let outcome = supervisor.outcome.take().expect("the loop ends with an outcome");
+    if let Some(telling) = supervisor.network.take_telling() {
+        let _ = telling.await;
+    }
     for stop in supervisor.stops {
         let _ = stop.send(Answer::Done(serde_json::Value::Null));
     }
@@ -323,6 +331,8 @@ impl Supervisor {
             Incoming::Said(id, said) => self.hear(id, said),
             Incoming::NetworkHappened(input) => self.give_network(input),
             Incoming::NetworkSaid(id, said) => self.hear_network(id, said),
+            Incoming::Watched(facts) => self.watched(&facts),
+            Incoming::Noted(note) => self.noted(&note),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
             Incoming::UpgradeAsked { binary, uid, asker } => self.upgrade(binary, uid, asker),
             Incoming::Rehearsed(outcome) => self.rehearsed(outcome),
@@ -429,34 +439,6 @@ impl Supervisor {
             child.send(ToServe::Snapshot, Vec::new());
         }
         self.questions.insert(id, Asked { child: child.id, reply });
-    }
-
-    /// Addresses go first, while there is still somebody to serve those who come by them.
-    fn terminate(&mut self) {
-        self.ends += 1;
-        if self.ends > 1 {
-            // The addresses have their time, which is short.
-            if self.network.is_idle() {
-                self.give(Input::Terminate);
-            }
-            return;
-        }
-        let longest = units::write_duration(self.current.config.process.drain_timeout);
-        let text = format!("the service ends; requests under way have {longest} to finish");
-        self.tell(Level::Info, Kind::Stop, &text);
-        let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
-        tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
-        self.give_network(network::Input::Terminate);
-    }
-
-    /// No address is here any more.
-    fn network_ended(&mut self) {
-        for _ in 0..self.ends {
-            self.give(Input::Terminate);
-        }
-        // A client that nobody will serve is refused at once rather than kept waiting.
-        self.current.close();
-        self.origin.close();
     }
 
     fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {

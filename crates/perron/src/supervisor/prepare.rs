@@ -16,6 +16,7 @@ use linux::{Bind, CapabilitySet, Listener};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::geteuid;
+use scripts::Fifo;
 
 use crate::beats;
 use crate::log;
@@ -128,6 +129,7 @@ impl Origin {
         self.leave_out(&mut config)?;
         see_capabilities(&config)?;
         let user = choose_user(&config)?;
+        see_programs(&config, user.as_deref())?;
         Ok(Checked { config, sources, user })
     }
 
@@ -140,6 +142,9 @@ impl Origin {
         let Groups { listens, admin, peers } = self.groups(&config, workers, &before)?;
         let tables = tables(&config, &held)?;
         let access_log = open_access_log(&config.process.access_log)?;
+        if let Some(path) = &config.notify_fifo {
+            Fifo::open(path).map_err(|error| Refusal::Failed(format!("notify-fifo: {error}")))?;
+        }
         Ok(Prepared { config, sources, workers, user, listens, admin, peers, tables, access_log })
     }
 
@@ -362,6 +367,15 @@ fn see_capabilities(config: &Config) -> Result<(), Refusal> {
          (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW), or start with --without vip",
         missing.join(" and ")
     )))
+}
+
+/// Programs that somebody else could have changed are not run.
+fn see_programs(config: &Config, user: Option<&str>) -> Result<(), Refusal> {
+    let told = config.vip_notify.iter().chain(&config.group_notify);
+    scripts::check(user, &config.watches, told).map_err(|unfit| {
+        let lines = unfit.iter().map(|(command, why)| format!("error: {}: {why}\n", command.words.join(" ")));
+        Refusal::Wrong(lines.collect())
+    })
 }
 
 fn cores() -> usize {

@@ -2,6 +2,7 @@
 
 mod asked;
 mod machine;
+mod programs;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use failover::{Beats, Event, Facts, Report, Role};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use units::Instant;
 
 use super::child::{self, Handle, Paused, THIS_PROGRAM};
@@ -25,6 +27,7 @@ use crate::messages::{FromNetwork, Prepare, ToNetwork, ToServe};
 use asked::Asked;
 pub(super) use machine::Input;
 use machine::{Action, Carried, Machine, Notice};
+use programs::Programs;
 
 /// For how long somebody who has looked is expected to look again: metrics are asked for every minute at the rarest.
 const LOOK_PATIENCE: Duration = Duration::from_secs(60);
@@ -42,6 +45,11 @@ pub(super) struct Network {
     report: Report,
     /// What the serving process said last.
     served: Facts,
+    /// What an administrator's programs have found out.
+    watched: Facts,
+    programs: Option<Programs>,
+    /// At the end: programs that are told so.
+    telling: Option<JoinHandle<()>>,
     /// The memory that serving processes beat in, once a vip has depended on them.
     beats: Option<OwnedFd>,
     /// Whether the process was ended for its silence.
@@ -59,6 +67,7 @@ pub(super) struct CarriedNetwork {
     roles: Vec<Role>,
     report: Report,
     served: Facts,
+    watched: Facts,
     beats: Option<RawFd>,
 }
 
@@ -79,6 +88,9 @@ impl Network {
             roles: Vec::new(),
             report: Report::default(),
             served: Facts::default(),
+            watched: Facts::default(),
+            programs: None,
+            telling: None,
             beats: None,
             hung: false,
             orders: BTreeMap::new(),
@@ -101,6 +113,11 @@ impl Network {
         self.beats.insert(beats).try_clone()
     }
 
+    /// What the end of the process waits for.
+    pub(super) fn take_telling(&mut self) -> Option<JoinHandle<()>> {
+        self.telling.take()
+    }
+
     /// Whether nothing runs and nothing will.
     pub(super) fn is_idle(&self) -> bool {
         self.machine.is_idle()
@@ -119,6 +136,7 @@ impl Network {
             roles: self.roles.clone(),
             report: self.report.clone(),
             served: self.served.clone(),
+            watched: self.watched.clone(),
             beats: self.beats.as_ref().map(AsRawFd::as_raw_fd),
         };
         (carried, self.beats.iter().map(AsFd::as_fd).collect())
@@ -141,7 +159,8 @@ impl Network {
 
     /// What is known of the service, whole.
     fn facts(&self) -> Facts {
-        self.served.clone()
+        let both = [&self.served, &self.watched].into_iter().flat_map(|facts| facts.known.clone());
+        Facts { known: both.collect() }
     }
 
     /// What the process has said of itself is what its successor goes on with. While it goes, an advert is as old as
@@ -192,6 +211,7 @@ impl Supervisor {
             roles: carried.roles,
             report: carried.report,
             served: carried.served,
+            watched: carried.watched,
             beats,
             ..Network::new()
         };
@@ -216,6 +236,7 @@ impl Supervisor {
 
     /// What is served now says what is moved.
     pub(super) fn network_follow(&mut self) {
+        self.follow_programs();
         self.give_network(Input::Want(self.has_vips()));
     }
 
@@ -376,6 +397,7 @@ impl Supervisor {
             }
         };
         self.record.add(happened);
+        self.tell_programs(event);
     }
 
     fn tell_network(&mut self, notice: Notice) {
