@@ -147,7 +147,7 @@ fn two_active_are_told_in_plain_words() {
     assert!(first.vip().announced >= before && first.vip().became_active == 1);
 }
 
-/// As fast as one machine can: our own adverts go on, and the backup hears them.
+/// As fast as a program can send: our own adverts go on, and the backup hears them.
 #[test]
 fn a_flood_of_hostile_adverts_moves_nothing() {
     let (_lab, one, other) = lab::require!(two("engine-flood"));
@@ -159,7 +159,7 @@ fn a_flood_of_hostile_adverts_moves_nothing() {
     // Of our number, and with a wrong checksum: each reaches the socket, and none is believed.
     other.run(&["python3", "-c", FLOOD]).success();
     first.wait_for("it has counted them", |first| {
-        first.vip().refused.get("advert_checksum").is_some_and(|&count| count > 10_000)
+        first.vip().refused.get("advert_checksum").is_some_and(|&count| count > 1000)
     });
     assert_eq!((first.vip().became_active, second.vip().became_active), (1, 0));
 }

@@ -2,6 +2,7 @@
 
 use failover::{Plan, Setup, VipGroup};
 use lab::Host;
+use vrrp_proto::{Centiseconds, Checksum, Protocol};
 
 use crate::director::{Director, active_and_backup, has_address, two, vip, vip_address};
 
@@ -60,7 +61,10 @@ fn a_vip_that_is_no_more_is_left_to_others_at_once() {
 #[test]
 fn a_process_that_takes_the_place_of_another_is_active_as_it_was() {
     let (_lab, one, other) = lab::require!(two("engine-adopt"));
-    let make = |priority| vip("web", 51, priority, WEB);
+    // Time enough to take over, also on a busy machine.
+    let interval = Centiseconds::new(50).unwrap();
+    let protocol = Protocol::V3 { interval, checksum: Checksum::PseudoHeader };
+    let make = |priority| failover::Vip { protocol, ..vip("web", 51, priority, WEB) };
     let (first, second) = active_and_backup(&one, &other, make);
     first.wait_for_address(WEB, true);
     let mut next = None;
