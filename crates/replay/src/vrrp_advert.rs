@@ -1,11 +1,12 @@
-//! An advert that is read can be written and means the same again, and whatever it says, a router stays in order.
+//! An advert that is read can be written and means the same again, signed or not, and whatever it says, a router stays in order.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use units::Instant;
 use vrrp_proto::{
-    Action, AddressList, Advert, Centiseconds, Checksum, Config, Family, Meta, Priority, Protocol, Settings, State,
-    TTL, VirtualRouter, multicast_group, parse, write,
+    Action, AddressList, Advert, Centiseconds, Checksum, Config, Family, Key, Meta, Priority, Protocol, Sequence,
+    Settings, State, TTL, VirtualRouter, multicast_group, parse, sign, verify, write,
 };
 
 use crate::split_first;
@@ -37,6 +38,8 @@ pub fn vrrp_advert(bytes: &[u8]) {
         }
         payload[6..8].copy_from_slice(&checksum(&summed).to_be_bytes());
     }
+    let key = Key::new(1, &[7; 32]).expect("it is long enough");
+    assert!(verify(&payload, source, std::slice::from_ref(&key)).is_err(), "nobody else knows the key");
     let Ok(advert) = parse(&payload, &meta) else { return };
     assert_eq!(advert.addresses.family(), family);
     assert_eq!(advert.addresses.iter().count(), usize::from(payload[3]));
@@ -47,6 +50,10 @@ pub fn vrrp_advert(bytes: &[u8]) {
     assert!(written.len() <= payload.len());
     let beginning = [&written[..4], &written[8..8 + advert.addresses.count() * address_bytes(family)]];
     assert_eq!(beginning, [&payload[..4], &payload[8..8 + beginning[1].len()]]);
+    let sequence = Sequence::at(Duration::from_secs(u64::from(choice)));
+    sign(&mut written, 0, &key, sequence, meta.source, meta.destination);
+    assert_eq!(verify(&written, source, &[key]), Ok(sequence));
+    assert_eq!(parse(&written, &meta), Ok(advert));
     heard(&advert, &meta);
 }
 

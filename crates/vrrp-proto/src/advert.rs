@@ -25,8 +25,8 @@ use crate::{Centiseconds, Family, PROTOCOL_NUMBER, Password, Priority, TTL, Vrid
 /// Addresses of one advert: as many as its count can say.
 pub const ADDRESSES_MAX: usize = 255;
 
-const HEADER: usize = 8;
-const CHECKSUM_AT: usize = 6;
+pub(crate) const HEADER: usize = 8;
+pub(crate) const CHECKSUM_AT: usize = 6;
 const ADVERTISEMENT: u8 = 1;
 const AUTHENTICATION_NONE: u8 = 0;
 const AUTHENTICATION_PASS: u8 = 1;
@@ -295,6 +295,24 @@ pub fn write(out: &mut Vec<u8>, advert: &Advert<'_>, source: IpAddr, destination
     }
     sum.add(&out[start..]);
     out[start + CHECKSUM_AT..start + HEADER].copy_from_slice(&sum.checksum());
+}
+
+/// Where the last field of an advert of this family ends; `None` beyond the payload, or if it is none.
+pub(crate) fn fields_end(payload: &[u8], source: IpAddr) -> Option<usize> {
+    let &[version_and_type, _, _, count, _, _, _, _] = payload.first_chunk::<HEADER>()?;
+    let address = if source.is_ipv4() { 4 } else { 16 };
+    let data = if version_and_type >> 4 == 2 { AUTHENTICATION_DATA } else { 0 };
+    let end = HEADER + usize::from(count) * address + data;
+    (end <= payload.len()).then_some(end)
+}
+
+/// Sums a message of IPv6 to which something was appended.
+pub(crate) fn put_checksum_v6(message: &mut [u8], source: IpAddr, destination: IpAddr) {
+    message[CHECKSUM_AT..HEADER].fill(0);
+    let mut sum = Sum::default();
+    sum.add_pseudo_header(source, destination, PROTOCOL_NUMBER, message.len());
+    sum.add(message);
+    message[CHECKSUM_AT..HEADER].copy_from_slice(&sum.checksum());
 }
 
 fn read_addresses(family: Family, count: u8, rest: &[u8]) -> Result<(Addresses<'_>, &[u8]), AdvertError> {

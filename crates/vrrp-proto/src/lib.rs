@@ -19,6 +19,7 @@ mod note;
 mod router;
 mod timing;
 mod tracker;
+mod trailer;
 
 pub use action::{Action, Fault, State, Wake, Why};
 pub use advert::{ADDRESSES_MAX, Addresses, Advert, AdvertError, Checksum, Meta, Protocol, parse, write};
@@ -31,3 +32,4 @@ pub use note::{Note, Refusal};
 pub use router::{Adopted, VirtualRouter};
 pub use timing::Timing;
 pub use tracker::{Effect, Need, Tracked, Tracker, Weight, effective_priority};
+pub use trailer::{Key, Sequence, TRAILER, TrailerError, sign, verify};
