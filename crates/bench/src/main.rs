@@ -6,6 +6,7 @@
 
 mod case;
 mod config;
+mod failover;
 mod idle;
 mod latency;
 mod load;
@@ -57,6 +58,8 @@ struct Arguments {
 enum Role {
     /// A boot storm through two directors, with HAProxy in their place for comparison (root)
     Storm(storm::Arguments),
+    /// An address moves to another director, with keepalived's for comparison (root)
+    Failover(failover::Arguments),
     /// The server behind the proxies: answers every request with as many bytes
     #[command(hide = true)]
     Upstream {
@@ -76,6 +79,10 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Some(Role::Storm(arguments)) => {
             storm::run(&arguments).context("storm")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Failover(arguments)) => {
+            failover::run(&arguments).context("failover")?;
             return Ok(ExitCode::SUCCESS);
         }
         None => {}

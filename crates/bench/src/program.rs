@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 /// Where daemons stand that a user's PATH does not reach.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
@@ -31,12 +31,9 @@ pub(crate) struct Program {
 /// If there is nothing to compare.
 pub(crate) fn find(perron: Option<&Path>) -> anyhow::Result<Vec<Program>> {
     let mut programs = Vec::new();
-    let own = perron.map_or_else(|| beside_this_program("perron"), Path::to_path_buf);
-    // Programs run in the folder of their configuration.
-    if let Ok(path) = own.canonicalize() {
-        programs.push(Program { kind: Kind::Perron, name: "perron".to_owned(), path });
-    } else {
-        eprintln!("{} is not there: cargo build --release -p perron", own.display());
+    match own(perron) {
+        Ok(path) => programs.push(Program { kind: Kind::Perron, name: "perron".to_owned(), path }),
+        Err(error) => eprintln!("{error:#}"),
     }
     let named = std::env::var_os("HAPROXY").and_then(|path| PathBuf::from(path).canonicalize().ok());
     for path in named.into_iter().chain(every("haproxy")) {
@@ -49,6 +46,16 @@ pub(crate) fn find(perron: Option<&Path>) -> anyhow::Result<Vec<Program>> {
         bail!("neither HAProxy nor nginx is installed: scripts/setup test");
     }
     Ok(programs)
+}
+
+/// The program in question: the one named, or the one beside this one.
+///
+/// # Errors
+/// If it is not there.
+pub(crate) fn own(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = named.map_or_else(|| beside_this_program("perron"), Path::to_path_buf);
+    // Programs run in the folder of their configuration.
+    path.canonicalize().with_context(|| format!("{} is not there: cargo build --release -p perron", path.display()))
 }
 
 fn add(programs: &mut Vec<Program>, kind: Kind, label: &str, path: PathBuf, arguments: &[&str]) {

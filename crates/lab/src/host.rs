@@ -85,6 +85,24 @@ impl Host {
         ip(&["-n", &self.inner.namespace, "address", "del", address, "dev", "eth0"]);
     }
 
+    /// Whether one of its interfaces has an address with this prefix length.
+    #[track_caller]
+    pub fn has_address(&self, address: &str) -> bool {
+        let listed = self.run(&["ip", "-o", "address", "show"]).text();
+        listed.split_whitespace().any(|word| word == address)
+    }
+
+    /// Its MAC address.
+    ///
+    /// # Panics
+    /// If it has no `eth0`.
+    #[track_caller]
+    pub fn mac(&self) -> String {
+        let listed = self.run(&["ip", "-o", "link", "show", "dev", "eth0"]).text();
+        let mac = listed.split_whitespace().skip_while(|word| *word != "link/ether").nth(1);
+        mac.expect("a host's eth0 is Ethernet").to_owned()
+    }
+
     /// Runs a program to its end, a minute at most.
     ///
     /// # Panics
@@ -249,6 +267,10 @@ impl Host {
     #[track_caller]
     pub fn drop_nothing(&self) {
         self.run(&["nft", "delete table inet lab"]).success();
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.inner.namespace
     }
 
     fn enter(&self) {

@@ -17,27 +17,37 @@
 //! }
 //! ```
 
+mod adverts;
+mod cable;
+mod capture;
 mod host;
 mod hung;
 mod load;
 mod network;
 mod perron;
+mod probe;
 mod process;
 mod scripted;
 mod server;
 mod skip;
+mod vrrp;
 mod wait;
 mod wire;
 
+pub use adverts::{Advert, Adverts, advert_v3};
+pub use cable::Cable;
+pub use capture::{Capture, Frames};
 pub use host::{Host, Traffic};
 pub use hung::HungMount;
 pub use load::{Load, LoadShape, Tally};
 pub use network::Lab;
 pub use perron::{Perron, examples, perron_binary};
-pub use process::{Output, Process};
+pub use probe::{Answers, Echo, Probe};
+pub use process::{Output, Process, children_of};
 pub use scripted::BadServer;
 pub use server::{ApacheHttpd, Nginx, PythonHttp, python};
 pub use skip::{Skip, program, python_module};
+pub use vrrp::{Keepalived, VirtualRouter, kill_family, signal_all};
 pub use wait::{SOON, eventually, wait_for};
 pub use wire::{End, Message, Wire};
 

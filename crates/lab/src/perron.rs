@@ -7,6 +7,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::process::children_of;
+use crate::vrrp::{kill_family, signal_all};
 use crate::{Host, Output, Process, SOON, wait_for};
 
 /// How long an orderly stop may take: longer than the program's own limit for requests in flight.
@@ -16,6 +18,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 #[derive(Debug)]
 pub struct Perron {
     host: Host,
+    binary: PathBuf,
     config: PathBuf,
     control: PathBuf,
     process: Process,
@@ -60,12 +63,26 @@ impl Perron {
     /// If it does not come up.
     #[track_caller]
     pub fn start_with(host: &Host, config: &str, arguments: &[&str]) -> Perron {
+        Perron::start_from(host, &perron_binary(), config, arguments)
+    }
+
+    /// Starts this build of it.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[track_caller]
+    pub fn start_program(host: &Host, binary: &Path, config: &str) -> Perron {
+        Perron::start_from(host, binary, config, &[])
+    }
+
+    #[track_caller]
+    fn start_from(host: &Host, binary: &Path, config: &str, arguments: &[&str]) -> Perron {
         let folder = host.new_folder("perron");
         let (path, control) = (folder.join("perron.toml"), folder.join("control.sock"));
         fs::write(&path, config).expect("the folder is ours");
-        let binary = perron_binary();
-        let run = [&[text(&binary), "run", "-c", text(&path), "--control", text(&control)], arguments].concat();
-        let mut perron = Perron { process: host.spawn(&run), host: host.clone(), config: path, control };
+        let run = [&[text(binary), "run", "-c", text(&path), "--control", text(&control)], arguments].concat();
+        let (process, host, binary) = (host.spawn(&run), host.clone(), binary.to_owned());
+        let mut perron = Perron { host, binary, config: path, control, process };
         wait_for(SOON, "perron answers on its control socket", || {
             assert!(
                 perron.process.is_running(),
@@ -105,8 +122,7 @@ impl Perron {
     /// Runs one of its commands against the running program.
     #[track_caller]
     pub fn ask(&self, command: &[&str]) -> Output {
-        let binary = perron_binary();
-        self.host.run(&[&[text(&binary)], command, &["--control", text(&self.control)]].concat())
+        self.host.run(&[&[text(&self.binary)], command, &["--control", text(&self.control)]].concat())
     }
 
     /// What `perron status --json` says.
@@ -127,6 +143,32 @@ impl Perron {
         let status = self.status();
         let found = servers(&status).find(|(its, _)| its == name).map(|(_, server)| server.clone());
         found.unwrap_or_else(|| panic!("{name} is not in {status}"))
+    }
+
+    /// What `perron vip list --json` says of a vip.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    pub fn vip(&self, name: &str) -> Value {
+        self.find_vip(name).unwrap_or_else(|| panic!("{name} is not in `perron vip list`"))
+    }
+
+    /// Waits until a vip is in this state.
+    ///
+    /// # Panics
+    /// If it is not in time.
+    #[track_caller]
+    pub fn wait_for_vip(&self, name: &str, state: &str) {
+        let is_so = || self.find_vip(name).is_some_and(|vip| vip["state"] == state);
+        wait_for(SOON, &format!("{name} is {state} on {}", self.host.name()), is_so);
+    }
+
+    /// Nothing as long as the process that moves addresses has not said anything.
+    #[track_caller]
+    fn find_vip(&self, name: &str) -> Option<Value> {
+        let list: Value = serde_json::from_slice(&self.ask(&["vip", "list", "--json"]).stdout).ok()?;
+        list["vips"].as_array()?.iter().find(|vip| vip["name"] == name).cloned()
     }
 
     /// Waits until `BACKEND/SERVER` has this status.
@@ -184,39 +226,36 @@ impl Perron {
         self.children("network")
     }
 
-    fn children(&self, word: &str) -> Vec<u32> {
-        let is_called = |pid: &u32| {
+    /// All its processes, the supervisor last.
+    pub fn pids(&self) -> Vec<u32> {
+        let mut pids = children_of(self.process.id());
+        pids.push(self.process.id());
+        pids
+    }
+
+    /// Ends all of it at once: nothing is said to other directors, and its addresses stay on the host.
+    pub fn kill(&mut self) {
+        kill_family(&self.pids());
+        self.process.kill();
+    }
+
+    /// Stops the world for it.
+    pub fn freeze(&self) {
+        signal_all(&self.pids(), Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal_all(&self.pids(), Signal::CONT);
+    }
+
+    /// Children that were started with this command.
+    fn children(&self, command: &str) -> Vec<u32> {
+        let its_command = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).nth(1) == Some(word.as_bytes())
+            line.split(|&byte| byte == 0).nth(1) == Some(command.as_bytes())
         };
-        children_of(self.process.id()).into_iter().filter(is_called).collect()
-    }
-
-    /// What `perron vip list --json` says of a vip.
-    ///
-    /// # Panics
-    /// If there is none of that name.
-    #[track_caller]
-    pub fn vip(&self, name: &str) -> Value {
-        let report: Value = serde_json::from_str(&self.ask(&["vip", "list", "--json"]).text()).expect("it is JSON");
-        let vips = report["vips"].as_array().into_iter().flatten();
-        let mut found = vips.filter(|vip| vip["name"] == name);
-        found.next().unwrap_or_else(|| panic!("{name} is not in {report}")).clone()
-    }
-
-    /// Waits until a vip is in this state.
-    ///
-    /// # Panics
-    /// If it is not in time.
-    #[track_caller]
-    pub fn wait_for_vip(&self, name: &str, state: &str) {
-        wait_for(SOON, &format!("{name} is {state}"), || {
-            let report = self.ask(&["vip", "list", "--json"]).stdout;
-            let report: Value = serde_json::from_slice(&report).unwrap_or_default();
-            report["vips"]
-                .as_array()
-                .is_some_and(|vips| vips.iter().any(|vip| vip["name"] == name && vip["state"] == state))
-        });
+        children_of(self.process.id()).into_iter().filter(its_command).collect()
     }
 
     /// Sends each `serve` child a signal.
@@ -247,21 +286,6 @@ fn servers(status: &Value) -> impl Iterator<Item = (String, &Value)> {
             (names.join("/"), server)
         })
     })
-}
-
-fn children_of(parent: u32) -> Vec<u32> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // The name, in parentheses, may hold anything; state and parent follow its last one.
-            let mut after_name = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            after_name.next() != Some("Z") && after_name.next() == Some(&parent.to_string())
-        })
-        .collect()
 }
 
 #[track_caller]

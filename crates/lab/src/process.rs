@@ -137,6 +137,22 @@ impl Output {
     }
 }
 
+/// The process ids of a process's children that have not ended.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // The name, in parentheses, may hold anything; state and parent follow its last one.
+            let mut after_name = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            after_name.next() != Some("Z") && after_name.next() == Some(&parent.to_string())
+        })
+        .collect()
+}
+
 fn lossy(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }

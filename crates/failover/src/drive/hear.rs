@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use units::Instant;
-use vrrp_proto::{Meta, Priority, Refusal, State, TTL, parse};
+use vrrp_proto::{Meta, Priority, Refusal, State, parse};
 
 use super::Drive;
 use crate::clock;
@@ -23,6 +23,9 @@ const STRANGERS_BATCH: usize = 8;
 
 /// See [`STRANGERS_BATCH`].
 const STRANGERS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Named peers may be behind routers, and keepalived sends to them over IPv6 with the kernel's own hop limit.
+const UNICAST_TTL_MIN: u8 = 1;
 
 /// Another virtual router's advert.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +77,8 @@ impl Drive {
         };
         let now = clock::now();
         let vip = packet.payload.get(1).and_then(|&vrid| port.vips[usize::from(vrid)]).map(usize::from);
-        let meta = Meta { source: packet.source, destination: packet.destination, ttl: packet.ttl, ttl_min: TTL };
+        let meta =
+            Meta { source: packet.source, destination: packet.destination, ttl: packet.ttl, ttl_min: UNICAST_TTL_MIN };
         match (parse(packet.payload, &meta), vip) {
             (Err(error), Some(vip)) => self.vips[vip].counts.malformed[error as usize] += 1,
             (Err(error), None) => self.counts.malformed[error as usize] += 1,
@@ -129,8 +133,12 @@ impl Drive {
             let Some(socket) = &port.sockets.strangers else { continue };
             for _ in 0..STRANGERS_BATCH {
                 let Ok(Some(packet)) = socket.receive(&mut self.packet[..]) else { break };
-                let meta =
-                    Meta { source: packet.source, destination: packet.destination, ttl: packet.ttl, ttl_min: TTL };
+                let meta = Meta {
+                    source: packet.source,
+                    destination: packet.destination,
+                    ttl: packet.ttl,
+                    ttl_min: UNICAST_TTL_MIN,
+                };
                 match parse(packet.payload, &meta) {
                     Err(error) => self.counts.malformed[error as usize] += 1,
                     Ok(advert) => {

@@ -16,7 +16,7 @@ use crate::sections::forward::is_multiple;
 
 pub(crate) static UNICAST: Schema = Schema {
     path: "vip.NAME.unicast",
-    about: "Adverts where multicast does not reach. Adverts from others than `peers` are refused.",
+    about: "Adverts where multicast does not reach, over routers if need be. Adverts from others than `peers` are refused.",
     keys: &[
         says("source", "`\"IP\"`", "the interface's first address that does not move", "This director's address."),
         required("peers", "`\"IP\"` or list", "The others'."),

@@ -1,0 +1,4 @@
+//! Virtual routers beside keepalived's and under faults.
+
+mod interop;
+mod site;
