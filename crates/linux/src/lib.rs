@@ -34,7 +34,7 @@ pub use process::{
     Peer, PrivilegeError, User, drop_privileges, drop_privileges_except, end_with_parent, is_capable, isolate,
     peer_credentials, raise_descriptor_limit,
 };
-pub use realtime::{boot_clock, limit_run, lock_memory, run_first};
+pub use realtime::{boot_clock, limit_run, lock_memory, may_lift_limits, run_first};
 pub use rustix::thread::CapabilitySet;
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, set_user_timeout, shutdown_write, tcp_bytes_acked};
 pub use systemd::{inherited_listeners, monotonic_seconds, monotonic_usec, notify, watchdog_interval};

@@ -26,6 +26,9 @@ const REALTIME_PRIORITY_MAX: u64 = 50;
 /// Needed to move addresses, and nothing else of what root may do.
 const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
 
+/// Kept as well where limits cannot be lifted once and for all, for the same punctuality.
+const KEPT_UNDER_LIMITS: CapabilitySet = CapabilitySet::SYS_NICE.union(CapabilitySet::IPC_LOCK);
+
 /// Does what the supervisor at the other end of `channel` says, until it says to end or is gone.
 pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
@@ -84,7 +87,10 @@ fn read(texts: Texts) -> anyhow::Result<Plan> {
 /// others, which the engine's thread makes use of. Without them adverts may be late, and the report says so.
 fn be_punctual() {
     let punctual = Rlimit { current: Some(REALTIME_PRIORITY_MAX), maximum: Some(REALTIME_PRIORITY_MAX) };
-    let allowed = setrlimit(Resource::Rtprio, punctual).map_err(io::Error::from);
+    let allowed = match setrlimit(Resource::Rtprio, punctual) {
+        Err(_) if linux::is_capable(CapabilitySet::SYS_NICE) => Ok(()),
+        lifted => lifted.map_err(io::Error::from),
+    };
     let locked = linux::lock_memory();
     for (what, done) in [("real-time priority", allowed), ("locked memory", locked)] {
         if let Err(error) = done {
@@ -100,7 +106,8 @@ fn become_user(name: Option<&str>) -> anyhow::Result<()> {
         None => None,
     };
     be_punctual();
-    linux::drop_privileges_except(user.as_ref(), KEPT)?;
+    let kept = if linux::may_lift_limits() { KEPT } else { KEPT | KEPT_UNDER_LIMITS };
+    linux::drop_privileges_except(user.as_ref(), kept)?;
     linux::end_with_parent()?;
     Ok(())
 }
