@@ -60,6 +60,10 @@ enum Role {
     Storm(storm::Arguments),
     /// An address moves to another director, with keepalived's for comparison (root)
     Failover(failover::Arguments),
+    /// Two hundred virtual routers on a director: processor time and memory, with keepalived's for comparison (root)
+    Vips(failover::crowd::Arguments),
+    /// Bad adverts by the thousand, and what becomes of good ones, with keepalived's for comparison (root)
+    Flood(failover::flood::Arguments),
     /// The server behind the proxies: answers every request with as many bytes
     #[command(hide = true)]
     Upstream {
@@ -83,6 +87,14 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Some(Role::Failover(arguments)) => {
             failover::run(&arguments).context("failover")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Vips(arguments)) => {
+            failover::crowd::run(&arguments).context("vips")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Flood(arguments)) => {
+            failover::flood::run(&arguments).context("flood")?;
             return Ok(ExitCode::SUCCESS);
         }
         None => {}

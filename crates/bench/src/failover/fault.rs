@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     Cut,
     /// all of it stopped by SIGSTOP
     Frozen,
-    /// kill -9 of what serves, again and again
+    /// kill -9 of what serves, and of what is started in its place
     ServeDead,
     /// what serves stopped by SIGSTOP
     ServeFrozen,
@@ -35,7 +35,7 @@ impl Fault {
             Fault::Stopped => "orderly stop",
             Fault::Cut => "cable out",
             Fault::Frozen => "all of it frozen",
-            Fault::ServeDead => "`serve` dead, again and again",
+            Fault::ServeDead => "`serve` dead, and not coming back",
             Fault::ServeFrozen => "`serve` frozen",
         }
     }

@@ -4,8 +4,10 @@
 //! bridge. The programs take turns, fault by fault, at the same moments after an advert: at random ones the moment alone
 //! makes a difference of a whole interval.
 
+pub(crate) mod crowd;
 mod director;
 mod fault;
+pub(crate) mod flood;
 mod report;
 mod site;
 

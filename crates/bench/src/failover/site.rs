@@ -1,5 +1,6 @@
 //! Two directors of one program, and a client.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +30,8 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// Intervals within which an address has long moved.
 const INTERVALS: u32 = 8;
 
-/// How often what serves is killed again: faster than it starts.
-const KILL_EVERY: Duration = Duration::from_millis(8);
+/// How often what serves is killed again: before it can serve.
+const KILL_EVERY: Duration = Duration::from_millis(1);
 
 /// Adverts that are waited for before a fault: whatever follows a takeover is over.
 const STEADY: usize = 10;
@@ -118,22 +119,20 @@ impl Site {
             Fault::ServeFrozen => signal_all(servers, Signal::STOP),
             Fault::ServeDead => {
                 signal_all(servers, Signal::KILL);
-                let (stop, supervisor, mover) = (stop.clone(), pids.last().copied(), self.mover());
+                let (stop, supervisor) = (stop.clone(), pids.last().copied());
+                let mut newest = pids.iter().copied().max().unwrap_or(0);
                 thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
+                        for pid in processes_after(newest).filter(|&pid| parent(pid) == supervisor) {
+                            signal_all(&[pid], Signal::KILL);
+                            newest = newest.max(pid);
+                        }
                         thread::sleep(KILL_EVERY);
-                        let children = supervisor.map(lab::children_of).unwrap_or_default();
-                        let servers: Vec<u32> = children.into_iter().filter(|pid| Some(*pid) != mover).collect();
-                        signal_all(&servers, Signal::KILL);
                     }
                 });
             }
         }
         stop
-    }
-
-    fn mover(&self) -> Option<u32> {
-        self.active.as_ref().and_then(Director::mover)
     }
 
     /// A fresh director where the fault was, which takes the address back.
@@ -167,4 +166,15 @@ impl Site {
     fn limit(&self) -> Duration {
         START_LIMIT + self.interval * INTERVALS
     }
+}
+
+/// Younger processes than one, as long as their numbers have not begun anew.
+fn processes_after(pid: u32) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |&other| other > pid)
+}
+
+/// The fourth word of /proc/PID/stat, of programs whose name has no blanks.
+fn parent(pid: u32) -> Option<u32> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.split(' ').nth(3)?.parse().ok()
 }
