@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, bail};
 use failover::{Beats, Engine, Event, Plan, Setup};
 use linux::CapabilitySet;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -26,8 +26,8 @@ const REALTIME_PRIORITY_MAX: u64 = 50;
 /// Needed to move addresses, and nothing else of what root may do.
 const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
 
-/// Kept as well where limits cannot be lifted once and for all, for the same punctuality.
-const KEPT_UNDER_LIMITS: CapabilitySet = CapabilitySet::SYS_NICE.union(CapabilitySet::IPC_LOCK);
+/// Kept as well, as far as they are held, where limits are not lifted and cannot be: they stand above these limits.
+const KEPT_UNDER_LIMITS: [CapabilitySet; 2] = [CapabilitySet::SYS_NICE, CapabilitySet::IPC_LOCK];
 
 /// Does what the supervisor at the other end of `channel` says, until it says to end or is gone.
 pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
@@ -99,6 +99,12 @@ fn be_punctual() {
     }
 }
 
+/// Whether what [`be_punctual`] began goes on without capabilities, as under systemd with this package's unit.
+fn limits_are_lifted() -> bool {
+    getrlimit(Resource::Memlock).current.is_none()
+        && getrlimit(Resource::Rtprio).current.is_none_or(|most| most >= REALTIME_PRIORITY_MAX)
+}
+
 /// What needs more than two capabilities comes first.
 fn become_user(name: Option<&str>) -> anyhow::Result<()> {
     let user = match name {
@@ -106,8 +112,8 @@ fn become_user(name: Option<&str>) -> anyhow::Result<()> {
         None => None,
     };
     be_punctual();
-    let kept = if linux::may_lift_limits() { KEPT } else { KEPT | KEPT_UNDER_LIMITS };
-    linux::drop_privileges_except(user.as_ref(), kept)?;
+    let above_limits = KEPT_UNDER_LIMITS.into_iter().filter(|one| !limits_are_lifted() && linux::is_capable(*one));
+    linux::drop_privileges_except(user.as_ref(), above_limits.fold(KEPT, CapabilitySet::union))?;
     linux::end_with_parent()?;
     Ok(())
 }

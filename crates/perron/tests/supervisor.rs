@@ -268,17 +268,26 @@ fn a_second_service_is_told_of_the_first_by_its_socket_or_its_port() {
 
 #[test]
 fn a_part_of_a_later_version_is_refused_unless_it_is_left_out() {
-    let vip = "[vip.api]\ninterface = \"lo\"\nrouter-id = 51\naddresses = [\"192.0.2.1/24\"]\n";
+    let later = "[inventory]\n";
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("vip.toml");
-    fs::write(&file, format!("{}{vip}", ONE.replace("ADDRESS", "127.0.0.1:1"))).unwrap();
+    let file = folder.path().join("later.toml");
+    fs::write(&file, format!("{}{later}", ONE.replace("ADDRESS", "127.0.0.1:1"))).unwrap();
     let refused = perron(&["run", "-c", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
     let said = text(&refused.stderr);
-    assert!(said.contains("vip.api") && said.contains("--without vip"), "{said}");
+    assert!(said.contains("inventory") && said.contains("--without inventory"), "{said}");
+    let service = Service::start(&format!("{ONE}{later}"), &["--without", "inventory"]);
+    assert_eq!(get(service.address).unwrap(), "one");
+    assert!(service.log().contains("left out, as asked for by --without"), "{}", service.log());
+}
+
+#[test]
+fn addresses_that_move_can_be_left_to_another_program() {
+    let vip = "[vip.api]\ninterface = \"no-such\"\nrouter-id = 51\naddresses = [\"192.0.2.1/24\"]\n";
     let service = Service::start(&format!("{ONE}{vip}"), &["--without", "vip"]);
     assert_eq!(get(service.address).unwrap(), "one");
     assert!(service.log().contains("left out, as asked for by --without"), "{}", service.log());
+    assert!(!service.log().contains("moves the addresses"), "{}", service.log());
 }
 
 #[test]
