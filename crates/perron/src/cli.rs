@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// Say whether a configuration is right, and what to write where it is not.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
-    /// Show the frontends, backends and servers of the running service.
+    /// Show the frontends, backends, servers and vips of the running service.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
     /// Show who has how much traffic, anew each second: rates, bytes, latency, errors, the busiest first.
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Upgrade(Upgrade),
     /// Have the running service finish its requests and end.
     Stop(Client),
-    /// Record what moves addresses between routers, or read a recording, and say of each packet what it means.
+    /// Record failovers as the network sees them, or read a recording, and say of each packet what it means.
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(Capture),
     /// Start a whole cluster on this machine to play with: two directors, three origins, a small load.
@@ -86,10 +86,10 @@ pub(crate) enum Command {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  perron run                           this folder on http://127.0.0.1:8080, dashboard on http://127.0.0.1:7070
+  perron run                           this folder on port 8080 of 127.0.0.1, a dashboard on 7070
   perron run -c site.toml              one file
   perron run -c /etc/perron            every *.toml of a folder
-  perron run -c site.toml --without vip    leave out the floating addresses that the file has";
+  perron run -c site.toml --without vip    leave out the addresses that move";
 
 /// `perron run`.
 #[derive(Debug, Args)]
@@ -173,12 +173,12 @@ pub(crate) struct Top {
 
 const UPGRADE_EXAMPLES: &str = "\
 Examples:
-  perron upgrade                       the program that is installed now where the running one was started from
+  perron upgrade                       what is installed now where the running one was started from
   perron upgrade --binary ./perron     this one
 
-The process id stays, sockets stay open, and requests under way are finished. The configuration is read anew, as at a
-reload, by both versions: bring in words that only the new one knows by a reload afterwards. A program that does not run,
-does not accept the configuration or cannot take over is refused, and nothing has changed. Until the upgrade, what is
+The process id stays, sockets stay open, and requests under way are finished. The configuration is read anew, as at a \
+reload, by both versions: bring in words that only the new one knows by a reload afterwards. A program that does not run, \
+does not accept the configuration or cannot take over is refused, and nothing has changed. Until the upgrade, what is \
 started again is the version that runs, also when another is installed already.";
 
 /// `perron upgrade`.
@@ -260,12 +260,13 @@ const VIP_EXAMPLES: &str = "\
 Examples:
   perron vip list                      who has each address, since when and why
   perron vip list --json | jq '.vips[] | select(.diagnosis != [])'
-  perron vip give-up api               another director takes it; it comes back when no other can have it
+  perron vip give-up api               another director takes it; back here only if none has it
   perron vip give-up                   all of them: this director is to rest
-  perron vip hold api                  it is not to be here at all, whatever happens to the others
+  perron vip hold api                  it is not to be here at all, whatever becomes of the others
   perron vip resume api                as it is configured
 
-What is said here lasts until `resume` or the service's end, across reloads, upgrades and deaths of its processes.";
+What is said here lasts until `resume` or the service's end, across reloads, upgrades and deaths of its processes. \
+`perron events` tells when and why an address moved, `perron capture` what the network saw of it.";
 
 /// `perron vip …`.
 #[derive(Debug, Subcommand)]
@@ -278,11 +279,11 @@ pub(crate) enum Vip {
         #[arg(long)]
         json: bool,
     },
-    /// Give it to another director, and say who has it then. It comes back only when no other has it.
+    /// Give a vip to another director, and say who has it then. It comes back only when no other has it.
     GiveUp(VipName),
-    /// Give it away and do not take it back, even if no other director has it.
+    /// Give a vip away and do not take it back, even if no other director has it.
     Hold(VipName),
-    /// Let it move as it is configured.
+    /// Let a vip move as it is configured.
     Resume(VipName),
 }
 
@@ -304,9 +305,10 @@ Examples:
   perron capture -i eth0 --check 10.0.0.21:80 --include vrrp,checks
   tshark -r failover.pcapng -Y frame.comment -T fields -e frame.number -e frame.comment
 
-Recorded are adverts of VRRP, ARP and neighbour discovery, the name service, and connections to the servers that are
-named; of those the first 256 bytes of each packet. What adverts mean is decided by the code that also runs the virtual
-routers. Recording needs root or CAP_NET_RAW. A password of VRRP version 2 is in the file as it was on the wire.";
+Recorded are adverts of VRRP, ARP and neighbour discovery, the name service, and connections to the servers that are \
+named; of those the first 256 bytes of each packet. What adverts mean is decided by the code that also runs the virtual \
+routers. A line without a packet's number says what should have come and has not; times are UTC. Recording needs root or \
+CAP_NET_RAW. A password of VRRP version 2 is in the file as it was on the wire.";
 
 /// `perron capture`.
 #[derive(Debug, Args)]
@@ -326,19 +328,19 @@ pub(crate) struct Capture {
     /// Only the virtual router of this number; more than once for several.
     #[arg(long = "router-id", value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) routers: Vec<u8>,
-    /// Of which kinds.
+    /// Only these kinds of traffic, separated by commas [default: all].
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     pub(crate) include: Vec<Topic>,
-    /// Connections to this server; more than once for several.
+    /// Also connections to this server, as its checks make them; more than once for several.
     #[arg(long = "check", value_name = "ADDRESS:PORT")]
     pub(crate) servers: Vec<SocketAddr>,
-    /// Connections to the servers of this configuration, where they are checked.
+    /// Also connections to the servers that this configuration has checked.
     #[arg(short, long, value_name = "FILE|FOLDER")]
     pub(crate) config: Option<PathBuf>,
     /// End after this time, such as 90s or 10m.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
-    /// End after so many packets.
+    /// End after so many packets of these kinds.
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// One JSON object a line.
@@ -355,7 +357,7 @@ pub(crate) enum Topic {
     Arp,
     /// The name service.
     Dns,
-    /// Connections to servers.
+    /// Connections to the servers that --check and --config name.
     Checks,
 }
 
