@@ -8,7 +8,7 @@ mod vips;
 
 use units::{AdminState, Status as ServerStatus};
 
-use crate::model::{Backend, Class, Frontend, Peers, Server, Status, Traffic};
+use crate::model::{Backend, Class, Frontend, NameService, Peers, Server, Status, Traffic};
 use text::Kind::{Counter, Gauge};
 use text::Number::{Count, Micros};
 use text::{Family, Label, Number, Text};
@@ -216,6 +216,7 @@ fn own_process(text: &mut Text, status: &Status) {
     let help = "Requests and connections refused or ended early, by reason, over all frontends.";
     text.family_by((name, Counter, help), &[(Vec::new(), status)], "reason", |s| reasons(&s.reasons));
     own_peers(text, &status.peers.iter().map(|peers| (Vec::new(), peers)).collect());
+    own_names(text, &status.name_service.iter().map(|names| (Vec::new(), names)).collect());
 }
 
 fn own_peers(text: &mut Text, peers: &Labelled<'_, Peers>) {
@@ -226,6 +227,17 @@ fn own_peers(text: &mut Text, peers: &Labelled<'_, Peers>) {
     });
     let refused = ("perron_peers_refused_total", Counter, "Connections of other directors ended here, by reason.");
     text.family_by(refused, peers, "reason", |p| reasons(&p.refused));
+}
+
+fn own_names(text: &mut Text, names: &Labelled<'_, NameService>) {
+    let up = ("perron_dns_address_up", Gauge, "1 while an address of the name is known to be up on any director.");
+    text.family_by(up, names, "address", |n| {
+        n.addresses.iter().map(|address| (address.address.as_str(), Number::from(address.up))).collect()
+    });
+    let queries = ("perron_dns_queries_total", Counter, "Questions for names, by what they were answered with.");
+    text.family_by(queries, names, "answer", |n| reasons(&n.answers));
+    let dropped = ("perron_dns_dropped_total", Counter, "Questions and connections that had no answer, by reason.");
+    text.family_by(dropped, names, "reason", |n| reasons(&n.dropped));
 }
 
 fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {

@@ -39,6 +39,9 @@ pub struct Status {
     /// The addresses that move between directors; `null` if this one moves none.
     #[serde(default)]
     pub vips: Option<failover::Report>,
+    /// The name service; `null` if there is none.
+    #[serde(default)]
+    pub name_service: Option<NameService>,
 }
 
 /// The other directors, which know which server each client was given.
@@ -69,6 +72,28 @@ pub struct Peer {
     pub address: String,
     /// Whether it is told what changes.
     pub connected: bool,
+}
+
+/// The cluster's name, and what was answered for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameService {
+    /// The name.
+    pub name: String,
+    /// In the order of the configuration.
+    pub addresses: Vec<NameAddress>,
+    /// Questions by what they were answered with.
+    pub answers: BTreeMap<String, u64>,
+    /// Questions and connections that had no answer, by reason.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// An address that the name may be answered with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameAddress {
+    /// It.
+    pub address: String,
+    /// Whether it is known to be up on any director.
+    pub up: bool,
 }
 
 /// What the process uses.

@@ -20,7 +20,7 @@ const ROOT_KEYS: [Key; 12] = [
     optional("peers", form::TABLE, "The other directors."),
     optional("vip", "tables `[vip.NAME]`", "Addresses that move."),
     optional("vip-group", "tables `[vip-group.NAME]`", "Vips that move together."),
-    optional("dns", form::TABLE, "Name service.").later(),
+    optional("dns", form::TABLE, "Name service."),
     optional("inventory", form::TABLE, "Nodes.").later(),
     optional("masters", form::TABLE, "Machines that run the boot services.").later(),
     optional("boot", form::TABLE, "How nodes boot.").later(),

@@ -54,7 +54,6 @@ fn cluster_http_names_each_part_that_waits() {
     assert_eq!(
         later(&load("cluster-http.toml")),
         [
-            "dns: name service",
             "frontend.https.tls: TLS",
             "backend.mirrors.check: checks of type https",
             "backend.mirrors: redirects to https (TLS)",

@@ -60,8 +60,8 @@ pub struct Status {
 pub struct Server {
     name: String,
     shared: Arc<Shared>,
-    /// Its end tells the thread.
-    going: Option<watch::Sender<()>>,
+    /// Whether it is to end.
+    ending: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
 
@@ -78,8 +78,7 @@ struct Service {
     zone: Zone,
     shared: Arc<Shared>,
     state: RefCell<State>,
-    /// Ends when the service is to end.
-    going: watch::Receiver<()>,
+    ending: watch::Receiver<bool>,
 }
 
 #[derive(Debug)]
@@ -103,12 +102,12 @@ impl Server {
     /// If the thread or its runtime cannot be made, or a socket cannot be used by it.
     pub fn start(plan: &Plan, sockets: Sockets, up: Up) -> io::Result<(Server, mpsc::Receiver<Event>)> {
         let shared = Arc::new(Shared::default());
-        let (going, is_going) = watch::channel(());
+        let (ending, is_ending) = watch::channel(false);
         let (events, received) = mpsc::channel(EVENTS_MAX);
         let (began, has_begun) = std::sync::mpsc::sync_channel(1);
         let service = {
             let (plan, shared) = (plan.clone(), Arc::clone(&shared));
-            move || Service::new(&plan, shared, is_going)
+            move || Service::new(&plan, shared, is_ending)
         };
         let thread = std::thread::Builder::new().name("name-service".to_owned()).spawn(move || {
             let runtime = match runtime() {
@@ -126,13 +125,13 @@ impl Server {
             });
         })?;
         has_begun.recv().unwrap_or_else(|_| Err(io::Error::other("the name service's thread has ended")))?;
-        Ok((Server { name: plan.name.clone(), shared, going: Some(going), thread }, received))
+        Ok((Server { name: plan.name.clone(), shared, ending, thread }, received))
     }
 
     /// Reads no further datagrams and takes no further connections. Those that there are have answers
     /// for half a second more.
-    pub fn finish(&mut self) {
-        self.going = None;
+    pub fn finish(&self) {
+        self.ending.send_replace(true);
     }
 
     /// Whether its thread has ended: as it was told, or it has panicked.
@@ -195,7 +194,7 @@ async fn follow(service: Rc<Service>, mut up: Up, first: Option<BTreeSet<String>
 }
 
 impl Service {
-    fn new(plan: &Plan, shared: Arc<Shared>, going: watch::Receiver<()>) -> Service {
+    fn new(plan: &Plan, shared: Arc<Shared>, ending: watch::Receiver<bool>) -> Service {
         let state = State {
             live: Live::default(),
             turns: Turns::default(),
@@ -204,7 +203,7 @@ impl Service {
             connections: HashMap::new(),
             open: 0,
         };
-        Service { zone: Zone::new(plan), shared, state: RefCell::new(state), going }
+        Service { zone: Zone::new(plan), shared, state: RefCell::new(state), ending }
     }
 
     /// These vips are up.
@@ -243,8 +242,8 @@ impl Service {
 
     /// Resolves when the service is to end.
     async fn ending(&self) {
-        let mut going = self.going.clone();
-        while going.changed().await.is_ok() {}
+        // Without the one who would say so it ends, too.
+        let _ = self.ending.clone().wait_for(|ending| *ending).await;
     }
 
     /// Waits for the end, and for what is under way then.

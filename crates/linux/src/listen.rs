@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -26,6 +26,8 @@ pub enum Bind {
         /// The TCP port.
         port: u16,
     },
+    /// Datagrams to an address and port, which need not be this host's yet; one socket, that nobody shares.
+    Udp(SocketAddr),
     /// A unix stream socket.
     Unix {
         /// Its path; a stale socket there is replaced.
@@ -35,11 +37,13 @@ pub enum Bind {
     },
 }
 
-/// A listening stream socket, non-blocking and closed on exec.
+/// A socket that clients reach, non-blocking and closed on exec.
 #[derive(Debug)]
 pub enum Listener {
     /// IPv4 or IPv6.
     Tcp(TcpListener),
+    /// Datagrams over IPv4 or IPv6.
+    Udp(UdpSocket),
     /// A path of the file system.
     Unix(UnixListener),
 }
@@ -71,7 +75,8 @@ pub enum OpenReason {
 }
 
 impl Bind {
-    /// Opens `count` sockets for each TCP address, which share its clients (SO_REUSEPORT), or one for a unix path.
+    /// Opens `count` sockets for each TCP address, which share its clients (SO_REUSEPORT), or one for datagrams or a unix
+    /// path.
     ///
     /// # Errors
     /// If any of them cannot be opened; none is then left open.
@@ -92,6 +97,7 @@ impl Bind {
                 }
                 Ok(listeners)
             }
+            Bind::Udp(address) => Ok(vec![open_udp(*address).map_err(fail)?]),
             Bind::Unix { path, mode } => Ok(vec![open_unix(path, *mode).map_err(fail)?]),
         }
     }
@@ -100,6 +106,7 @@ impl Bind {
     pub fn is_served_by(&self, listener: &Listener) -> bool {
         match (self, listener) {
             (Bind::Ip(address), Listener::Tcp(tcp)) => tcp.local_addr().is_ok_and(|local| local == *address),
+            (Bind::Udp(address), Listener::Udp(udp)) => udp.local_addr().is_ok_and(|local| local == *address),
             (Bind::Unix { path, .. }, Listener::Unix(unix)) => {
                 unix.local_addr().is_ok_and(|local| local.as_pathname() == Some(path))
             }
@@ -113,6 +120,7 @@ impl fmt::Display for Bind {
         match self {
             Bind::Ip(address) => address.fmt(formatter),
             Bind::Interface { name, port } => write!(formatter, "{name}:{port}"),
+            Bind::Udp(address) => write!(formatter, "{address} (UDP)"),
             Bind::Unix { path, .. } => write!(formatter, "unix:{}", path.display()),
         }
     }
@@ -122,13 +130,17 @@ impl Listener {
     /// The listener that `fd` is, made non-blocking.
     ///
     /// # Errors
-    /// If it is no listening TCP or unix stream socket.
+    /// If it is no listening TCP or unix stream socket, and no UDP socket.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Listener> {
-        if !sockopt::socket_acceptconn(&fd)? || sockopt::socket_type(&fd)? != SocketType::STREAM {
+        let (kind, domain) = (sockopt::socket_type(&fd)?, sockopt::socket_domain(&fd)?);
+        let is_ip = matches!(domain, AddressFamily::INET | AddressFamily::INET6);
+        let is_udp = is_ip && kind == SocketType::DGRAM;
+        if !is_udp && (kind != SocketType::STREAM || !sockopt::socket_acceptconn(&fd)?) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket"));
         }
         rustix::io::ioctl_fionbio(&fd, true)?;
-        match sockopt::socket_domain(&fd)? {
+        match domain {
+            AddressFamily::INET | AddressFamily::INET6 if is_udp => Ok(Listener::Udp(fd.into())),
             AddressFamily::INET | AddressFamily::INET6 => Ok(Listener::Tcp(fd.into())),
             AddressFamily::UNIX => Ok(Listener::Unix(fd.into())),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither TCP nor unix")),
@@ -142,6 +154,7 @@ impl Listener {
     pub fn try_clone(&self) -> io::Result<Listener> {
         Ok(match self {
             Listener::Tcp(tcp) => Listener::Tcp(tcp.try_clone()?),
+            Listener::Udp(udp) => Listener::Udp(udp.try_clone()?),
             Listener::Unix(unix) => Listener::Unix(unix.try_clone()?),
         })
     }
@@ -151,6 +164,7 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Listener::Tcp(tcp) => tcp.as_fd(),
+            Listener::Udp(udp) => udp.as_fd(),
             Listener::Unix(unix) => unix.as_fd(),
         }
     }
@@ -160,6 +174,7 @@ impl From<Listener> for OwnedFd {
     fn from(listener: Listener) -> OwnedFd {
         match listener {
             Listener::Tcp(tcp) => tcp.into(),
+            Listener::Udp(udp) => udp.into(),
             Listener::Unix(unix) => unix.into(),
         }
     }
@@ -174,7 +189,7 @@ impl fmt::Display for OpenError {
                 write!(formatter, "{owner} listens there already; stop it, or choose another port")
             }
             OpenReason::InUse(None) => formatter.write_str(
-                "another program listens there already (`ss -ltnp` as root shows it); stop it, or choose another port",
+                "another program listens there already (`ss -ltunp` as root shows it); stop it, or choose another port",
             ),
             OpenReason::Privilege => formatter.write_str(
                 "this user may not; start as root, give the program CAP_NET_BIND_SERVICE \
@@ -224,11 +239,26 @@ fn refuse_if_taken(address: SocketAddr) -> Result<(), OpenReason> {
     }
 }
 
+fn open_udp(address: SocketAddr) -> Result<Listener, OpenReason> {
+    let opened = ip_socket(address, SocketType::DGRAM).and_then(|fd| bind(&fd, &address).map(|()| fd));
+    match opened {
+        Ok(fd) => Ok(Listener::Udp(fd.into())),
+        // Who has it is told of TCP's ports alone.
+        Err(Errno::ADDRINUSE) => Err(OpenReason::InUse(None)),
+        Err(errno) => Err(reason(errno, address)),
+    }
+}
+
 fn tcp_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let fd = ip_socket(address, SocketType::STREAM)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    Ok(fd)
+}
+
+fn ip_socket(address: SocketAddr, kind: SocketType) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&fd, true)?;
+    let fd = socket_with(family, kind, flags, None)?;
     if address.is_ipv4() {
         sockopt::set_ip_freebind(&fd, true)?;
     } else {

@@ -101,6 +101,10 @@ pub(crate) enum Kind {
     VipStopped,
     /// Something about a vip that an operator should know.
     VipNote,
+    /// No address of the cluster's name is up.
+    NameNoneUp,
+    /// One is again.
+    NameUp,
 }
 
 impl Kind {
@@ -140,6 +144,8 @@ impl Kind {
             Kind::VipFault => "vip-fault",
             Kind::VipStopped => "vip-stopped",
             Kind::VipNote => "vip-note",
+            Kind::NameNoneUp => "name-none-up",
+            Kind::NameUp => "name-up",
         }
     }
 }

@@ -131,6 +131,10 @@ pub(crate) enum Socket {
     Peers,
     /// The memory in which workers say that they are not hung. Only where an address depends on it.
     Beats,
+    /// A socket of the name service for datagrams.
+    NameUdp,
+    /// A listening socket of the name service.
+    NameTcp,
     /// The memory of a table of who has which server.
     Table {
         /// The backend's place in the configuration.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, Peer, Peers, ProcessStats, Rate, Redirect,
-    Report, Server, Status, Stick, Traffic,
+    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, NameAddress, NameService, Peer, Peers,
+    ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
 use units::latency::BOUNDS_MICROS;
@@ -50,6 +50,15 @@ pub(crate) fn status(seconds: f64) -> Status {
             news: 68_990,
             overflows: 1,
             refused: BTreeMap::from([("peer_stranger".into(), 2)]),
+        }),
+        name_service: Some(NameService {
+            name: "www.cluster.example".into(),
+            addresses: vec![
+                NameAddress { address: "10.0.0.11".into(), up: true },
+                NameAddress { address: "10.0.0.12".into(), up: false },
+            ],
+            answers: BTreeMap::from([("addresses".into(), 9_120), ("refused".into(), 3)]),
+            dropped: BTreeMap::from([("short".into(), 1)]),
         }),
         vips: Some(vips(seconds)),
     }

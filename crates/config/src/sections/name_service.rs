@@ -65,11 +65,14 @@ impl Read for Name {
 /// Reads `[dns]`.
 pub(crate) fn dns(mut section: Section<'_>, moving: &Moving, cx: &mut Context) -> Option<Plan> {
     cx.part("dns: name service".to_owned(), section.span);
-    cx.later("dns: name service", section.span);
     let binds = section.required::<Some1<At<SocketAddr>>>("bind", cx).map_or(Vec::new(), |Some1(binds)| binds);
     for bind in &binds {
         cx.claims.push(Claim::ip(Transport::Tcp, bind));
         cx.claims.push(Claim::ip(Transport::Udp, bind));
+        if bind.value.ip().is_unspecified() {
+            cx.error(bind.span, "answers would not come from the address that was asked")
+                .help("name each address; those of vips need not be here yet");
+        }
     }
     let name: Option<Name> = section.required("name", cx);
     let written: Option<Some1<At<VipOrAddress>>> = section.required("addresses", cx);

@@ -198,7 +198,7 @@ fn all_sources_have_256_connections() {
 
 #[test]
 fn who_finishes_reads_no_more_datagrams_and_takes_leave_of_connections() {
-    let mut running = start(1000);
+    let running = start(1000);
     let mut stream = running.connect();
     stream.write_all(&framed(ASKED)).unwrap();
     assert_eq!(last_bytes(&read_framed(&mut stream)).len(), 2);

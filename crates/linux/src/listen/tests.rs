@@ -6,7 +6,7 @@ use super::*;
 fn local(listener: &Listener) -> SocketAddr {
     match listener {
         Listener::Tcp(tcp) => tcp.local_addr().unwrap(),
-        Listener::Unix(_) => panic!("not a TCP listener"),
+        Listener::Udp(_) | Listener::Unix(_) => panic!("not a TCP listener"),
     }
 }
 
@@ -106,4 +106,19 @@ fn a_descriptor_that_does_not_listen_is_refused() {
     assert!(Listener::from_fd(tempfile::tempfile().unwrap().into()).is_err());
     let (stream, _other) = UnixStream::pair().unwrap();
     assert!(Listener::from_fd(stream.into()).is_err());
+}
+
+#[test]
+fn datagrams_come_to_one_socket_also_at_an_address_that_is_not_here_yet() {
+    let opened = Bind::Udp("127.0.0.1:0".parse().unwrap()).open(4).unwrap();
+    let [Listener::Udp(udp)] = &opened[..] else { panic!("{opened:?}") };
+    let bind = Bind::Udp(udp.local_addr().unwrap());
+    let again = Listener::from_fd(opened[0].try_clone().unwrap().into()).unwrap();
+    assert!(bind.is_served_by(&again));
+    let error = bind.open(1).unwrap_err();
+    assert!(matches!(error.reason, OpenReason::InUse(None)), "{error}");
+    assert!(error.to_string().starts_with(&format!("cannot listen on {bind}: another program")), "{error}");
+    for text in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+        assert_eq!(Bind::Udp(text.parse().unwrap()).open(1).unwrap().len(), 1);
+    }
 }

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::model::{Backend, Check, Frontend, Peers, Status};
+use admin::model::{Backend, Check, Frontend, NameService, Peers, Status};
 use anyhow::Context;
 
 use super::ask::ask;
@@ -75,6 +75,9 @@ fn text(status: &Status) -> String {
     if let Some(peers) = &status.peers {
         text += &peers_line(peers);
     }
+    if let Some(names) = &status.name_service {
+        text += &name_line(names);
+    }
     let refused: Vec<String> =
         status.reasons.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
     if !refused.is_empty() {
@@ -98,6 +101,19 @@ fn peers_line(peers: &Peers) -> String {
         peers.sent,
         peers.received
     )
+}
+
+/// The name service, in a line.
+fn name_line(names: &NameService) -> String {
+    let addresses = names.addresses.iter();
+    let addresses: Vec<String> = addresses
+        .map(|known| format!("{} {}", known.address, if known.up { "up" } else { "not known to be up" }))
+        .collect();
+    let answered: Vec<String> =
+        names.answers.iter().filter(|(_, n)| **n > 0).map(|(answer, n)| format!("{answer} {n}")).collect();
+    let answered = if answered.is_empty() { "nothing".to_owned() } else { answered.join(", ") };
+    let dropped: u64 = names.dropped.values().sum();
+    format!("\nname {}: {}; answered {answered}; {dropped} dropped\n", names.name, addresses.join(", "))
 }
 
 fn frontend_row(frontend: &Frontend) -> Vec<String> {

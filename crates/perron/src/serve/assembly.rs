@@ -38,6 +38,8 @@ pub(super) struct Assembly {
     pub(super) admin: Option<std::net::TcpListener>,
     /// What is shared with other directors; to be taken and begun once.
     pub(super) sharing: Option<Sharing>,
+    /// The name service, likewise.
+    pub(super) names: dns::Sockets,
     pub(super) log: LogSink,
     /// Whether this director moves addresses.
     pub(super) vips: bool,
@@ -103,6 +105,7 @@ impl Assembly {
             listeners: sockets.listeners,
             admin: sockets.admin,
             sharing,
+            names: sockets.names,
             log,
             vips: start.vips,
             beats,
@@ -116,6 +119,7 @@ struct Sockets {
     log: Option<File>,
     beats: Option<OwnedFd>,
     peers: Option<std::net::TcpListener>,
+    names: dns::Sockets,
     /// By backend.
     tables: Vec<Option<balance::Stick>>,
 }
@@ -123,7 +127,9 @@ struct Sockets {
 impl Sockets {
     fn sort(config: &Config, kinds: &[Socket], fds: Vec<OwnedFd>, workers: usize) -> anyhow::Result<Sockets> {
         let tables = vec![None; config.proxy.backends.len()];
-        let mut sorted = Sockets { listeners: Vec::new(), admin: None, log: None, beats: None, peers: None, tables };
+        let names = dns::Sockets::default();
+        let mut sorted =
+            Sockets { listeners: Vec::new(), admin: None, log: None, beats: None, peers: None, names, tables };
         sorted.listeners.resize_with(workers.max(1), Vec::new);
         let mut of_listen: Vec<Vec<OwnedFd>> = Vec::new();
         of_listen.resize_with(config.listens.len(), Vec::new);
@@ -137,6 +143,8 @@ impl Sockets {
                 Socket::AccessLog => sorted.log = Some(fd.into()),
                 Socket::Beats => sorted.beats = Some(fd),
                 Socket::Peers => sorted.peers = Some(fd.into()),
+                Socket::NameUdp => sorted.names.udp.push(fd.into()),
+                Socket::NameTcp => sorted.names.tcp.push(fd.into()),
                 Socket::Table { backend } => {
                     let table = sharing::table(config, backend, &fd)?;
                     sorted.tables[backend] = Some(table);

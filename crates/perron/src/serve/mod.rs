@@ -6,6 +6,7 @@ mod control;
 mod handlers;
 mod level;
 mod links;
+mod names;
 mod place;
 mod sharing;
 mod sizes;
@@ -74,6 +75,9 @@ struct Serving {
     peer_events: mpsc::Receiver<peers::Event>,
     /// As the supervisor was told last.
     facts: Option<failover::Facts>,
+    /// The name service, where there is one.
+    names: Option<names::Names>,
+    name_events: mpsc::Receiver<dns::Event>,
     assembly: Assembly,
 }
 
@@ -106,6 +110,11 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         }
         None => (None, mpsc::channel(1).1),
     };
+    let (names, name_events) =
+        names::begin(&assembly.config, std::mem::take(&mut assembly.names)).context("cannot answer for the name")?;
+    if let Some(names) = &names {
+        source.set_names(&names.server);
+    }
     let listeners = std::mem::take(&mut assembly.listeners);
     let pulse = assembly.beats.map(|(beats, interval)| {
         let beats = beats.begin(listeners.len(), linux::boot_clock());
@@ -118,7 +127,19 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         workers.push(worker.context("cannot start a worker's thread")?);
     }
     let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
-    Ok(Serving { control, source, workers, seen, events: received, peers, peer_events, facts: None, assembly })
+    Ok(Serving {
+        control,
+        source,
+        workers,
+        seen,
+        events: received,
+        peers,
+        peer_events,
+        names,
+        name_events,
+        facts: None,
+        assembly,
+    })
 }
 
 fn become_user(start: &Start) -> anyhow::Result<()> {
@@ -173,6 +194,12 @@ impl Serving {
                     let event = sharing::event(&event, self.assembly.generation);
                     sender.send(&FromServe::Event(event), Vec::new()).await?;
                 }
+                Some(event) = self.name_events.recv() => {
+                    if let Some(names) = &self.names {
+                        let event = names::event(event, &names.server, self.assembly.generation);
+                        sender.send(&FromServe::Event(event), Vec::new()).await?;
+                    }
+                }
                 () = until(deadline) => self.lock().handle_deadline(),
                 _ = tick.tick() => self.lock().handle_tick(),
                 _ = beat.tick() => {
@@ -189,7 +216,7 @@ impl Serving {
                     hastened = false;
                     self.send_state(&mut sender).await?;
                 }
-                () = drained(&self.workers, drain.as_ref()) => {
+                () = drained(&self.workers, self.names.as_ref().map(|names| &*names.server), drain.as_ref()) => {
                     sender.send(&FromServe::Drained, Vec::new()).await?;
                     return Ok(());
                 }
@@ -200,6 +227,9 @@ impl Serving {
     /// A process with a worker that has ended, or that hangs, does not serve those whose connections that worker has:
     /// it is better replaced.
     fn look_after_workers(&mut self) -> anyhow::Result<()> {
+        if self.names.as_ref().is_some_and(|names| names.server.is_finished()) {
+            bail!("the name service has ended");
+        }
         for (index, (worker, seen)) in self.workers.iter().zip(&mut self.seen).enumerate() {
             if worker.is_finished() {
                 bail!("worker {index} has ended");
@@ -231,7 +261,12 @@ impl Serving {
                     self.assembly.log.reopen(file.into());
                 }
             }
-            ToServe::Vips(report) => self.source.set_vips(*report),
+            ToServe::Vips(report) => {
+                if let Some(names) = &self.names {
+                    names.tell(&report);
+                }
+                self.source.set_vips(*report);
+            }
             ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
         }
         Ok(())
@@ -266,6 +301,9 @@ impl Serving {
     fn begin_drain(&mut self, timeout: Duration, kept_connections: bool) -> Drain {
         // Whoever takes over speaks with them now.
         self.peers = None;
+        if let Some(names) = &self.names {
+            names.server.finish();
+        }
         self.assembly.shared.begin_draining();
         for worker in &self.workers {
             if kept_connections {
@@ -295,9 +333,10 @@ async fn until(deadline: Option<Instant>) {
 }
 
 /// Resolves when nothing is under way any more, or the time for it is over; never unless a drain has begun.
-async fn drained(workers: &[WorkerHandle], drain: Option<&Drain>) {
+async fn drained(workers: &[WorkerHandle], names: Option<&dns::Server>, drain: Option<&Drain>) {
     let Some(drain) = drain else { return std::future::pending().await };
-    while !workers.iter().all(WorkerHandle::is_finished) && Instant::now() < drain.until {
+    let is_finished = || workers.iter().all(WorkerHandle::is_finished) && names.is_none_or(dns::Server::is_finished);
+    while !is_finished() && Instant::now() < drain.until {
         tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

@@ -17,6 +17,7 @@ use proxy::{BackendShared, Counter, Reason, ServerStats, Shared, WorkerStats};
 use super::assembly::Assembly;
 use super::control::Control;
 use super::level::Meter;
+use super::names;
 use super::sharing;
 
 /// Answers the dashboard, the metrics and the control socket.
@@ -33,6 +34,7 @@ pub(super) struct StatusSource {
     vips: Mutex<Option<failover::Report>>,
     /// Whether somebody has looked since this was last asked.
     looked: AtomicBool,
+    names: OnceLock<Arc<dns::Server>>,
     /// Opened while this process might still look into itself.
     own_descriptors: Option<OwnedFd>,
 }
@@ -76,6 +78,7 @@ impl StatusSource {
             peers: OnceLock::new(),
             vips: Mutex::new(assembly.vips.then(failover::Report::default)),
             looked: AtomicBool::new(false),
+            names: OnceLock::new(),
             own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
         }
     }
@@ -93,6 +96,11 @@ impl StatusSource {
     /// Whether somebody has looked since this was last asked.
     pub(super) fn take_looked(&self) -> bool {
         self.looked.swap(false, Ordering::Relaxed)
+    }
+
+    /// The name service is this.
+    pub(super) fn set_names(&self, names: &Arc<dns::Server>) {
+        let _ = self.names.set(Arc::clone(names));
     }
 
     /// Measures rates and peaks; to be called once a second.
@@ -337,6 +345,7 @@ impl Source for StatusSource {
             process: self.process(),
             peers: self.peers.get().and_then(Weak::upgrade).map(|peers| sharing::status(&peers)),
             vips: self.vips.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            name_service: self.names.get().map(|names| names::status(names)),
         }
     }
 

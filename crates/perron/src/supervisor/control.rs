@@ -68,7 +68,7 @@ impl Socket {
     pub(super) fn take_over(path: PathBuf, listener: OwnedFd) -> anyhow::Result<Socket> {
         match Listener::from_fd(listener)? {
             Listener::Unix(listener) => Ok(Socket { path, listener }),
-            Listener::Tcp(_) => bail!("{} is no unix socket", path.display()),
+            Listener::Tcp(_) | Listener::Udp(_) => bail!("{} is no unix socket", path.display()),
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Prepared {
     listens: Vec<Arc<Group>>,
     admin: Option<Arc<Group>>,
     peers: Option<Arc<Group>>,
+    /// Of the name service: for each bind one for TCP and one for UDP.
+    names: Vec<Arc<Group>>,
     /// By backend.
     tables: Vec<Option<Arc<Table>>>,
     access_log: Option<OwnedFd>,
@@ -69,6 +71,7 @@ struct Groups {
     listens: Vec<Arc<Group>>,
     admin: Option<Arc<Group>>,
     peers: Option<Arc<Group>>,
+    names: Vec<Arc<Group>>,
 }
 
 /// Why a configuration is not run.
@@ -139,16 +142,17 @@ impl Origin {
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let held: Vec<Arc<Table>> = before.into_iter().flat_map(Prepared::tables).cloned().collect();
         let before: Vec<Arc<Group>> = before.into_iter().flat_map(Prepared::groups).cloned().collect();
-        let Groups { listens, admin, peers } = self.groups(&config, workers, &before)?;
+        let Groups { listens, admin, peers, names } = self.groups(&config, workers, &before)?;
         let tables = tables(&config, &held)?;
         let access_log = open_access_log(&config.process.access_log)?;
         if let Some(path) = &config.notify_fifo {
             Fifo::open(path).map_err(|error| Refusal::Failed(format!("notify-fifo: {error}")))?;
         }
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, tables, access_log })
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log })
     }
 
-    /// The sockets of a configuration's binds, of its dashboard and for its peers, of those held or new ones.
+    /// The sockets of a configuration's binds, of its dashboard, for its peers and of its name service, of those held or
+    /// new ones.
     fn groups(&self, config: &Config, workers: usize, held: &[Arc<Group>]) -> Result<Groups, Refusal> {
         let mut listens = Vec::with_capacity(config.listens.len());
         for listen in &config.listens {
@@ -162,7 +166,12 @@ impl Origin {
             Some(peers) => Some(self.group(&Bind::Ip(peers.bind), 1, held)?),
             None => None,
         };
-        Ok(Groups { listens, admin, peers })
+        let mut names = Vec::new();
+        for address in config.dns.iter().flat_map(|dns| &dns.binds) {
+            names.push(self.group(&Bind::Ip(*address), 1, held)?);
+            names.push(self.group(&Bind::Udp(*address), 1, held)?);
+        }
+        Ok(Groups { listens, admin, peers, names })
     }
 
     /// Refuses parts that this version cannot run, unless they were left out by choice.
@@ -202,7 +211,11 @@ impl Prepared {
         let listens = self.listens.iter().enumerate().map(|(listen, group)| (Socket::Listen { listen }, group));
         let admin = self.admin.iter().map(|group| (Socket::Admin, group));
         let peers = self.peers.iter().map(|group| (Socket::Peers, group));
-        for (socket, group) in listens.chain(admin).chain(peers) {
+        let names = self.names.iter().map(|group| match group.bind {
+            Bind::Udp(_) => (Socket::NameUdp, group),
+            _ => (Socket::NameTcp, group),
+        });
+        for (socket, group) in listens.chain(admin).chain(peers).chain(names) {
             for listener in &group.listeners {
                 sockets.push(socket);
                 fds.push(listener.try_clone()?.into());
@@ -286,10 +299,11 @@ impl Prepared {
         self.listens.clear();
         self.admin = None;
         self.peers = None;
+        self.names.clear();
     }
 
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
-        self.listens.iter().chain(&self.admin).chain(&self.peers)
+        self.listens.iter().chain(&self.admin).chain(&self.peers).chain(&self.names)
     }
 
     fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
@@ -325,6 +339,7 @@ fn adopt(group: &Arc<Group>, bind: &Bind) -> Result<Arc<Group>, Refusal> {
 fn bind_of(listener: &Listener) -> Option<Bind> {
     Some(match listener {
         Listener::Tcp(tcp) => Bind::Ip(tcp.local_addr().ok()?),
+        Listener::Udp(udp) => Bind::Udp(udp.local_addr().ok()?),
         Listener::Unix(unix) => {
             let path = unix.local_addr().ok()?.as_pathname()?.to_owned();
             Bind::Unix { path, mode: 0o660 }

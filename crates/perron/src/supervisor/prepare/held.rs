@@ -37,6 +37,7 @@ struct HeldGroup {
 enum HeldBind {
     Ip(SocketAddr),
     Interface { name: String, port: u16 },
+    Udp(SocketAddr),
     Unix { path: PathBuf, mode: u32 },
 }
 
@@ -95,8 +96,8 @@ impl Held {
         let access_log = self.access_log.map(linux::inherited_descriptor).transpose().map_err(failed)?;
         origin.inherited = groups.iter().filter(|group| group.inherited).cloned().collect();
         let workers = config.process.workers.map_or_else(cores, usize::from);
-        let Groups { listens, admin, peers } = origin.groups(&config, workers, &groups)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, tables, access_log })
+        let Groups { listens, admin, peers, names } = origin.groups(&config, workers, &groups)?;
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log })
     }
 }
 
@@ -105,6 +106,7 @@ impl HeldGroup {
         let bind = match group.bind.clone() {
             Bind::Ip(address) => HeldBind::Ip(address),
             Bind::Interface { name, port } => HeldBind::Interface { name, port },
+            Bind::Udp(address) => HeldBind::Udp(address),
             Bind::Unix { path, mode } => HeldBind::Unix { path, mode },
         };
         let listeners = group.listeners.iter().map(|listener| listener.as_fd().as_raw_fd()).collect();
@@ -115,6 +117,7 @@ impl HeldGroup {
         let bind = match self.bind {
             HeldBind::Ip(address) => Bind::Ip(address),
             HeldBind::Interface { name, port } => Bind::Interface { name, port },
+            HeldBind::Udp(address) => Bind::Udp(address),
             HeldBind::Unix { path, mode } => Bind::Unix { path, mode },
         };
         let taken: io::Result<Vec<OwnedFd>> = self.listeners.into_iter().map(linux::inherited_descriptor).collect();
