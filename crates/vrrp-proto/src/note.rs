@@ -23,7 +23,7 @@ pub enum Refusal {
     Peer,
     /// It has our own address: it came back, or two have one address.
     OwnAddress,
-    /// We are in fault, or have not begun to listen.
+    /// It would be believed, but we are in fault, or have not begun to listen.
     NotListening,
 }
 

@@ -203,7 +203,7 @@ impl VirtualRouter {
         actions: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         if matches!(self.phase, Phase::Initialize { .. } | Phase::Fault) {
-            return Err(Refusal::NotListening);
+            return self.screen(advert, meta).and(Err(Refusal::NotListening));
         }
         self.step_down_if_late(now, actions);
         if let Err(refusal) = self.screen(advert, meta) {

@@ -101,10 +101,12 @@ impl Drive {
             running.counts.refused[refusal as usize] += 1;
             if refusal != Refusal::NotListening {
                 running.refused_last = Some(Refused { refusal, from, last: now });
+                return;
             }
-            return;
+        } else {
+            running.counts.received += 1;
         }
-        running.counts.received += 1;
+        // Who is active is worth knowing for one that takes no part as well.
         running.last_heard = Some(now);
         let state = self.squads[running.squad].group.members()[running.member].state();
         if priority == Priority::LEAVING {

@@ -22,6 +22,9 @@ fn what_is_given_up_another_takes_and_what_is_held_nobody_here_does() {
     second.wait_for_address(ADDRESS, false);
     first.wait_for_address(ADDRESS, true);
     assert_eq!((second.vip().state.as_str(), second.vip().hold), ("fault", Some(Hold::Held)));
+    // It takes no part, and knows all the same where the addresses are.
+    wait_for(SOON, "the other is known", || second.vip().active == Some(("10.0.0.1".parse().unwrap(), 1)));
+    assert!(second.vip().up);
     second.engine.order(None, Order::Resume).unwrap();
     second.wait_for_address(ADDRESS, true);
     first.engine.order(None, Order::Resume).unwrap();
