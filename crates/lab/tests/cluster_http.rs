@@ -1,9 +1,11 @@
 //! The cluster's one URL as `examples/cluster-http.toml` and `cluster-http-origin.toml` have it: in clear text, on ports
 //! of its own, without the parts that move addresses and answer names; the lab puts the addresses on the hosts.
 
-use std::fs;
-use std::path::Path;
+mod cluster;
 
+use std::fs;
+
+use cluster::{director_text, origins, plain, tree};
 use lab::{Host, Lab, Perron, SOON, Skip, wait_for};
 
 const URL: &str = "http://10.20.0.11/images/node.img";
@@ -26,42 +28,11 @@ fn cluster(name: &str) -> Result<Cluster, Skip> {
     let clients = [lab.host("client1", "10.20.1.100/16"), lab.host("client2", "10.20.2.100/16")];
     let front = lab.host("front", "10.20.0.11/16");
     front.add_address("10.20.0.12/16");
-    // One tree for all: the shared file system.
-    let root = front.new_folder("cluster");
-    fs::create_dir(root.join("images")).expect("the folder is ours");
-    fs::write(root.join("images/node.img"), vec![b'1'; 100_000]).expect("the folder is ours");
-    let hosts = [("island1-a", "10.20.1.1/16"), ("island2-a", "10.20.2.1/16"), ("worker1", "10.20.0.31/16")];
-    let text = without_tls("cluster-http-origin.toml", &[("/srv/cluster", plain(&root))]);
-    let origins = hosts.map(|(name, address)| Perron::start(&lab.host(name, address), &text)).into();
-    let text = without_tls(
-        "cluster-http.toml",
-        &[
-            ("island1-a.cluster.example", "10.20.1.1:443"),
-            ("island2-a.cluster.example", "10.20.2.1:443"),
-            ("worker1.cluster.example", "10.20.0.31:443"),
-            ("\"2s\"", "\"200ms\""),
-        ],
-    );
-    let director = Perron::start_with(&front, &text, &["--without", "vip", "--without", "dns"]);
+    let root = tree(&front);
+    let origins = origins(&lab, &root);
+    let director = Perron::start_with(&front, &director_text(), &["--without", "vip", "--without", "dns"]);
     director.wait_until_up();
     Ok(Cluster { clients, director, origins, root, _lab: lab })
-}
-
-/// An example without what needs TLS, and with these words in the place of others.
-fn without_tls(name: &str, swaps: &[(&str, &str)]) -> String {
-    let text = fs::read_to_string(lab::examples().join(name)).expect("the example is there");
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("tls = ")).collect();
-    assert!(lines.len() < text.lines().count(), "{name} has no TLS to leave out");
-    let always = [("https://", "http://"), ("type = \"https\"", "type = \"http\""), (", ca = \"tls/ca.pem\"", "")];
-    let mut text = lines.join("\n");
-    for (old, new) in always.iter().chain(swaps) {
-        text = text.replace(old, new);
-    }
-    text
-}
-
-fn plain(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
 }
 
 impl Cluster {
