@@ -47,7 +47,7 @@ pub use process::{Output, Process, children_of};
 pub use scripted::BadServer;
 pub use server::{ApacheHttpd, Nginx, PythonHttp, python};
 pub use skip::{Skip, program, python_module};
-pub use vrrp::{Keepalived, VirtualRouter, kill_family, signal_all};
+pub use vrrp::{Frr, Keepalived, VirtualRouter, kill_family, signal_all};
 pub use wait::{SOON, eventually, wait_for};
 pub use wire::{End, Message, Wire};
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -202,6 +203,72 @@ impl Keepalived {
 impl Drop for Keepalived {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Where FRR's daemons stand.
+const FRR_FOLDER: &str = "/usr/lib/frr";
+
+/// FRR's zebra and vrrpd on a host. Dropping it kills both.
+#[derive(Debug)]
+pub struct Frr {
+    daemons: Vec<Process>,
+}
+
+impl Frr {
+    /// Starts it with one virtual router over IPv4 of version 3, on a macvlan of its own that has the addresses.
+    ///
+    /// # Errors
+    /// If it is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[track_caller]
+    pub fn start(host: &Host, router: &VirtualRouter) -> Result<Frr, Skip> {
+        let daemons = ["zebra", "vrrpd"].map(|name| PathBuf::from(FRR_FOLDER).join(name));
+        if daemons.iter().any(|daemon| !daemon.is_file()) {
+            return Err(Skip::new("FRR is not installed (Debian: frr)"));
+        }
+        let VirtualRouter { vrid, priority, addresses, .. } = router;
+        let link = format!("vrrp4-{vrid}");
+        let mac = format!("00:00:5e:00:01:{vrid:02x}");
+        let ip = |arguments: &[&str]| host.run(&[&["ip"], arguments].concat()).success();
+        ip(&["link", "add", &link, "link", "eth0", "address", &mac, "type", "macvlan", "mode", "bridge"]);
+        addresses.iter().for_each(|address| drop(ip(&["address", "add", address, "dev", &link])));
+        ip(&["link", "set", "dev", &link, "up"]);
+        // They give up root before they write there.
+        let folder = host.new_folder("frr");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("the folder is ours");
+        let mut text = format!(
+            "interface eth0\n vrrp {vrid} version 3\n vrrp {vrid} priority {priority}\n vrrp {vrid} advertisement-interval {}\n",
+            router.interval.as_millis()
+        );
+        for address in addresses {
+            let plain = address.split('/').next().unwrap_or_default();
+            let _ = writeln!(text, " vrrp {vrid} ip {plain}");
+        }
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let (socket, sockets) = (path("zserv.api"), folder.to_string_lossy().into_owned());
+        let start = |daemon: &PathBuf, text: &str| {
+            let name = daemon.file_name().expect("it was given one").to_string_lossy();
+            let (config, pid) = (path(&format!("{name}.conf")), path(&format!("{name}.pid")));
+            fs::write(&config, text).expect("the folder is ours");
+            let files = ["-z", &socket, "-i", &pid, "--vty_socket", &sockets, "-f", &config];
+            let silent = ["-A", "127.0.0.1", "-P", "0", "--log", "stdout"];
+            host.spawn(&[&[&*daemon.to_string_lossy()], &files[..], &silent[..]].concat())
+        };
+        let mut started = vec![start(&daemons[0], "")];
+        wait_for(SOON, "zebra listens", || {
+            assert!(started[0].is_running(), "zebra ended:\n{}{}", started[0].stdout(), started[0].stderr());
+            folder.join("zserv.api").exists()
+        });
+        started.push(start(&daemons[1], &text));
+        Ok(Frr { daemons: started })
+    }
+
+    /// Ends it, vrrpd first, without a word to other directors.
+    pub fn kill(&mut self) {
+        self.daemons.iter_mut().rev().for_each(Process::kill);
     }
 }
 

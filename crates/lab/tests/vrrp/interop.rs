@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{Capture, Frames, Host, Keepalived, VirtualRouter, wait_for};
+use lab::{Adverts, Capture, Frames, Frr, Host, Keepalived, VirtualRouter, wait_for};
 
 use crate::site::{Director, LONG, Site, both_have, hears, moves, perron, sends};
 
@@ -293,4 +293,32 @@ fn the_checksum_of_the_standard_is_sent_if_asked_for_and_both_are_understood() {
     // By hand, of 31 33 c8 01 00 0a 0a 00 00 64.
     let sums = frames.fields("ip.src == 10.0.0.1 && vrrp.prio == 200", &["vrrp.checksum"]);
     assert!(!sums.is_empty() && sums.iter().all(|sum| *sum == ["0xfc5c"]), "{sums:?}");
+}
+
+#[test]
+fn frr_is_believed_and_believes() {
+    let site = lab::require!(Site::new("vrrp-frr"));
+    let ear = Adverts::on(&site.client);
+    let [one, other] = [1, 2].map(|last| std::net::Ipv4Addr::new(10, 0, 0, last));
+    let mut theirs = lab::require!(Frr::start(&site.other, &router(150)));
+    let mut backup = perron(&site.one, &[router(100)], "");
+    hears(&backup, "web", 10);
+    assert!(!site.one.has_address(ADDRESS));
+    theirs.kill();
+    wait_for(LONG, "perron takes over from FRR", || site.one.has_address(ADDRESS));
+    backup.stop();
+    drop(theirs);
+
+    site.other.run(&["ip", "link", "del", "vrrp4-51"]).success();
+    let mut active = perron(&site.one, &[router(200)], "");
+    wait_for(LONG, "perron is active", || site.one.has_address(ADDRESS));
+    let _theirs = lab::require!(Frr::start(&site.other, &router(150)));
+    sends(&active, "web", 30);
+    ear.forget();
+    for _ in 0..20 {
+        assert_eq!(ear.next(LONG).map(|advert| advert.source), Some(one), "FRR is backup");
+    }
+    active.stop();
+    let follows = ear.next_of(other, LONG).expect("FRR takes over");
+    assert_eq!((follows.version, follows.vrid, follows.priority), (3, 51, 150));
 }

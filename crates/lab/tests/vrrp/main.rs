@@ -1,4 +1,5 @@
 //! Virtual routers beside keepalived's and under faults.
 
+mod faults;
 mod interop;
 mod site;
