@@ -326,8 +326,8 @@ impl VirtualRouter {
             && std::mem::discriminant(&old.protocol) == std::mem::discriminant(&new.protocol)
     }
 
-    /// Takes another configuration, in its state and without a new wait. Trackers are to be told of again. Returns
-    /// `false`, and changes nothing, if number, family or version are others: that is another router.
+    /// Takes another configuration, in its state and without a new wait. Trackers add what they did,
+    /// and are to be told of again. Returns `false`, and changes nothing, if number, family or version are others: that is another router.
     pub fn handle_config(&mut self, now: Instant, config: Config, actions: &mut Vec<Action>) -> bool {
         if !self.is_of(&config) {
             return false;
@@ -336,7 +336,13 @@ impl VirtualRouter {
         let (old, new) = (self.config.settings(), config.settings());
         let moved = old.addresses != new.addresses || old.source != new.source;
         let before = self.timing();
-        self.tracked = new.priority;
+        self.tracked = if new.priority == Priority::OWNER {
+            new.priority
+        } else {
+            let added = i16::from(self.tracked.get()) - i16::from(old.priority.get());
+            let sum = i16::from(new.priority.get()) + added;
+            Priority::from_wire(sum.clamp(1, i16::from(Priority::HIGHEST.get())) as u8)
+        };
         self.config = config;
         self.noted = 0;
         let interval = self.own_interval();

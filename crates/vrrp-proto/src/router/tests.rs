@@ -304,6 +304,26 @@ fn late_wake_ups() {
     check(&owner, &[("d +600000 D", "active 1s Advert | announce 5, send 255")]);
 }
 
+/// An advert with more than trackers leave would keep those off that are to take over.
+#[test]
+fn a_reload_does_not_forget_the_trackers() {
+    let config = |settings: Settings| Config::new(settings).unwrap();
+    let priority = Priority::new(90).unwrap();
+    let moved = Settings { priority, addresses: AddressList::V4(vec![[10, 0, 0, 102]]), ..settings() };
+    let mut play = Play::new(settings());
+    play.play("d d p60 +400");
+    assert!(play.router.handle_config(play.now, config(moved.clone()), &mut play.actions));
+    assert_eq!(play.summary(), "active 1s Advert | send 50, add, announce 5");
+    let low = Settings { priority: Priority::new(10).unwrap(), ..moved.clone() };
+    assert!(play.router.handle_config(play.now, config(low), &mut Vec::new()));
+    assert_eq!(play.router.priority().get(), 1);
+    let owner = Settings { priority: Priority::OWNER, ..moved.clone() };
+    for (settings, expected) in [(owner, 255), (moved, 90)] {
+        assert!(play.router.handle_config(play.now, config(settings), &mut Vec::new()));
+        assert_eq!(play.router.priority().get(), expected);
+    }
+}
+
 /// The others know the interval of the last advert, and no later one.
 #[test]
 fn a_reload_hides_no_lateness() {
