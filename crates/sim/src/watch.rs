@@ -19,7 +19,7 @@ struct Seen {
     since: Instant,
     /// What that advert said.
     interval: Option<Duration>,
-    /// When it last heard a leave, and when that was by the world's clock.
+    /// When it first heard a leave, and when it last did by the world's clock.
     left: Option<(Instant, Instant)>,
     /// When it first heard a lower priority after one that is not lower.
     lower_since: Option<Instant>,
@@ -226,7 +226,7 @@ impl World {
             return;
         };
         if priority == 0 {
-            seen.left = Some((local, self.now));
+            seen.left = Some((seen.left.map_or(local, |(first, _)| first), self.now));
             self.watch.is_stale = true;
         } else if priority == 1 && ours > 1 {
             seen.resort = true;
@@ -356,8 +356,8 @@ impl World {
             // All have said that they leave.
             let left = |seen: &Option<Seen>| seen.and_then(|seen| seen.left).map(|(_, left)| left);
             let all_left = self.watch.seen[host][..self.setup.links].iter().map(left).collect::<Option<Vec<Instant>>>();
-            let last = all_left.and_then(|all| all.into_iter().max());
-            if let Some(last) = last.filter(|&last| disturbed_at < last) {
+            let undisturbed = all_left.filter(|all| all.iter().all(|&left| disturbed_at < left));
+            if let Some(last) = undisturbed.and_then(|all| all.into_iter().max()) {
                 let skew = down - self.waited(host) * u32::from(self.setup.down_adverts);
                 self.watch.limit(since.max(reached_at).max(last) + skew, What::NoneActive(host));
             }
