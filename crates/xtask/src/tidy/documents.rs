@@ -5,6 +5,9 @@ use super::{Crate, Problem, Tree, Workspace, complain};
 /// Where a reader begins.
 const ENTRANCES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
 
+/// What goes wrong, and the tests that hold us to what is done then: their names, of several words, stand in backquotes.
+const FAULTS: &str = "docs/failover-faults.md";
+
 /// Documents are reachable, their links lead somewhere, and each foreign crate has its reason.
 pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {
     let mut reached: BTreeSet<String> = BTreeSet::new();
@@ -30,6 +33,21 @@ pub(super) fn rules(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>
         }
     }
     reasons(tree, workspace, found);
+    named_tests(tree, found);
+}
+
+fn named_tests(tree: &Tree, found: &mut Vec<Problem>) {
+    let text = tree.text(FAULTS).unwrap_or_default();
+    let rows = text.lines().enumerate().filter(|(_, line)| line.starts_with('|'));
+    for (index, line) in rows {
+        let quoted = line.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|name| name.contains('_')) {
+            let function = format!("fn {name}(");
+            if !tree.files().any(|(_, file)| file.code.contains(&function)) {
+                complain(found, FAULTS, index + 1, format!("there is no test {name}"));
+            }
+        }
+    }
 }
 
 fn reasons(tree: &Tree, workspace: &Workspace, found: &mut Vec<Problem>) {

@@ -260,6 +260,17 @@ fn documents_are_reachable_and_links_lead_somewhere() {
 }
 
 #[test]
+fn tests_that_the_table_of_faults_names_are_there() {
+    let (mut tree, workspace) = sound();
+    tree.insert("README.md", "[a](docs/limits.md), [b](docs/failover-faults.md)\n");
+    tree.insert("crates/core/src/tests.rs", "#[test]\nfn it_is_there() {}\n");
+    tree.insert("docs/failover-faults.md", "Not `of_the_table`.\n| a | `b` | `it_is_there` |\n");
+    assert_eq!(said(&tree, &workspace), Vec::<String>::new());
+    tree.insert("docs/failover-faults.md", "| a | `b` | `it_is_there`, `it_is_gone` |\n");
+    assert_says(&said(&tree, &workspace), "docs/failover-faults.md:1: there is no test it_is_gone");
+}
+
+#[test]
 fn every_foreign_crate_has_its_reason_and_its_use() {
     let (mut tree, mut workspace) = sound();
     tree.insert("Cargo.toml", "[workspace.dependencies]\nlibc = \"0.2\"\nmemchr = { version = \"2\" }\n");
