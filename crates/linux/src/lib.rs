@@ -9,6 +9,7 @@
 mod channel;
 #[cfg(test)]
 mod child;
+mod counted;
 mod exec;
 mod filter;
 mod interface;
@@ -25,6 +26,7 @@ mod transfer;
 mod vrrp;
 
 pub use channel::{Channel, Received, Receiver, Sender};
+pub use counted::CountedMemory;
 pub use exec::{hold_signals, inherited_descriptor, release_signals, replace_program};
 pub use filter::{FILTER_MAX, Filter, Instruction};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
