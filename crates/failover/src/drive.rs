@@ -76,6 +76,8 @@ pub(crate) struct Drive {
     squads: Vec<Squad>,
     vips: Vec<Running>,
     ports: BTreeMap<Scope, Port>,
+    /// Whose adverts were read last.
+    heard: Option<Scope>,
 
     /// The kernel is to be told what is wanted.
     wants: bool,
@@ -93,6 +95,8 @@ pub(crate) struct Drive {
     notes: Allowance,
     /// What the kernel has refused of what is wanted.
     troubles: Vec<Trouble>,
+    /// Until then vips whose addresses are all refused are in fault.
+    lacking_until: Option<Instant>,
 }
 
 /// Virtual routers that move together, or one.
@@ -173,6 +177,7 @@ impl Drive {
             squads: Vec::new(),
             vips: Vec::new(),
             ports: BTreeMap::new(),
+            heard: None,
             wants: false,
             turn: 0,
             done: 0,
@@ -185,6 +190,7 @@ impl Drive {
             counts: Counts::default(),
             notes: Allowance::new(now),
             troubles: Vec::new(),
+            lacking_until: None,
         })
     }
 
@@ -201,6 +207,7 @@ impl Drive {
                 self.hear_strangers(now);
                 self.fire();
                 self.check_beats();
+                self.retry_refused();
                 if ear_rings && let Some(end) = self.obey() {
                     return Ok(end);
                 }

@@ -62,6 +62,14 @@ impl Spot {
 }
 
 impl Scope {
+    /// Without which its socket hears nothing any more.
+    pub(crate) fn interface(self) -> Option<u32> {
+        match self {
+            Scope::Group(interface, _) | Scope::AddressOn(_, interface) => Some(interface),
+            Scope::Address(_) => None,
+        }
+    }
+
     pub(crate) fn for_kernel(self) -> VrrpScope {
         match self {
             Scope::Group(interface, true) => VrrpScope::GroupV4(interface),

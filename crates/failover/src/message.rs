@@ -44,8 +44,10 @@ pub(crate) enum Told {
 /// A change that the kernel has refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// The address that is not there, if it was about one.
+    /// The address that it was about.
     pub(crate) ip: Option<IpAddr>,
+    /// The address was to be added.
+    pub(crate) lacking: bool,
     /// What was tried, and why it was refused.
     pub(crate) text: String,
 }
@@ -79,7 +81,9 @@ pub(crate) enum Request {
     /// To be closed: that may wait for the kernel, too.
     Close(Vec<Sockets>),
     /// Nothing more is wanted; what is there stays.
-    End,
+    Leave,
+    /// Nothing is wanted any more, of whatever plan; what is there by us is removed.
+    Stop,
 }
 
 /// One end of a channel that wakes who has the other.

@@ -58,6 +58,8 @@ pub(crate) struct Running {
     pub(crate) claimed: Option<(IpAddr, LinkAddress, Instant)>,
     /// When it was last answered.
     pub(crate) defended: Option<Instant>,
+    /// In fault because the kernel has refused all of its addresses: what it said.
+    pub(crate) lacking: Option<String>,
     /// Of each kind, since the last change of state.
     pub(crate) notes: Vec<Note>,
     pub(crate) counts: Counts,
@@ -98,6 +100,7 @@ impl Running {
             refused_last: None,
             claimed: None,
             defended: None,
+            lacking: None,
             notes: Vec::new(),
             counts: Counts::default(),
         }

@@ -41,8 +41,12 @@ pub(crate) struct Tables {
     placed: BTreeSet<Place>,
     /// With open sockets, and the virtual routers that are heard there.
     scopes: Vec<(Scope, Vec<u8>)>,
+    /// Interfaces that have gone since. One of the same number may be there again, of which no open socket hears.
+    gone: BTreeSet<u32>,
     told: Seen,
     prepared: bool,
+    /// Something was missed: all is to be read anew.
+    missed: bool,
     /// A link has come that is not prepared for yet.
     new_links: bool,
     /// A route or rule that is wanted was removed.
@@ -78,8 +82,10 @@ impl Tables {
             ours: Ours::default(),
             placed: BTreeSet::new(),
             scopes: Vec::new(),
+            gone: BTreeSet::new(),
             told: Seen::default(),
             prepared: false,
+            missed: false,
             new_links: false,
             routes_lost: false,
             watches: Vec::new(),
@@ -99,7 +105,7 @@ impl Tables {
         loop {
             let mut ready = vec![PollFd::new(&self.ear, PollFlags::IN), PollFd::new(&self.watcher, PollFlags::IN)];
             ready.extend(self.watches.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)));
-            let retry = (!self.troubles.is_empty()).then_some(&RETRY);
+            let retry = (self.missed || !self.troubles.is_empty() || self.has_strays()).then_some(&RETRY);
             let woken = match poll(&mut ready, retry) {
                 Err(Errno::INTR) => continue,
                 Err(error) => {
@@ -113,7 +119,7 @@ impl Tables {
             self.look();
             self.hear_claims();
             if !woken {
-                self.try_again();
+                self.try_again(self.has_strays());
             }
             let mut want = None;
             loop {
@@ -122,14 +128,19 @@ impl Tables {
                     // Of several only the last is wanted now.
                     Ok(Some(Request::Want { number, turn, active })) => want = Some((number, turn, active)),
                     Ok(Some(Request::Close(sockets))) => drop(sockets),
-                    Ok(Some(Request::End)) | Err(()) => {
+                    Ok(Some(Request::Leave)) | Err(()) => {
                         self.want(want);
                         return;
                     }
+                    Ok(Some(Request::Stop)) => return self.release(),
                     Ok(None) => break,
                 }
             }
             self.want(want);
+            if self.new_links {
+                // It came while something was changed.
+                self.after_change();
+            }
         }
     }
 
@@ -146,6 +157,7 @@ impl Tables {
                 }
             }
         }
+        self.catch_up();
         if changed {
             self.after_change();
         }
@@ -166,6 +178,7 @@ impl Tables {
                 }
             },
             Event::LinkGone(link) => {
+                self.gone.insert(link.index);
                 self.links.retain(|known| known.index != link.index);
                 self.addresses.retain(|known| known.interface != link.index);
             }
@@ -180,11 +193,7 @@ impl Tables {
                 let place = Place::of(&address);
                 self.addresses.retain(|known| Place::of(known) != place);
             }
-            Event::Overrun => {
-                if let Err(error) = self.read_anew() {
-                    self.trouble(error.to_string());
-                }
-            }
+            Event::Overrun => self.missed = true,
             Event::RouteGone(route) => {
                 self.routes_lost |=
                     route.protocol == MARK && self.wanted.routes.iter().any(|own| is_same_route(own, &route));
@@ -204,6 +213,20 @@ impl Tables {
         Ok(())
     }
 
+    /// What was missed may be anything: interfaces that were replaced, and routes that went. Tried until it is read.
+    fn catch_up(&mut self) {
+        if !self.missed {
+            return;
+        }
+        self.gone.extend(self.links.iter().map(|link| link.index));
+        self.new_links = true;
+        self.ours.unsure = true;
+        match self.read_anew() {
+            Ok(()) => self.missed = false,
+            Err(error) => self.trouble(error.to_string()),
+        }
+    }
+
     fn after_change(&mut self) {
         if self.prepared && std::mem::take(&mut self.new_links) {
             self.prepare_links();
@@ -211,7 +234,7 @@ impl Tables {
         self.tell_news();
         if !self.tell_lost() && self.prepared {
             // An interface may have come that wanted addresses belong to.
-            self.try_again();
+            self.try_again(false);
         }
     }
 
@@ -287,6 +310,23 @@ impl Tables {
         self.watch_over();
     }
 
+    /// The end: whichever plan is wanted or prepared for, nothing of it stays.
+    fn release(&mut self) {
+        self.active.fill(false);
+        for trouble in self.reconcile(true) {
+            self.trouble(trouble.text);
+        }
+    }
+
+    /// Whether an address of ours is there that is not wanted: another program has added it, and another director may
+    /// have it. It is removed, but not so fast that two programs argue without end.
+    fn has_strays(&self) -> bool {
+        self.prepared
+            && our_addresses(&self.plan, &self.ours, &self.links, &self.addresses)
+                .iter()
+                .any(|place| !self.wanted.addresses.contains_key(place))
+    }
+
     /// Routes and rules are watched where the plan has some: there may be very many of others'.
     fn take_interest(&mut self, plan: &Plan) {
         let interest = Interest {
@@ -320,7 +360,8 @@ impl Tables {
     /// Makes the kernel's tables what is wanted. `anew`: what that is may have changed.
     fn reconcile(&mut self, anew: bool) -> Vec<Trouble> {
         let wanted = wanted(&self.plan, &self.active, &self.links);
-        if !anew && wanted == self.wanted && !self.ours.unsure && self.troubles.is_empty() {
+        let is_same = wanted == self.wanted && !self.ours.unsure && self.troubles.is_empty();
+        if !anew && is_same {
             return Vec::new();
         }
         self.ours.addresses = our_addresses(&self.plan, &self.ours, &self.links, &self.addresses);
@@ -346,7 +387,8 @@ impl Tables {
                         Change::RemoveAddress { ip, .. } => Some(*ip),
                         _ => None,
                     };
-                    troubles.push(Trouble { ip, text: error.to_string() });
+                    let lacking = matches!(change, Change::AddAddress { .. });
+                    troubles.push(Trouble { ip, lacking, text: error.to_string() });
                     self.ours.unsure = true;
                 }
             }
@@ -357,13 +399,14 @@ impl Tables {
     }
 
     /// What the kernel has refused is tried again, and told of if something else comes of it.
-    fn try_again(&mut self) {
+    fn try_again(&mut self, anew: bool) {
         let before = self.troubles.clone();
-        let troubles = self.reconcile(false);
+        let troubles = self.reconcile(anew);
         if self.troubles != before {
             let (number, turn) = (self.number, self.turn);
             self.out.say(Input::Told(Told::Done { number, turn, troubles }));
         }
+        self.watch_over();
     }
 
     /// The kernel has told of our changes already.
@@ -372,6 +415,7 @@ impl Tables {
         while let Ok(Some(event)) = self.watcher.next_event() {
             changed |= self.take_in(event);
         }
+        self.catch_up();
         if changed {
             self.tell_news();
         }
@@ -391,7 +435,10 @@ impl Tables {
                 }
             }
         }
-        let is_stale = |known: &&(Scope, Vec<u8>)| !wanted.contains(known);
+        let gone = std::mem::take(&mut self.gone);
+        self.watches.retain(|(guarded, _)| !gone.contains(&guarded.interface));
+        let is_deaf = |scope: Scope| scope.interface().is_some_and(|interface| gone.contains(&interface));
+        let is_stale = |known: &&(Scope, Vec<u8>)| !wanted.contains(known) || is_deaf(known.0);
         let stale: Vec<Scope> = self.scopes.iter().filter(is_stale).map(|(scope, _)| *scope).collect();
         self.scopes.retain(|(scope, _)| !stale.contains(scope));
         // Of one whose virtual routers are others the new socket takes the place of the old one.
@@ -444,3 +491,6 @@ fn open_sockets(scope: Scope, vrids: &[u8]) -> std::io::Result<Sockets> {
     let strangers = VrrpSocket::open(scope.for_kernel(), VrrpFilter::NotOf(vrids)).ok();
     Ok(Sockets { ours, strangers })
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,12 +59,15 @@ pub enum Fault {
     Tracker,
     /// An operator keeps it out.
     Held,
+    /// The kernel refuses all of its addresses.
+    Addresses,
     /// Another of its group is in fault.
     Group,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 5] = [Fault::Interface, Fault::Source, Fault::Tracker, Fault::Held, Fault::Group];
+    pub(crate) const ALL: [Fault; 6] =
+        [Fault::Interface, Fault::Source, Fault::Tracker, Fault::Held, Fault::Addresses, Fault::Group];
 
     pub(crate) const fn bit(self) -> u8 {
         1 << self as u8
@@ -78,6 +81,7 @@ impl fmt::Display for Fault {
             Fault::Source => "its interface has no address",
             Fault::Tracker => "what it tracks is not well",
             Fault::Held => "an operator keeps it out",
+            Fault::Addresses => "the kernel refuses its addresses",
             Fault::Group => "another of its group is in fault",
         })
     }

@@ -86,7 +86,9 @@ impl Drive {
     }
 
     fn noted(&mut self, vip: usize, note: Note) {
-        self.vips[vip].notes.push(note);
+        let notes = &mut self.vips[vip].notes;
+        notes.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&note));
+        notes.push(note);
         let is_trouble = !matches!(note, Note::EqualPriority(_) | Note::Refused(Refusal::OwnAddress, _));
         self.note(Some(vip), is_trouble, || note.to_string());
     }

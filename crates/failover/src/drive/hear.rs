@@ -1,6 +1,9 @@
 //! Adverts that have come.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use units::Instant;
@@ -38,9 +41,10 @@ impl Drive {
     /// All that has come by now, within bounds.
     pub(super) fn hear(&mut self) {
         for _ in 0..BATCHES {
-            let Some((&scope, _)) = self.ports.iter().find(|(_, port)| port.ready) else {
+            let Some(scope) = next_ready(&self.ports, self.heard, |port| port.ready) else {
                 return;
             };
+            self.heard = Some(scope);
             self.hear_batch(scope);
             let now = clock::now();
             self.fire_adverts(now);
@@ -62,7 +66,7 @@ impl Drive {
         }
     }
 
-    /// `false`: there is none, or the socket is broken, of which netlink will tell.
+    /// `false`: there are no more, or the socket is broken, of which netlink will tell.
     fn hear_one(&mut self, scope: Scope) -> bool {
         let Some(port) = self.ports.get(&scope) else {
             return false;
@@ -70,9 +74,14 @@ impl Drive {
         let mut buffer = std::mem::take(&mut self.packet);
         let packet = match port.sockets.ours.receive(&mut buffer[..]) {
             Ok(Some(packet)) => packet,
-            Ok(None) | Err(_) => {
+            Ok(None) => {
                 self.packet = buffer;
                 return false;
+            }
+            Err(error) => {
+                self.packet = buffer;
+                // Behind one that is no packet there may be others.
+                return error.kind() == io::ErrorKind::InvalidData;
             }
         };
         let now = clock::now();
@@ -151,5 +160,31 @@ impl Drive {
                 }
             }
         }
+    }
+}
+
+/// The next in turn: a flood on one network keeps none of another from being heard.
+fn next_ready<T>(ports: &BTreeMap<Scope, T>, last: Option<Scope>, is_ready: impl Fn(&T) -> bool) -> Option<Scope> {
+    let after = ports.range((last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    after.chain(ports).find(|(_, port)| is_ready(port)).map(|(scope, _)| *scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_heard_in_turns() {
+        let scope = |interface| Scope::Group(interface, true);
+        let ports = BTreeMap::from([(scope(1), true), (scope(2), true), (scope(3), false), (scope(4), true)]);
+        let mut last = None;
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            last = next_ready(&ports, last, |&ready| ready);
+            heard.push(last);
+        }
+        assert_eq!(heard, [1, 2, 4, 1, 2].map(|interface| Some(scope(interface))));
+        assert_eq!(next_ready(&ports, Some(scope(9)), |&ready| ready), Some(scope(1)));
+        assert_eq!(next_ready(&ports, last, |_| false), None);
     }
 }

@@ -15,6 +15,10 @@ use crate::{Facts, Hold, Order, Role, Subject, clock};
 /// Between two answers to machines that have an address of ours (RFC 5227 §1.1).
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
+/// From a refusal by the kernel of all of a vip's addresses to the next try: at each the director that has them gives
+/// way, where this one is to be preferred.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
 impl Drive {
     /// Obeys what was said; how to end, if it is the end.
     pub(super) fn obey(&mut self) -> Option<End> {
@@ -23,7 +27,7 @@ impl Drive {
             match self.ear.next() {
                 Ok(Some(Input::Leave(reply))) => {
                     let _ = reply.send(self.roles());
-                    self.tables.say(Request::End);
+                    self.tables.say(Request::Leave);
                     return Some(End::Left);
                 }
                 Ok(Some(Input::Stop)) | Err(()) => {
@@ -64,6 +68,9 @@ impl Drive {
                     self.note(None, true, || trouble.text.clone());
                 }
                 self.troubles = troubles;
+                if turn == self.turn && !self.wants {
+                    self.leave_refused();
+                }
             }
             Told::Lost { number, vips } if number == self.number => {
                 let now = clock::now();
@@ -94,7 +101,8 @@ impl Drive {
         for (vip, ground) in seen.grounds.into_iter().enumerate() {
             let before = std::mem::replace(&mut self.vips[vip].ground, ground);
             self.stand(vip, before.source, now);
-            if !before.running && self.vips[vip].ground.running {
+            let ground = &self.vips[vip].ground;
+            if ground.running && (!before.running || before.interface != ground.interface) {
                 let (squad, member) = (self.vips[vip].squad, self.vips[vip].member);
                 self.with_group(squad, now, |group, actions| group.handle_confusion(now, member, actions));
             }
@@ -140,6 +148,45 @@ impl Drive {
             let (squad, member) = (running.squad, running.member);
             self.note(Some(vip), true, || format!("{by} says that {ip} is its own"));
             self.with_group(squad, now, |group, actions| group.handle_confusion(now, member, actions));
+        }
+    }
+
+    /// Who is active without any of its addresses leaves them to another director, which may have better luck.
+    fn leave_refused(&mut self) {
+        let now = clock::now();
+        for vip in 0..self.vips.len() {
+            let Some(refusal) = self.refusal(vip) else { continue };
+            self.vips[vip].lacking = Some(refusal);
+            self.lacking_until = Some(now + REFUSED_PAUSE);
+            let (squad, member) = (self.vips[vip].squad, self.vips[vip].member);
+            self.with_group(squad, now, |group, actions| group.handle_fault(now, member, Fault::Addresses, actions));
+        }
+    }
+
+    /// What the kernel says of a vip that is to have its addresses and has none.
+    fn refusal(&self, vip: usize) -> Option<String> {
+        let refused = |ip: IpAddr| self.troubles.iter().find(|trouble| trouble.lacking && trouble.ip == Some(ip));
+        let mut each = self.plan.vips[vip].all_addresses().map(|address| refused(address.ip));
+        let first = each.next().flatten().filter(|_| self.vips[vip].has)?;
+        each.all(|trouble| trouble.is_some()).then(|| first.text.clone())
+    }
+
+    /// Those whose addresses the kernel has refused try their luck again once the pause is over.
+    pub(super) fn retry_refused(&mut self) {
+        let now = clock::now();
+        if self.lacking_until.is_some_and(|until| until <= now) {
+            self.forget_refused(now);
+        }
+    }
+
+    pub(super) fn forget_refused(&mut self, now: Instant) {
+        self.lacking_until = None;
+        for vip in 0..self.vips.len() {
+            if self.vips[vip].lacking.take().is_some() {
+                let (squad, member) = (self.vips[vip].squad, self.vips[vip].member);
+                let recovered = Fault::Addresses;
+                self.with_group(squad, now, |group, actions| group.handle_recovered(now, member, recovered, actions));
+            }
         }
     }
 
@@ -232,7 +279,8 @@ impl Drive {
                 hold: running.hold,
             }
         };
-        self.plan.vips.iter().zip(&self.vips).map(role).collect()
+        // Those that no plan has taken up yet go on to the next process.
+        self.plan.vips.iter().zip(&self.vips).map(role).chain(self.roles.iter().cloned()).collect()
     }
 
     /// Priority 0 first, of all; then the addresses are removed.
@@ -241,8 +289,6 @@ impl Drive {
         for squad in 0..self.squads.len() {
             self.with_group(squad, now, |group, actions| group.handle_stop(now, actions));
         }
-        self.wants = true;
-        self.say_wants();
-        self.tables.say(Request::End);
+        self.tables.say(Request::Stop);
     }
 }

@@ -61,6 +61,7 @@ impl Drive {
             let source = self.vips[vip].ground.source;
             self.stand(vip, source, now);
         }
+        self.forget_refused(now);
         self.beats_at = None;
         self.check_beats();
         self.track(now);
@@ -79,6 +80,8 @@ impl Drive {
                 running.hold = role.hold;
             }
             running.letters.forget();
+            // What is still so is noted again.
+            running.notes.clear();
             self.vips.push(running);
         }
     }
@@ -188,6 +191,7 @@ impl Drive {
         let Some(configs) = configs else { return };
         for vip in vips {
             self.vips[vip].letters.forget();
+            self.vips[vip].notes.clear();
             self.vips[vip].effect = None;
         }
         self.with_group(squad, now, |group, actions| group.handle_config(now, configs, actions));

@@ -129,6 +129,7 @@ impl Drive {
                 .iter()
                 .filter(|trouble| vip.all_addresses().any(|address| Some(address.ip) == trouble.ip))
                 .map(|trouble| trouble.text.as_str())
+                .chain(running.lacking.as_deref())
                 .collect(),
             notes: &running.notes,
             not_sent: running.counts.not_sent,

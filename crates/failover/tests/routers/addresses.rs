@@ -160,6 +160,46 @@ fn a_virtual_mac_moves_with_the_addresses() {
     second.wait_for_address(ADDRESS, true);
 }
 
+/// Whoever put it there: while another director has it, it is on two machines.
+#[test]
+fn an_address_that_another_program_adds_to_a_backup_is_removed() {
+    let (_lab, one, other) = lab::require!(two("engine-added"));
+    let (_first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
+    other.run(&["ip", "address", "add", ADDRESS, "dev", "eth0"]).success();
+    second.wait_for_address(ADDRESS, false);
+    assert_eq!((second.vip().state.as_str(), second.vip().became_active), ("backup", 0));
+}
+
+/// A director that cannot have any of a vip's addresses is no director of it.
+#[test]
+fn where_the_kernel_refuses_all_addresses_another_director_has_them() {
+    let lab = lab::require!(Lab::new("engine-refused-all"));
+    let (one, other) = (lab.host("one", "10.0.0.1/24"), lab.host("other", "10.0.0.2/24"));
+    for host in [&one, &other] {
+        host.run(&["ip", "link", "add", "blind", "type", "veth", "peer", "name", "other"]).success();
+        host.run(&["ip", "link", "set", "blind", "up"]).success();
+    }
+    one.set("net/ipv6/conf/blind/disable_ipv6", "1").unwrap();
+    let make = |priority| {
+        let mut vip = vip("web", 51, priority, "fd00::100/128");
+        vip.addresses[0].interface = Some("blind".to_owned());
+        vip
+    };
+    let second = Director::running(&other, vec![make(240)]);
+    second.wait_for_state("active");
+    let first = Director::running(&one, vec![make(250)]);
+    first.wait_for("it has tried", |first| first.vip().became_active > 0);
+    first.wait_for_state("fault");
+    assert_eq!(first.vip().why, "the kernel refuses its addresses");
+    second.wait_for_address("fd00::100/128", true);
+    second.wait_for("it was told", |second| second.vip().why == "the active one has left");
+    assert!(first.vip().diagnosis.iter().any(|line| line.starts_with("adding fd00::100/128 to blind")));
+    one.set("net/ipv6/conf/blind/disable_ipv6", "0").unwrap();
+    first.plan(vec![make(250)]);
+    first.wait_for_address("fd00::100/128", true);
+    first.wait_for("all is well", |first| first.vip().diagnosis.is_empty());
+}
+
 /// It is active all the same, says what is wrong, and tries again.
 #[test]
 fn an_address_that_the_kernel_refuses_is_told_and_tried_again() {

@@ -96,6 +96,52 @@ fn a_role_that_is_too_old_is_not_adopted() {
     director.wait_for_state("backup");
 }
 
+/// A stop that comes while a plan is prepared for: what its preparation puts there goes as well.
+#[test]
+fn who_stops_while_a_plan_is_prepared_leaves_no_address_behind() {
+    let (_lab, one, other) = lab::require!(two("engine-halfway"));
+    let interval = Centiseconds::new(50).unwrap();
+    let protocol = Protocol::V3 { interval, checksum: Checksum::PseudoHeader };
+    let make = |priority| failover::Vip { protocol, ..vip("web", 51, priority, WEB) };
+    let (first, second) = active_and_backup(&one, &other, make);
+    first.wait_for_address(WEB, true);
+    let roles = first.engine.leave();
+    let next = Director::start_with(&one, Setup { roles, beats: None });
+    next.plan(vec![make(250)]);
+    next.engine.stop();
+    assert!(!has_address(&one, WEB), "it was adopted and let go");
+    second.wait_for_address(WEB, true);
+    // Another plan, and no time to carry it out.
+    second.plan(vec![make(240), vip("db", 52, 240, DB)]);
+    second.engine.stop();
+    assert!(!has_address(&other, WEB) && !has_address(&other, DB));
+}
+
+#[test]
+fn what_a_reload_has_not_mended_is_told_once() {
+    let (_lab, one, other) = lab::require!(two("engine-noted"));
+    let make = |priority| vip("web", 51, priority, if priority == 250 { WEB } else { DB });
+    let (_first, second) = active_and_backup(&one, &other, make);
+    for times in 1..4 {
+        second.wait_for("it is noted", |second| second.notes().len() == times);
+        assert_eq!(second.vip().diagnosis.len(), 1, "{:?}", second.vip().diagnosis);
+        second.plan(vec![make(240)]);
+    }
+    second.plan(vec![vip("web", 51, 240, WEB)]);
+    second.wait_for("all is well", |second| second.vip().diagnosis.is_empty());
+}
+
+#[test]
+fn roles_that_were_not_taken_up_yet_are_handed_on() {
+    let (_lab, one, _other) = lab::require!(two("engine-handed-on"));
+    let director = Director::running(&one, vec![vip("web", 51, 250, WEB)]);
+    director.wait_for_address(WEB, true);
+    let roles = director.engine.leave();
+    assert!(roles[0].active);
+    let next = Director::start_with(&one, Setup { roles: roles.clone(), beats: None });
+    assert_eq!(next.engine.leave(), roles);
+}
+
 #[test]
 fn vips_of_a_group_move_together_and_a_group_is_formed_without_a_gap() {
     let (_lab, one, other) = lab::require!(two("engine-group"));
