@@ -31,6 +31,7 @@ const KEPT_UNDER_LIMITS: [CapabilitySet; 2] = [CapabilitySet::SYS_NICE, Capabili
 
 /// Does what the supervisor at the other end of `channel` says, until it says to end or is gone.
 pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
+    end_with_a_thread();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         let (mut sender, mut receiver) = link(channel, Vec::new())?;
@@ -45,6 +46,16 @@ pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
         }
         begun
     })
+}
+
+/// A thread that is gone would leave addresses that nobody speaks for. Without the whole process the supervisor starts
+/// another at once, which goes on before others notice.
+fn end_with_a_thread() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 /// What is moved, and by whom.
@@ -119,7 +130,16 @@ fn become_user(name: Option<&str>) -> anyhow::Result<()> {
 }
 
 impl Moving {
+    /// Whatever makes an end of it, the addresses do not stay here without anybody who speaks for them.
     async fn go_on(mut self, sender: &mut LinkSender, receiver: &mut LinkReceiver) -> anyhow::Result<()> {
+        let ended = self.listen(sender, receiver).await;
+        if let Some(engine) = self.engine.take() {
+            engine.stop();
+        }
+        ended
+    }
+
+    async fn listen(&mut self, sender: &mut LinkSender, receiver: &mut LinkReceiver) -> anyhow::Result<()> {
         sender.send(&FromNetwork::Ready, Vec::new()).await?;
         let mut beat = tokio::time::interval(BEAT_INTERVAL);
         loop {
@@ -162,10 +182,15 @@ impl Moving {
                 self.send_report(sender).await?;
             }
             ToNetwork::Plan(texts) => {
-                let plan = read(texts)?;
-                match &self.engine {
-                    Some(engine) => engine.plan(plan),
-                    None => self.plan = plan,
+                match (read(texts), &self.engine) {
+                    (Ok(plan), Some(engine)) => engine.plan(plan),
+                    (Ok(plan), None) => self.plan = plan,
+                    (Err(error), Some(_)) => {
+                        let text = format!("addresses move as before: {error:#}");
+                        let event = Event::Noted { vip: None, trouble: true, text };
+                        sender.send(&FromNetwork::Event(event), Vec::new()).await?;
+                    }
+                    (Err(error), None) => return Err(error),
                 }
                 self.send_report(sender).await?;
             }
@@ -210,14 +235,14 @@ impl Moving {
     }
 
     /// Leaves the addresses to the next process.
-    async fn leave(mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
+    async fn leave(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
         let roles = self.engine.take().map(Engine::leave).unwrap_or_default();
         sender.send(&FromNetwork::Left(roles), Vec::new()).await?;
         Ok(())
     }
 
     /// Gives the addresses away.
-    async fn stop(mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
+    async fn stop(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
         if let Some(engine) = self.engine.take() {
             engine.stop();
         }

@@ -93,6 +93,8 @@ pub(in crate::supervisor) struct Machine {
     /// Restarts since a process was last well.
     restarts: u32,
     restart_at: Option<Instant>,
+    /// Another process was started to give away what one had that was too slow for it. It is the last.
+    swept: bool,
 }
 
 #[derive(Debug)]
@@ -135,7 +137,16 @@ pub(in crate::supervisor) struct Carried {
 impl Machine {
     /// Nothing runs, and nothing is wanted.
     pub(in crate::supervisor) fn new() -> Machine {
-        Machine { next: 1, wanted: false, ending: false, current: None, successor: None, restarts: 0, restart_at: None }
+        Machine {
+            next: 1,
+            wanted: false,
+            ending: false,
+            current: None,
+            successor: None,
+            restarts: 0,
+            restart_at: None,
+            swept: false,
+        }
     }
 
     /// The process that has the addresses, or is to have them.
@@ -323,7 +334,14 @@ impl Machine {
         let (phase, why) = (child.phase, child.why.unwrap_or(how));
         let ready = self.successor.as_ref().is_some_and(|child| child.phase == Phase::Ready);
         match phase {
+            // Whatever it had may still be there, and another director has it as well by now.
+            Phase::Stopping { .. } if child.killed && !self.swept && (self.ending || !self.wanted) => {
+                self.swept = true;
+                self.start(now, actions);
+                self.stop(now, actions);
+            }
             Phase::Stopping { .. } => {
+                self.swept = false;
                 actions.extend([Action::Forget, Action::Log(Notice::Ended(id))]);
                 if self.wanted && !self.ending {
                     self.start(now, actions);

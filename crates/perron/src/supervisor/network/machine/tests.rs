@@ -109,7 +109,10 @@ fn a_stop_is_waited_for_and_then_forced() {
     let mut it = Try::going();
     assert_eq!(it.give(Input::Terminate), "stop 1");
     assert_eq!(it.after(2 * SECOND), "slow 1, kill 1");
-    assert_eq!(it.dies(1), "forget, ended 1, end");
+    // The addresses are still there: one more process gives them away, and no third.
+    assert_eq!(it.dies(1), "spawn 2, go 2, stop 2");
+    assert_eq!(it.after(2 * SECOND), "slow 2, kill 2");
+    assert_eq!(it.dies(2), "forget, ended 2, end");
 
     let mut it = Try::going();
     assert_eq!(it.give(Input::Terminate), "stop 1");
