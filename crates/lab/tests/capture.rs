@@ -144,3 +144,76 @@ fn what_cannot_be_captured_is_said() {
     assert!(over.stderr.contains("0 packets, 0 with a comment"), "{}", over.stderr);
     over.success();
 }
+
+/// A capture of frames of Ethernet, one each second (pcap).
+fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    for (second, frame) in (1_700_000_000_u32..).zip(frames) {
+        let length = u32::try_from(frame.len()).expect("it is short");
+        for word in [second, 0, length, length] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(frame);
+    }
+    file
+}
+
+/// The beginning of a connection to this server, port 8080, or its refusal.
+fn segment(server: u8, refused: bool) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
+    frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    let (client, server) = ([10, 0, 0, 1, 0xc0, 0x00], [10, 0, 0, server, 0x1f, 0x90]);
+    let (from, to) = if refused { (server, client) } else { (client, server) };
+    frame.extend_from_slice(&[&from[..4], &to[..4], &from[4..], &to[4..]].concat());
+    // RST and ACK, or SYN.
+    let flags = if refused { 0x14 } else { 0x02 };
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 2, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    frame
+}
+
+const CHECKED: &str = "
+[frontend.web]
+bind = \"127.0.0.1:8099\"
+backend = \"web\"
+
+[backend.web]
+check = { type = \"tcp\", interval = \"2s\" }
+
+[[backend.web.server]]
+name = \"one\"
+address = \"10.0.0.5:8080\"
+";
+
+#[test]
+fn servers_of_a_configuration_are_told_of_and_so_many_packets_are_enough() {
+    let lab = lab::require!(Lab::new("capture-config"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let folder = here.new_folder("files");
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let (file, config, out) = (path("checks.pcap"), path("service.toml"), path("some.pcapng"));
+    let frames = [segment(6, false), segment(6, true), segment(5, false), segment(5, true)];
+    fs::write(&file, pcap(&frames)).expect("the folder is ours");
+    fs::write(&config, CHECKED).expect("the folder is ours");
+    let perron = perron_binary();
+    let perron = perron.to_string_lossy();
+    let run = |more: &[&str]| {
+        let ran = here.run(&[&[&*perron, "capture", "--read", &file, "--include", "checks"][..], more].concat());
+        let summary = ran.stderr.clone();
+        (ran.text(), summary)
+    };
+    let refused = "10.0.0.5:8080 refuses the connection of 10.0.0.1:49152";
+    let (told, summary) = run(&["--config", &config]);
+    assert!(told.contains(refused) && !told.contains("10.0.0.6"), "{told}");
+    assert!(summary.contains("2 packets"), "{summary}");
+    let (told, summary) = run(&["--config", &config, "--count", "1", "-w", &out]);
+    assert!(!told.contains(refused), "{told}");
+    assert!(summary.contains("1 packets"), "{summary}");
+    let (told, summary) = run(&[]);
+    assert!(told.is_empty() && summary.contains("0 packets"), "{told}{summary}");
+    fs::write(&config, "[frontend.web]\nlisten = 7\n").expect("the folder is ours");
+    let wrong = here.run(&[&*perron, "capture", "--read", &file, "--config", &config]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+}
