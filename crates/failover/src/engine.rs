@@ -27,6 +27,9 @@ const END_WAIT: Duration = Duration::from_secs(5);
 /// A silence of the thread of adverts that is taken for its death. It says each quarter of a second that it lives.
 const HANG: Duration = Duration::from_secs(2);
 
+/// The stack of each thread: twice what is there at once ([`linux::lock_memory`]). Locked memory is there whole.
+const STACK_BYTES: usize = 512 << 10;
+
 /// What an engine begins with.
 #[derive(Debug, Default)]
 pub struct Setup {
@@ -70,13 +73,13 @@ impl Engine {
             beats: setup.beats,
             roles: setup.roles,
         })?;
-        thread::Builder::new().name("vrrp-events".to_owned()).spawn(move || event_receiver.iter().for_each(events))?;
+        thread("vrrp-events").spawn(move || event_receiver.iter().for_each(events))?;
         let tables_end: Sender<()> = end_sender.clone();
-        thread::Builder::new().name("vrrp-tables".to_owned()).spawn(move || {
+        thread("vrrp-tables").spawn(move || {
             tables.run();
             drop(tables_end);
         })?;
-        thread::Builder::new().name("vrrp".to_owned()).spawn(move || {
+        thread("vrrp").spawn(move || {
             if let Err(error) = drive.run() {
                 mourn(&event_sender, &error);
             }
@@ -147,6 +150,10 @@ impl Drop for Engine {
         // Nobody hears it after a stop.
         self.mouth.say(Input::Stop);
     }
+}
+
+fn thread(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES)
 }
 
 fn mourn(events: &SyncSender<Event>, error: &io::Error) {
