@@ -282,6 +282,27 @@ fn of_too_many_senders_of_nonsense_the_further_ones_are_not_told() {
     assert_eq!(told.explainer.ignored.len(), IGNORED_MAX);
 }
 
+/// ARP of the host with this last byte (RFC 826): 1 asks and 2 answers, of or about 10.0.0.9.
+fn arp(operation: u8, host: u8, sender: u8, target: u8) -> Vec<u8> {
+    let mut frame = vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, host, 0x08, 0x06];
+    frame.extend([0, 1, 8, 0, 6, 4, 0, operation, 0x02, 0, 0, 0, 0, host, 10, 0, 0, sender]);
+    frame.extend([0, 0, 0, 0, 0, 0, 10, 0, 0, target]);
+    frame
+}
+
+#[test]
+fn an_answer_from_elsewhere_than_the_announcement_is_a_conflict() {
+    let mut told = Told::new(Scope::default());
+    told.advert(0, 1, 100);
+    assert!(matches!(told.packet(1, &arp(1, 1, 9, 9)), Verdict::Comment(_)));
+    let Verdict::Comment(same) = told.packet(2, &arp(2, 1, 9, 7)) else { panic!("it is told") };
+    assert_eq!(same, "10.0.0.7 is told that 10.0.0.9 is at 02:00:00:00:00:01");
+    let Verdict::Comment(other) = told.packet(3, &arp(2, 3, 9, 7)) else { panic!("it is told") };
+    let was = "though it was at 02:00:00:00:00:01";
+    assert_eq!(other, format!("10.0.0.7 is told that 10.0.0.9 is at 02:00:00:00:00:03, {was}"));
+    assert_eq!(told.events.last().map(|event| event.kind), Some(Kind::Conflict));
+}
+
 /// Of gratuitous ARP, SYNs and questions for names: as many as there are, and more.
 #[test]
 fn what_hosts_say_is_forgotten_too() {
