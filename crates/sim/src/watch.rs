@@ -17,6 +17,8 @@ use crate::world::{World, pairs};
 struct Seen {
     /// When it became a backup, or last heard an advert that it had to believe.
     since: Instant,
+    /// Its own interval then: one whose time is up is ready for its group whatever is configured since.
+    own: Duration,
     /// What that advert said.
     interval: Option<Duration>,
     /// When it first heard a leave, and when it last did by the world's clock.
@@ -152,8 +154,14 @@ impl World {
         match to {
             State::Backup => {
                 self.watch.backup_at[host] = self.now;
-                self.watch.seen[host][link] =
-                    Some(Seen { since: local, interval: None, left: None, lower_since: None, resort: false });
+                self.watch.seen[host][link] = Some(Seen {
+                    since: local,
+                    own: self.hosts[host].interval(),
+                    interval: None,
+                    left: None,
+                    lower_since: None,
+                    resort: false,
+                });
             }
             State::Active => {
                 match why {
@@ -183,7 +191,7 @@ impl World {
         };
         let local = self.hosts[host].clock(self.now);
         let heard = if self.setup.is_v2 { None } else { seen.interval };
-        let interval = heard.unwrap_or(self.hosts[host].interval());
+        let interval = heard.unwrap_or(self.hosts[host].interval().min(seen.own));
         let skew = self.skew(host, interval, self.hosts[host].priority());
         let silent_until = seen.since + interval * u32::from(self.setup.down_adverts) + skew;
         let earliest = seen.left.map_or(silent_until, |(left, _)| silent_until.min(left + skew));
@@ -211,6 +219,7 @@ impl World {
         let &Heard { from, link, priority, interval, was } = heard;
         let receiver = &self.hosts[host];
         let (ours, is_owner, local) = (receiver.priority(), receiver.is_owner(), receiver.clock(self.now));
+        let own = receiver.interval();
         let is = receiver.process.as_ref().map(|group| group.members()[link].state());
         let is_above = is_above(priority, from, ours, host);
         if was == Some(State::Active) && priority != 255 {
@@ -246,7 +255,7 @@ impl World {
             }
             if keeps {
                 self.watch.is_stale |= seen.left.is_some();
-                (seen.since, seen.interval, seen.left) = (local, Some(interval), None);
+                (seen.since, seen.own, seen.interval, seen.left) = (local, own, Some(interval), None);
             }
         }
     }
