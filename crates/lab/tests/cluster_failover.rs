@@ -1,5 +1,5 @@
 //! The cluster's two directors as `examples/cluster-http.toml` has them, in clear text: both active at once with an address
-//! each, and one of them dies under load.
+//! each, and one of them dies under load; and what the cluster's name is answered with meanwhile.
 
 mod cluster;
 
@@ -25,6 +25,22 @@ fn assert_all_are_served(client: &Host) {
     }
 }
 
+/// What a director answers for the cluster's name, in the order of the addresses.
+fn named(client: &Host, director: &str) -> Vec<String> {
+    let asked = ["+short", "+tries=1", "+timeout=5", "+norecurse", "http.cluster.example"];
+    let text = client.run(&[&["dig", &format!("@{director}")], &asked[..]].concat()).text();
+    let mut addresses: Vec<String> = text.lines().map(str::to_owned).collect();
+    addresses.sort();
+    addresses
+}
+
+#[track_caller]
+fn wait_for_name(client: &Host, expected: &[&str]) {
+    for director in ADDRESSES {
+        wait_for(SOON, "the name is answered with what is up", || named(client, director) == expected);
+    }
+}
+
 fn shape() -> LoadShape {
     LoadShape { clients: 4, path: "/images/node.img".to_owned(), fresh: true, ..LoadShape::default() }
 }
@@ -32,15 +48,15 @@ fn shape() -> LoadShape {
 #[test]
 fn one_director_of_two_active_ones_dies_and_comes_back_under_load() {
     let lab = lab::require!(Lab::new("cluster-failover"));
+    lab::require!(lab::program("dig"));
     let client = lab.host("client1", "10.20.1.100/16");
     let hosts = [lab.host("front-1", "10.20.0.1/16"), lab.host("front-2", "10.20.0.2/16")];
     let root = cluster::tree(&hosts[0]);
     let _origins = cluster::origins(&lab, &root);
     let first = cluster::director_text();
     let swapped = first.replace("priority = 150", "priority = 99").replace("priority = 100", "priority = 150");
-    let start = |host: &Host, text: &str| Perron::start_with(host, text, &["--without", "dns"]);
-    let mut dying = start(&hosts[0], &first);
-    let surviving = start(&hosts[1], &swapped);
+    let mut dying = Perron::start(&hosts[0], &first);
+    let surviving = Perron::start(&hosts[1], &swapped);
     for director in [&dying, &surviving] {
         director.wait_until_up();
     }
@@ -52,6 +68,7 @@ fn one_director_of_two_active_ones_dies_and_comes_back_under_load() {
     };
     wait_for(SOON, "each director has one address", each_has_its_own);
     assert_all_are_served(&client);
+    wait_for_name(&client, &ADDRESSES);
 
     let throughout = DOORS.map(|door| Load::start(&client, door, &shape()));
     for load in &throughout {
@@ -59,7 +76,11 @@ fn one_director_of_two_active_ones_dies_and_comes_back_under_load() {
     }
     dying.kill();
     hosts[0].link_down();
-    wait_for(SOON, "both addresses live on the other", || ADDRESSES.iter().all(|address| has(&hosts[1], address)));
+    wait_for(SOON, "both addresses live on the other", || {
+        assert!(named(&client, ADDRESSES[1]).iter().any(|address| address == ADDRESSES[1]), "the name is answered");
+        ADDRESSES.iter().all(|address| has(&hosts[1], address))
+    });
+    wait_for_name(&client, &ADDRESSES);
     assert_all_are_served(&client);
     for load in &throughout {
         load.wait_for_more(50);
@@ -67,8 +88,15 @@ fn one_director_of_two_active_ones_dies_and_comes_back_under_load() {
     let [_, other] = throughout.map(Load::finish);
     assert_eq!(other.failed(), 0, "the other address has not noticed: {other:?}");
 
+    surviving.ask(&["vip", "hold", "front-a"]).text();
+    wait_for(SOON, "what is up nowhere is not answered", || named(&client, ADDRESSES[1]) == ADDRESSES[1..]);
+    surviving.ask(&["vip", "resume", "front-a"]).text();
+    wait_for(SOON, "the address is back", || has(&hosts[1], ADDRESSES[0]));
+    wait_for_name(&client, &ADDRESSES);
+
     hosts[0].link_up();
-    let _back = start(&hosts[0], &first);
+    let _back = Perron::start(&hosts[0], &first);
     wait_for(SOON, "each director has one address again", each_has_its_own);
     assert_all_are_served(&client);
+    wait_for_name(&client, &ADDRESSES);
 }

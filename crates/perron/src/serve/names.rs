@@ -46,7 +46,7 @@ pub(super) fn begin(
 pub(super) fn event(event: dns::Event, server: &Server, generation: u64) -> Event {
     let name = server.status().name;
     let (level, kind, text) = match event {
-        dns::Event::NoneUp => (Level::Error, Kind::NameNoneUp, format!("no address of {name} is up: all are answered")),
+        dns::Event::NoneUp => (Level::Warn, Kind::NameNoneUp, format!("no address of {name} is up: all are answered")),
         dns::Event::SomeUp => (Level::Info, Kind::NameUp, format!("an address of {name} is up again")),
     };
     Event::new(level, kind, &format!("dns/{name}"), generation, &text)

@@ -385,6 +385,8 @@ impl Supervisor {
                 let (severity, kind) = match to.as_str() {
                     "active" => (Level::Info, Kind::VipActive),
                     "backup" => (Level::Info, Kind::VipBackup),
+                    // At the start it is not known yet whether all is well.
+                    "fault" if from == "initialize" => (Level::Info, Kind::VipFault),
                     "fault" => (Level::Error, Kind::VipFault),
                     _ => (Level::Info, Kind::VipStopped),
                 };
