@@ -188,6 +188,29 @@ fn a_split_that_heals_leaves_the_address_to_the_higher_priority() {
     splits_and_heals("vrrp-split-theirs", 100, 200, false);
 }
 
+/// The loser sends so seldom that it hears the winner before the winner hears it.
+#[test]
+fn who_leaves_after_a_split_says_so_to_whoever_has_heard_nothing_of_it() {
+    let site = lab::require!(Site::new("vrrp-split-farewell"));
+    lab::require!(lab::program("nft"));
+    const QUIET: &str = "announce = { again = \"0s\", heal-again = \"0s\" }\n";
+    let winner = perron(&site.one, &[router(200)], QUIET);
+    let _loser = perron(&site.other, &[VirtualRouter { interval: 20 * SECOND, ..router(100) }], QUIET);
+    moves(ADDRESS, &site.one, &site.other);
+    for host in [&site.one, &site.other] {
+        host.drop_incoming("ip protocol 112");
+    }
+    both_have(ADDRESS, &site.one, &site.other);
+    let capture = lab::require!(Capture::start(&site.client, "arp"));
+    site.one.drop_nothing();
+    site.other.drop_nothing();
+    moves(ADDRESS, &site.one, &site.other);
+    let announced =
+        format!("arp.isgratuitous == 1 && arp.src.proto_ipv4 == 10.0.0.100 && eth.src == {}", site.one.mac());
+    sends(&winner, "web", 6);
+    assert!(capture.finish().count(&announced) > 0, "clients are told again where the address is");
+}
+
 #[test]
 fn a_split_of_equals_that_heals_leaves_the_address_to_the_greater_source() {
     // Perron's is 10.0.0.1.

@@ -152,12 +152,13 @@ fn one_that_gives_way_takes_all() {
     let mut play = Play::active();
     play.hear(1, 150);
     assert_eq!(play.states(), "backup backup");
-    assert_eq!(play.sent(), [], "the others' adverts come anyway");
+    assert_eq!(play.sent(), [(1, 100)], "once, where the other was heard");
     let from = IpAddr::from([10, 1, 0, 9]);
     let became = |why| Action::Became { from: State::Active, to: State::Backup, why };
     assert_eq!(
         play.actions,
         [
+            (1, Action::SendAdvert { priority: Priority::new(100).unwrap() }),
             (1, Action::RemoveAddresses),
             (1, became(Why::Higher(from, Priority::new(150).unwrap()))),
             (0, Action::RemoveAddresses),

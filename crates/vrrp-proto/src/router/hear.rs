@@ -119,8 +119,10 @@ impl VirtualRouter {
         } else if self.config.is_owner() && advert.priority == Priority::OWNER {
             self.hear_other_owner(now, advert, source, actions);
         } else if advert.priority > self.own_priority() {
+            self.say_farewell(actions);
             self.give_way(now, advert, source, Why::Higher(source, advert.priority), actions);
         } else if advert.priority == self.own_priority() && source > self.config.settings().source {
+            self.say_farewell(actions);
             self.give_way(now, advert, source, Why::GreaterAddress(source), actions);
         } else {
             if self.config.settings().answer_lower {
@@ -128,6 +130,11 @@ impl VirtualRouter {
             }
             self.heal(now, actions);
         }
+    }
+
+    /// Who goes on being active has perhaps heard nothing of us: hosts that came to us need to be told where to go now.
+    fn say_farewell(&self, actions: &mut Vec<Action>) {
+        actions.push(Action::SendAdvert { priority: self.own_priority() });
     }
 
     /// Owners do not answer each other: they would never end.

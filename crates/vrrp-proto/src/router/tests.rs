@@ -214,7 +214,7 @@ fn backup_with_every_input() {
 /// RFC 9568 §6.4.3.
 #[test]
 fn active_with_every_input() {
-    const BACKUP: &str = "backup 3.609375s TakeOver | remove, active>backup: ";
+    const BACKUP: &str = "backup 3.609375s TakeOver | send 100, remove, active>backup: ";
     const OWN: &str = "refused own_address, note: an advert of 10.0.0.5 is not taken: it has our own address: \
                        it came back, or two routers have one address";
     const EQUAL: &str = "note: 10.0.0.9 has our priority: the greater address decides";
@@ -236,7 +236,7 @@ fn active_with_every_input() {
             ("d d +400 9:99 +1000 9:99", "active 1s Advert | send 100, announce 5"),
             (
                 "d d +400 9:150/50",
-                "backup 1.8046875s TakeOver | remove, active>backup: 10.0.0.9 has priority 150, \
+                "backup 1.8046875s TakeOver | send 100, remove, active>backup: 10.0.0.9 has priority 150, \
              note: 10.0.0.9 sends adverts each 500ms",
             ),
             ("d d +400 5:100", &format!("active 600ms Advert | {OWN}")),
@@ -245,7 +245,10 @@ fn active_with_every_input() {
             ("d d +400 5:101", &format!("{BACKUP}10.0.0.5 has priority 101")),
             ("d d +400 p90", "active 600ms Advert | "),
             ("d d +400 p90 d", "active 1s Advert | send 90"),
-            ("d d +400 p90 9:99", "backup 3.6484375s TakeOver | remove, active>backup: 10.0.0.9 has priority 99"),
+            (
+                "d d +400 p90 9:99",
+                "backup 3.6484375s TakeOver | send 90, remove, active>backup: 10.0.0.9 has priority 99",
+            ),
             ("d d t", "fault - | send 0, remove, active>fault: what it tracks is not well"),
             ("d d f", "fault - | send 0, remove, active>fault: its interface is down"),
             ("d d r", "active 1s Advert | "),
@@ -398,7 +401,7 @@ fn addresses_are_taken_back_at_once_later_or_never() {
             ("d +1000 9:0", "backup 609.375ms TakeOver | "),
             // Active, it is as any: the higher priority wins, and of equal ones the greater address.
             ("d d 9:50", "active 1s Advert | send 100, announce 5"),
-            ("d d 9:150", "backup 3.609375s TakeOver | remove, active>backup: 10.0.0.9 has priority 150"),
+            ("d d 9:150", "backup 3.609375s TakeOver | send 100, remove, active>backup: 10.0.0.9 has priority 150"),
         ],
     );
     let later = Settings { preempt: Preempt::After(Duration::from_secs(10)), ..settings() };

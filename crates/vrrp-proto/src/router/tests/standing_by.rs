@@ -24,7 +24,10 @@ fn one_that_cannot_serve_is_a_last_resort() {
             ),
             ("d d l d l", "active 1s Advert | "),
             ("d d l d d", "active 1s Advert | send 1"),
-            ("d d l d +400 9:50", "backup 4.60546875s TakeOver | remove, active>backup: 10.0.0.9 has priority 50"),
+            (
+                "d d l d +400 9:50",
+                "backup 4.60546875s TakeOver | send 1, remove, active>backup: 10.0.0.9 has priority 50",
+            ),
             ("d d l d p90", "active 1s Advert | "),
             ("d d l d p90 d", "active 1s Advert | send 90"),
             ("d d l +1000 p100", "backup 2.609375s TakeOver | "),
