@@ -69,6 +69,8 @@ pub struct Frontend {
     pub log: LogFormat,
     /// How many requests it takes; see [`RateLimits`].
     pub rate_limits: RateLimits,
+    /// What its clients' connections begin with. The wiring makes an acceptor of it, with what the files hold.
+    pub tls: Option<tls::config::ServerTls>,
 }
 
 /// How many requests are taken; those beyond are answered 429 with the time to wait in `Retry-After`.
@@ -304,6 +306,8 @@ pub struct Server {
     pub redirect_to: Option<RedirectTo>,
     /// How many requests it gets; those beyond go elsewhere or wait.
     pub rate_limit: Option<Rate>,
+    /// What connections to it begin with. The wiring makes a connector of it, with what the files hold.
+    pub tls: Option<tls::config::ClientTls>,
 }
 
 /// Where clients reach a server themselves.

@@ -16,6 +16,7 @@ mod proxied;
 mod quest;
 mod rates;
 mod reason;
+mod secured;
 mod shared;
 mod slots;
 mod splice;

@@ -1,6 +1,7 @@
 //! The PROXY header at the beginning of connections: read from a load balancer before us, written to servers behind us.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ pub(crate) struct Arrival {
     pub(crate) destination: Option<SocketAddr>,
     /// What has been read of it already.
     pub(crate) early: Vec<u8>,
+    /// What TLS has agreed on with it.
+    pub(crate) secure: Option<Rc<tls::Peer>>,
 }
 
 impl Frontend {

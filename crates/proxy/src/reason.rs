@@ -1,4 +1,5 @@
 use http_proto::{ChunkError, HeadError};
+use tls::SessionError;
 use wire::proxy_header::HeaderError;
 
 /// Why a request was refused or ended before its time. One counter each.
@@ -10,6 +11,10 @@ pub enum Reason {
     Chunk(ChunkError),
     /// The PROXY header that had to come first was refused.
     ProxyHeader(HeaderError),
+    /// TLS was refused.
+    Tls(SessionError),
+    /// The TLS handshake was not over in time.
+    SlowHandshake,
     /// The PROXY header was not whole in time.
     SlowProxyHeader,
     /// The path has a malformed escape.
@@ -49,7 +54,8 @@ pub enum Reason {
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 18] = [
+const OWN: [Reason; 19] = [
+    Reason::SlowHandshake,
     Reason::SlowProxyHeader,
     Reason::Path,
     Reason::SlowHead,
@@ -72,14 +78,16 @@ const OWN: [Reason; 18] = [
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len();
+    pub const COUNT: usize =
+        OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + SessionError::ALL.len();
 
     /// Every reason, each at its [`Reason::index`].
     pub fn all() -> impl Iterator<Item = Reason> {
         let heads = HeadError::ALL.iter().copied().map(Reason::Head);
         let chunks = ChunkError::ALL.iter().copied().map(Reason::Chunk);
         let proxy_headers = HeaderError::ALL.iter().copied().map(Reason::ProxyHeader);
-        OWN.into_iter().chain(heads).chain(chunks).chain(proxy_headers)
+        let sessions = SessionError::ALL.iter().copied().map(Reason::Tls);
+        OWN.into_iter().chain(heads).chain(chunks).chain(proxy_headers).chain(sessions)
     }
 
     /// Its place among the counters.
@@ -95,6 +103,10 @@ impl Reason {
                 let place = HeaderError::ALL.iter().position(|other| *other == error).unwrap_or(0);
                 OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + place
             }
+            Reason::Tls(error) => {
+                let place = SessionError::ALL.iter().position(|other| *other == error).unwrap_or(0);
+                OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + place
+            }
             reason => own(reason),
         }
     }
@@ -107,6 +119,8 @@ impl Reason {
                 | Reason::Chunk(_)
                 | Reason::ProxyHeader(_)
                 | Reason::SlowProxyHeader
+                | Reason::Tls(_)
+                | Reason::SlowHandshake
                 | Reason::Path
                 | Reason::SlowHead
                 | Reason::NoRoute
@@ -123,8 +137,8 @@ impl Reason {
     pub(crate) fn status(self) -> u16 {
         match self {
             Reason::Head(error) => error.status(),
-            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Path => 400,
-            Reason::SlowHead | Reason::SlowProxyHeader | Reason::ClientTimeout => 408,
+            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::Path => 400,
+            Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::NoRoute => 404,
             Reason::RateLimit => 429,
@@ -141,6 +155,8 @@ impl Reason {
             Reason::Head(error) => error.reason(),
             Reason::Chunk(error) => error.reason(),
             Reason::ProxyHeader(error) => error.reason(),
+            Reason::Tls(error) => error.reason(),
+            Reason::SlowHandshake => "slow_handshake",
             Reason::SlowProxyHeader => "slow_proxy_header",
             Reason::Path => "malformed_path",
             Reason::SlowHead => "slow_header",

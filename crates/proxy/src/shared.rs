@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use arc_swap::ArcSwapOption;
 use balance::{ServerIndex, Snapshot, Stick};
 use http_proto::Limits;
+use tls::Acceptor;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::load_report::LoadReport;
 
@@ -31,6 +33,7 @@ pub struct Shared {
     pub(crate) size_asker: Option<SizeAsker>,
     pub(crate) zones: Zones,
     pub(crate) rates: RateStates,
+    acceptors: Vec<ArcSwapOption<Acceptor>>,
     draining: AtomicBool,
     workers: Vec<Arc<WorkerStats>>,
 }
@@ -65,6 +68,7 @@ impl Shared {
             .collect();
         let zones = Zones::new(&config.zones);
         let rates = RateStates::new(&config.frontends);
+        let acceptors = config.frontends.iter().map(|_| ArcSwapOption::empty()).collect();
         let workers = (0..workers).map(|_| Arc::new(WorkerStats::new(&config))).collect();
         Shared {
             config,
@@ -78,6 +82,7 @@ impl Shared {
             size_asker,
             zones,
             rates,
+            acceptors,
             draining: AtomicBool::new(false),
             workers,
         }
@@ -90,6 +95,16 @@ impl Shared {
                 state.stick_by(backend, table);
             }
         }
+    }
+
+    /// Has the next connections of a frontend's clients begin with TLS as `acceptor` has it. Those that are there stay.
+    pub fn secure_by(&self, index: FrontendIndex, acceptor: Acceptor) {
+        self.acceptors[usize::from(index.0)].store(Some(Arc::new(acceptor)));
+    }
+
+    /// What a frontend's connections begin with; `None`: they are in clear text.
+    pub(crate) fn acceptor(&self, index: FrontendIndex) -> Option<Arc<Acceptor>> {
+        self.acceptors[usize::from(index.0)].load_full()
     }
 
     /// The state of a backend.

@@ -34,8 +34,13 @@ pub(crate) struct PipePool {
 }
 
 impl PipePool {
-    /// An empty pipe; `None` when as many are in use as may be, or the kernel grants no useful one.
-    pub(crate) fn take(&self) -> Option<Lease<'_>> {
+    /// An empty pipe between two streams; `None` when the kernel cannot move their bytes, as many pipes are in use as may
+    /// be, or the kernel grants no useful one.
+    pub(crate) fn take_between(&self, from: &Stream, to: &Stream) -> Option<Lease<'_>> {
+        (from.socket().is_some() && to.socket().is_some()).then(|| self.take())?
+    }
+
+    fn take(&self) -> Option<Lease<'_>> {
         if let Some(pipe) = self.spare.borrow_mut().pop() {
             return Some(Lease { pool: self, pipe: Some(pipe), held: 0 });
         }

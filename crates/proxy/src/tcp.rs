@@ -26,7 +26,7 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
 }
 
 async fn relay(arrival: &Arrival, guard: &ConnectionGuard, backend: BackendIndex, record: &mut Record) {
-    let Arrival { stream: client, peer, destination, early } = arrival;
+    let Arrival { stream: client, peer, destination, early, .. } = arrival;
     let (peer, destination) = (*peer, *destination);
     let context = &guard.context;
     record.backend = Some(backend);

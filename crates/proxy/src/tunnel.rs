@@ -92,7 +92,7 @@ async fn relay(
             break;
         }
     }
-    let _ = linux::shutdown_write(std::os::fd::AsFd::as_fd(to));
+    to.shutdown_write();
     Ok(())
 }
 
@@ -106,7 +106,7 @@ async fn relay_bulk(
 ) -> Result<bool, (Side, Halt)> {
     /// Moved before looking whether the stream is still bulk.
     const STRETCH: u64 = 16 << 20;
-    let Some(mut lease) = context.pipes.take() else {
+    let Some(mut lease) = context.pipes.take_between(way.from.0, way.to.0) else {
         return Ok(true);
     };
     let patience = Patience { from: activity.timeout, to: activity.timeout };

@@ -19,6 +19,7 @@ use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
 use crate::log::{Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
+use crate::secured::secure;
 use crate::shared::Shared;
 use crate::splice::PipePool;
 use crate::stats::WorkerStats;
@@ -284,7 +285,7 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
         gate.enter(permit);
         let guard = ConnectionGuard::new(&context, frontend);
         tokio::task::spawn_local(async move {
-            let mut arrival = Arrival { stream, peer, destination: None, early: Vec::new() };
+            let mut arrival = Arrival { stream, peer, destination: None, early: Vec::new(), secure: None };
             let configured = guard.context.shared.frontend(guard.frontend);
             if configured.expects_header(peer) {
                 // Boxed, as it is rare: an idle client pays for the size of everything that it might ever wait for.
@@ -292,6 +293,12 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
                     return;
                 };
                 arrival = announced;
+            }
+            if let Some(acceptor) = guard.context.shared.acceptor(guard.frontend) {
+                let Some(secured) = Box::pin(secure(arrival, &acceptor, &guard)).await else {
+                    return;
+                };
+                arrival = secured;
             }
             match configured.mode {
                 Mode::Http => crate::http::serve(arrival, &guard).await,

@@ -215,6 +215,7 @@ fn terminating(
         response_headers: http_proto::HeaderEdits::default(),
         log: section.choice("log", &LOGS, cx),
         rate_limits: RateLimits::default(),
+        tls: None,
     };
     if http {
         let forwarded = section.section("forwarded", &headers::FORWARDED, cx);

@@ -201,7 +201,7 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
         span: name.span,
         redirect_to: redirect.as_ref().map(|redirect| redirect.span),
         zone: zone.map(|zone| zone.span),
-        proxy: Server { address, send_proxy, redirect_to: redirect.map(|redirect| redirect.to), rate_limit },
+        proxy: Server { address, send_proxy, redirect_to: redirect.map(|redirect| redirect.to), rate_limit, tls: None },
     })
 }
 

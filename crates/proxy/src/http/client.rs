@@ -1,6 +1,5 @@
 //! A client's connection: requests one after the other, until one of the two sides has had enough.
 
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,8 +44,8 @@ pub(crate) struct Client<'a> {
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
-    let Arrival { stream, peer, destination, early } = arrival;
-    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer, destination };
+    let Arrival { stream, peer, destination, early, secure } = arrival;
+    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer, destination, secure: secure.as_deref() };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
     let mut client = Client { meta, stream, timer, carry: early };
     let then = loop {
@@ -58,7 +57,7 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
     match then {
         Then::Linger => client.linger().await,
         Then::Cut => {
-            let _ = linux::set_linger_zero(client.stream.as_fd());
+            client.stream.cut();
         }
         Then::Keep | Then::Close => {}
     }
@@ -201,7 +200,7 @@ impl Client<'_> {
     }
 
     async fn linger(&mut self) {
-        let _ = linux::shutdown_write(self.stream.as_fd());
+        self.stream.shutdown_write();
         self.timer.set(LINGER);
         let mut dropped = 0;
         while dropped < LINGER_BYTES {

@@ -1,7 +1,6 @@
 //! One request at a backend: to a server that takes it, and once more to another if that is safe.
 
 use std::future::poll_fn;
-use std::os::fd::AsFd;
 use std::task::Poll;
 
 use tokio::time::Instant;
@@ -188,7 +187,7 @@ async fn attempt<'a>(
     let timeout = context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server;
     // What the server's machine had acknowledged before tells afterwards whether it saw any of this request.
     let acked_before = match reached.reused && !errand.traits.is_idempotent {
-        true => linux::tcp_bytes_acked(reached.stream.as_fd()).ok(),
+        true => reached.stream.bytes_acked(),
         false => None,
     };
     let told = Told { stream: &client.stream, peer: client.meta.peer, destination: client.meta.destination };
@@ -251,7 +250,7 @@ fn is_untouched(server: &Stream, acked_before: Option<u64>) -> bool {
     let Some(before) = acked_before else {
         return false;
     };
-    linux::tcp_bytes_acked(server.as_fd()).is_ok_and(|now| now == before)
+    server.bytes_acked() == Some(before)
 }
 
 /// Sends the rest of the body while the answer may already be coming.

@@ -28,6 +28,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) peer: Option<SocketAddr>,
     /// Where a PROXY header says that it wanted to go.
     pub(crate) destination: Option<SocketAddr>,
+    /// What TLS has agreed on with it; `None`: it speaks in clear text.
+    pub(crate) secure: Option<&'a tls::Peer>,
 }
 
 impl<'a> Meta<'a> {
@@ -245,7 +247,7 @@ impl Request<'_> {
             &RequestForward {
                 client: self.meta.peer.map(|peer| peer.ip()),
                 reached: if self.head.host.is_empty() { self.reached() } else { None },
-                scheme: "http",
+                scheme: if self.meta.secure.is_some() { "https" } else { "http" },
                 forwarded,
                 edits: edits(frontend, self.route, |f| &f.request_headers, |r| &r.request_headers),
             },

@@ -327,7 +327,7 @@ async fn relay_body(
     while !body.is_done() {
         if is_bulk && !dechunk && body.unseen() >= BULK {
             if lease.is_none() {
-                lease = way.meta.context.pipes.take();
+                lease = way.meta.context.pipes.take_between(way.server, way.client);
             }
             if let Some(lease) = &mut lease {
                 let patience = Patience { from: way.timeout, to: idle };

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,8 +101,7 @@ async fn send_parts(
     record: &mut Record,
 ) -> Result<(), Reason> {
     // The head waits in the kernel for the file's first bytes.
-    let more = |fd: BorrowedFd<'_>| Ok(rustix::net::send(fd, head, rustix::net::SendFlags::MORE)?);
-    let written = client.stream.try_write_io(more).unwrap_or(0);
+    let written = client.stream.try_write_before_more(head).unwrap_or(0);
     record.bytes_out += written as u64;
     send_bytes(client, &head[written..], record).await?;
     sending.sent(inline);
@@ -149,6 +148,9 @@ impl Span<'_, '_> {
     /// Has the kernel send the next `length` bytes, and lets the other connections have their turn now and then.
     async fn send(&mut self, client: &mut Client<'_>, length: u64, record: &mut Record) -> Result<(), Reason> {
         let end = self.offset + length;
+        if client.stream.socket().is_none() {
+            return self.copy(client, end, record).await;
+        }
         while self.offset < end {
             let want = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(SENDFILE_MAX);
             let (file, offset) = (self.file.as_fd(), &mut self.offset);
@@ -166,6 +168,32 @@ impl Span<'_, '_> {
                     writable(&client.stream, &mut client.timer).await.map_err(Halt::at_client)?;
                 }
                 Err(error) => return Err(Halt::from(error).at_client()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is in memory up to `end` where the kernel cannot.
+    async fn copy(&mut self, client: &mut Client<'_>, end: u64, record: &mut Record) -> Result<(), Reason> {
+        let patience = client.meta.configured().timeouts.idle;
+        while self.offset < end {
+            let (read, unsent) = {
+                let mut buffer = client.meta.context.read_buffer.borrow_mut();
+                let want = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(buffer.len());
+                let read = rustix::io::pread(&*self.file, &mut buffer[..want], self.offset);
+                let read = read.map_err(|_| Reason::FileCut)?;
+                let written = client.stream.try_write(&buffer[..read]).unwrap_or(0);
+                (read, buffer[written..read].to_vec())
+            };
+            if read == 0 {
+                return Err(Reason::FileCut);
+            }
+            write_all(&client.stream, &mut client.timer, patience, &unsent).await.map_err(Halt::at_client)?;
+            self.offset += read as u64;
+            record.bytes_out += read as u64;
+            self.sending.sent(read as u64);
+            if self.offset < self.end {
+                tokio::task::yield_now().await;
             }
         }
         Ok(())

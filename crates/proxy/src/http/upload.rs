@@ -39,7 +39,7 @@ pub(crate) async fn upload(
     let mut lease = None;
     while !body.is_done() {
         if body.unseen() >= BULK
-            && let Some(lease) = lease_or_take(&mut lease, meta)
+            && let Some(lease) = lease_or_take(&mut lease, meta, client, server)
         {
             progress.has_begun.set(true);
             let before = *uploaded;
@@ -78,9 +78,11 @@ pub(crate) async fn upload(
 fn lease_or_take<'l, 'c>(
     lease: &'l mut Option<crate::splice::Lease<'c>>,
     meta: Meta<'c>,
+    client: &Stream,
+    server: &Stream,
 ) -> Option<&'l mut crate::splice::Lease<'c>> {
     if lease.is_none() {
-        *lease = meta.context.pipes.take();
+        *lease = meta.context.pipes.take_between(client, server);
     }
     lease.as_mut()
 }

@@ -149,12 +149,13 @@ fn termination(record: &Record) -> &'static str {
             Reason::Head(_)
             | Reason::Chunk(_)
             | Reason::ProxyHeader(_)
+            | Reason::Tls(_)
             | Reason::Path
             | Reason::NoRoute
             | Reason::RateLimit,
             _,
         ) => "PR",
-        (Reason::SlowHead | Reason::SlowProxyHeader, _) => "cR",
+        (Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake, _) => "cR",
         (Reason::ClientTimeout, Phase::Request) => "cR",
         (Reason::ClientTimeout, Phase::Headers) => "cH",
         (Reason::ClientTimeout, _) => "cD",

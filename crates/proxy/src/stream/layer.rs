@@ -1,0 +1,37 @@
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+/// Something that carries an HTTP/1 connection's bytes in its own way: TLS, one stream of HTTP/2, an application's
+/// protocol. To the relay it is a socket, except that the kernel cannot move its bytes by itself.
+///
+/// All methods take `&self`, so that both directions can be driven from one task.
+pub(crate) trait Layer: Debug {
+    /// Reads what there is into `buffer`, which is not empty; `Ok(0)` is the peer's end.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes what can leave now; `WouldBlock` when nothing can. What it does not say is written has to be offered
+    /// again, the same bytes first: a layer may have turned them into its own already. So, nothing that was said to be
+    /// written is held back here.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ready when [`Layer::poll_read`] would be: bytes for the relay, the end or an error. What is of the layer's own
+    /// protocol alone is dealt with meanwhile.
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when [`Layer::try_write`] may write something.
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// How many of the bytes that wait can be seen, at most one; 0 is the peer's end. They stay where they are.
+    fn peek(&self) -> io::Result<usize>;
+
+    /// Tells the peer that nothing more comes; it may still send.
+    fn shutdown_write(&self);
+
+    /// Has the peer notice, when this is dropped, that what came was not the whole.
+    fn cut(&self);
+
+    /// The address that the connection below came to.
+    fn reached(&self) -> Option<SocketAddr>;
+}

@@ -1,0 +1,21 @@
+//! TLS: the only crate that knows rustls.
+//!
+//! It opens no socket and reads no file: a [`Session`] turns bytes into bytes, and what certificates and keys are is
+//! handed to it as [`Material`]. What a frontend or a server asks for is in [`config`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod acceptor;
+pub mod config;
+mod connector;
+mod error;
+mod material;
+mod peer;
+mod session;
+
+pub use acceptor::Acceptor;
+pub use connector::Connector;
+pub use error::{SessionError, SetupError};
+pub use material::Material;
+pub use peer::{Identity, Peer};
+pub use session::{Read, Session};
