@@ -18,6 +18,7 @@
 //! ```
 
 mod adverts;
+mod authority;
 mod cable;
 mod capture;
 mod host;
@@ -35,6 +36,7 @@ mod wait;
 mod wire;
 
 pub use adverts::{Advert, Adverts, advert_v3};
+pub use authority::Authority;
 pub use cable::Cable;
 pub use capture::{Capture, Frames};
 pub use host::{Host, Traffic};

@@ -4,7 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use lab::{
-    ApacheHttpd, BadServer, End, Host, HungMount, Lab, Load, LoadShape, Nginx, Process, PythonHttp, SOON, wait_for,
+    ApacheHttpd, Authority, BadServer, End, Host, HungMount, Lab, Load, LoadShape, Nginx, Process, PythonHttp, SOON,
+    wait_for,
 };
 
 #[test]
@@ -40,6 +41,26 @@ fn a_proxy_balances_three_kinds_of_servers() {
     }
     python.kill();
     assert!(client.try_connect("10.0.0.13:80").is_err());
+}
+
+#[test]
+fn an_authority_signs_and_revokes() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let authority = lab::require!(Authority::new(folder.path(), "ours"));
+    let other = lab::require!(Authority::new(folder.path(), "theirs"));
+    let server = authority.server("front", &["front.example", "10.0.0.1"]);
+    let client = authority.client("alice", "/O=Lab/CN=alice");
+    let list = authority.revoke("gone", &[&client]);
+    let verify = |authority: &Authority, more: &[&std::path::Path]| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["verify", "-CAfile"]).arg(authority.certificate()).args(more);
+        command.output().expect("openssl is there").status.success()
+    };
+    assert!(verify(&authority, &[&server]) && verify(&authority, &[&client]));
+    assert!(!verify(&other, &[&server]), "another authority's");
+    let checked = ["-crl_check".as_ref(), "-CRLfile".as_ref(), list.as_path()];
+    assert!(!verify(&authority, &[&checked[..], &[&client]].concat()), "revoked");
+    assert!(verify(&authority, &[&checked[..], &[&server]].concat()));
 }
 
 #[test]
