@@ -71,6 +71,9 @@ pub struct Frontend {
     pub rate_limits: RateLimits,
     /// What its clients' connections begin with. The wiring makes an acceptor of it, with what the files hold.
     pub tls: Option<tls::config::ServerTls>,
+    /// Whether clients in clear text may speak HTTP/2 from the first byte (RFC 9113 §3.3). Over TLS it is agreed on
+    /// with [`tls::config::ServerTls::http2`].
+    pub http2: bool,
 }
 
 /// How many requests are taken; those beyond are answered 429 with the time to wait in `Retry-After`.
@@ -308,6 +311,20 @@ pub struct Server {
     pub rate_limit: Option<Rate>,
     /// What connections to it begin with. The wiring makes a connector of it, with what the files hold.
     pub tls: Option<tls::config::ClientTls>,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// One request after the other on a connection (RFC 9112).
+    #[default]
+    Http1,
+    /// Many at once on one (RFC 9113): known beforehand in clear text, agreed on in TLS.
+    Http2,
+    /// An application's.
+    FastCgi,
 }
 
 /// Where clients reach a server themselves.

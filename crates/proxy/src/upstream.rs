@@ -10,7 +10,7 @@ use balance::ServerIndex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
-use crate::config::{Backend, BackendIndex, ProxyConfig, ServerAddress};
+use crate::config::{Backend, BackendIndex, Protocol, ProxyConfig, ServerAddress};
 use crate::stats::WorkerStats;
 use crate::stream::Stream;
 use crate::worker::{Context, prepare};
@@ -110,6 +110,9 @@ fn is_drained(stream: &Stream) -> bool {
 /// What the kernel says, or `TimedOut` after the backend's connect time-out.
 pub(crate) async fn connect(context: &Context, backend: BackendIndex, server: ServerIndex) -> io::Result<Stream> {
     let configured = &context.shared.config.backends[usize::from(backend.0)];
+    if configured.servers[usize::from(server.0)].protocol != Protocol::Http1 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let connecting = async {
         match &configured.servers[usize::from(server.0)].address {
             ServerAddress::Ip(address) => {

@@ -216,6 +216,7 @@ fn terminating(
         log: section.choice("log", &LOGS, cx),
         rate_limits: RateLimits::default(),
         tls: None,
+        http2: true,
     };
     if http {
         let forwarded = section.section("forwarded", &headers::FORWARDED, cx);

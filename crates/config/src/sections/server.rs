@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use balance::{ClassIndex, ServerConfig, ZoneIndex};
 use check::CheckConfig;
-use proxy::config::{Server, ServerAddress};
+use proxy::config::{Protocol, Server, ServerAddress};
 use units::{AdminState, Bandwidth, Weight};
 
 use crate::context::Context;
@@ -201,7 +201,14 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
         span: name.span,
         redirect_to: redirect.as_ref().map(|redirect| redirect.span),
         zone: zone.map(|zone| zone.span),
-        proxy: Server { address, send_proxy, redirect_to: redirect.map(|redirect| redirect.to), rate_limit, tls: None },
+        proxy: Server {
+            address,
+            send_proxy,
+            redirect_to: redirect.map(|redirect| redirect.to),
+            rate_limit,
+            tls: None,
+            protocol: Protocol::Http1,
+        },
     })
 }
 

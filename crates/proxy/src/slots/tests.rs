@@ -27,7 +27,14 @@ fn backend(island: Option<u32>, max_in_flight: Option<u32>) -> Backend {
     };
     let servers = vec![server("a", None, island), server("b", Some(WORKERS), None), server("c", Some(WORKERS), None)];
     let address = ServerAddress::Ip(([127, 0, 0, 1], 80).into());
-    let reached = Server { address, send_proxy: None, redirect_to: None, rate_limit: None, tls: None };
+    let reached = Server {
+        address,
+        send_proxy: None,
+        redirect_to: None,
+        rate_limit: None,
+        tls: None,
+        protocol: Default::default(),
+    };
     Backend {
         name: "mirrors".to_owned(),
         pool: PoolConfig {
