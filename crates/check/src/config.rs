@@ -13,6 +13,8 @@ pub struct CheckConfig {
     pub target: Target,
     /// The PROXY header that the connection begins with; it says that nobody is relayed.
     pub send_proxy: Option<proxy_header::Version>,
+    /// What the connection begins with. The wiring makes a connector of it, with what the files hold.
+    pub tls: Option<tls::config::ClientTls>,
     /// When, and what answers mean.
     pub policy: health::Policy,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use health::{Action, Carried, Monitor, Outcome, Why};
+use tls::Connector;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use units::{Instant, Status};
@@ -77,6 +78,7 @@ pub struct Handle {
 struct Line {
     suspended: watch::Sender<bool>,
     traffic: mpsc::Sender<bool>,
+    connector: watch::Sender<Option<Connector>>,
     /// Whether the last request failed; a success is news only then.
     failing: AtomicBool,
 }
@@ -97,6 +99,7 @@ impl Driver {
         for (index, check) in (0..).zip(checks) {
             let (suspended, suspensions) = watch::channel(check.suspended);
             let (traffic, results) = mpsc::channel(TRAFFIC_MAX);
+            let (connector, connectors) = watch::channel(None);
             let first_probe = begun + spread(&check, index, count);
             let monitor = Monitor::new(check.config.policy, check.carried, first_probe);
             tasks.spawn(
@@ -104,6 +107,7 @@ impl Driver {
                     check: CheckIndex(index),
                     config: check.config,
                     lookup: lookup.sibling(),
+                    connectors,
                     monitor,
                     probing: None,
                     clock: Arc::clone(&clock),
@@ -111,7 +115,7 @@ impl Driver {
                 }
                 .run(suspensions, results),
             );
-            lines.push(Line { suspended, traffic, failing: AtomicBool::new(false) });
+            lines.push(Line { suspended, traffic, connector, failing: AtomicBool::new(false) });
         }
         Driver { handle: Handle { checks: lines.into() }, _tasks: tasks }
     }
@@ -131,6 +135,13 @@ impl Handle {
     /// The check's server comes out of maintenance: it is probed at once.
     pub fn resume(&self, check: CheckIndex) {
         self.set_suspended(check, false);
+    }
+
+    /// The next probes of a check through TLS begin so. Until this is called it cannot probe.
+    pub fn connect_by(&self, check: CheckIndex, connector: Connector) {
+        if let Some(line) = self.line(check) {
+            line.connector.send_replace(Some(connector));
+        }
     }
 
     /// A real request went to the check's server, and failed by the server's fault or did not. Never waits; the
@@ -172,6 +183,7 @@ struct Task {
     check: CheckIndex,
     config: CheckConfig,
     lookup: Lookup,
+    connectors: watch::Receiver<Option<Connector>>,
     monitor: Monitor,
     probing: Option<Probing>,
     clock: Clock,
@@ -211,7 +223,8 @@ impl Task {
                 match action {
                     Action::Probe => {
                         let (config, lookup) = (self.config.clone(), self.lookup.clone());
-                        self.probing = Some(Box::pin(async move { probe(&config, &lookup).await }));
+                        let connector = self.connectors.borrow().clone();
+                        self.probing = Some(Box::pin(async move { probe(&config, &lookup, connector.as_ref()).await }));
                     }
                     Action::Became { from, to, why } => self.tell(What::Became { from, to, why }),
                 }

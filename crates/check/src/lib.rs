@@ -7,6 +7,7 @@ mod config;
 mod driver;
 mod lookup;
 mod probe;
+mod secure;
 mod size;
 
 pub use answer::{Head, judge};

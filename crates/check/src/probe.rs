@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use health::{Finding, Outcome};
+use tls::Connector;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,7 @@ use wire::proxy_header::{Header, write_header};
 use crate::answer::{self, Head};
 use crate::config::{CheckConfig, HttpCheck, Kind, Target};
 use crate::lookup::Lookup;
+use crate::secure::{Secure, secure};
 
 /// For how long, and how many bytes, the rest of an answer is read after it was judged: a server whose answer is
 /// cut off logs an error at every check.
@@ -32,9 +34,10 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl Stream for TcpStream {}
 impl Stream for UnixStream {}
+impl Stream for Secure {}
 
-/// Asks once. Ends by the policy's time-out, which covers the look-up, the connect and the answer together.
-pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup) -> Probed {
+/// Asks once. Ends by the policy's time-out, which covers the look-up, the connect, the handshake and the answer together.
+pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup, connector: Option<&Connector>) -> Probed {
     let begun = Instant::now();
     let deadline = begun + check.policy.timeout;
     let probed = |finding, head: Option<Head>| Probed {
@@ -49,8 +52,14 @@ pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup) -> Probed {
     if let Some(version) = check.send_proxy {
         write_header(&mut message, version, Header::Local);
     }
+    if check.tls.is_some() {
+        stream = match secured(stream, &mut message, connector, &check.target, deadline).await {
+            Ok(stream) => stream,
+            Err(finding) => return probed(finding, None),
+        };
+    }
     let Kind::Http(http) = &check.kind else {
-        let connected = probed(Finding::Connected, None);
+        let connected = probed(if check.tls.is_some() { Finding::Secured } else { Finding::Connected }, None);
         // The connection was taken; that it cannot be closed in order as well says nothing more.
         let goodbye = async {
             stream.write_all(&message).await?;
@@ -86,6 +95,23 @@ pub(crate) async fn connect(target: &Target, lookup: &Lookup, deadline: Instant)
             taken(TcpStream::connect(&addresses[..]), deadline).await
         }
     }
+}
+
+/// Sends what comes before TLS, and leaves nothing of it; then shakes hands.
+pub(crate) async fn secured(
+    mut stream: Box<dyn Stream>,
+    first: &mut Vec<u8>,
+    connector: Option<&Connector>,
+    target: &Target,
+    deadline: Instant,
+) -> Result<Box<dyn Stream>, Finding> {
+    let first = std::mem::take(first);
+    let handshake = async {
+        stream.write_all(&first).await.map_err(|_| Finding::TlsFailed)?;
+        secure(stream, connector, target).await
+    };
+    let secure = timeout_at(deadline, handshake).await.unwrap_or(Err(Finding::TlsTimedOut))?;
+    Ok(Box::new(secure))
 }
 
 async fn taken<S>(

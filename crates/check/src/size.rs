@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tls::Connector;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 use wire::proxy_header::{self, Header, write_header};
@@ -7,13 +8,15 @@ use wire::proxy_header::{self, Header, write_header};
 use crate::answer;
 use crate::config::Target;
 use crate::lookup::Lookup;
-use crate::probe::connect;
+use crate::probe::{connect, secured};
 
 /// How many bytes a server has at a path, by a HEAD request of our own. `path` is the path and query, `host` the Host
-/// field, both as a client sent them. `None`: the server says anything but 200 with a length, or nothing within `timeout`.
+/// field, both as a client sent them; with a connector it is asked through TLS. `None`: the server says anything but 200
+/// with a length, or nothing within `timeout`.
 pub async fn content_length(
     target: &Target,
     send_proxy: Option<proxy_header::Version>,
+    connector: Option<&Connector>,
     path: &str,
     host: &str,
     timeout: Duration,
@@ -23,6 +26,9 @@ pub async fn content_length(
     let mut message = Vec::new();
     if let Some(version) = send_proxy {
         write_header(&mut message, version, Header::Local);
+    }
+    if connector.is_some() {
+        stream = secured(stream, &mut message, connector, target, deadline).await.ok()?;
     }
     let request = format!("HEAD {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: perron\r\nConnection: close\r\n\r\n");
     message.extend_from_slice(request.as_bytes());

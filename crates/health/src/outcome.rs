@@ -23,6 +23,22 @@ pub enum Finding {
     ConnectFailed,
     /// The connection was not taken in time.
     ConnectTimedOut,
+    /// TLS was agreed on, and no more was asked.
+    Secured,
+    /// TLS was not agreed on in time.
+    TlsTimedOut,
+    /// TLS was not agreed on.
+    TlsFailed,
+    /// The server's certificate has expired.
+    CertificateExpired,
+    /// The server's certificate is not yet valid.
+    CertificateNotYetValid,
+    /// No authority that is believed has signed the server's certificate.
+    CertificateAuthority,
+    /// The server's certificate is for other names.
+    CertificateName,
+    /// The server's certificate is revoked, not for this use, or wrong in another way.
+    CertificateRefused,
     /// The request was answered as expected.
     Answered,
     /// The answer's status is none of those that pass.
@@ -52,11 +68,18 @@ impl Finding {
     /// What it says of the server.
     pub const fn verdict(self) -> Verdict {
         match self {
-            Finding::Connected | Finding::Answered => Verdict::Pass,
+            Finding::Connected | Finding::Secured | Finding::Answered => Verdict::Pass,
             Finding::LocalFault => Verdict::Nothing,
             Finding::LookupFailed
             | Finding::ConnectFailed
             | Finding::ConnectTimedOut
+            | Finding::TlsTimedOut
+            | Finding::TlsFailed
+            | Finding::CertificateExpired
+            | Finding::CertificateNotYetValid
+            | Finding::CertificateAuthority
+            | Finding::CertificateName
+            | Finding::CertificateRefused
             | Finding::WrongStatus
             | Finding::WrongBody
             | Finding::BadAnswer
@@ -71,6 +94,14 @@ impl Finding {
             Finding::LookupFailed => "lookup_failed",
             Finding::ConnectFailed => "connect_failed",
             Finding::ConnectTimedOut => "connect_timed_out",
+            Finding::Secured => "secured",
+            Finding::TlsTimedOut => "tls_timed_out",
+            Finding::TlsFailed => "tls_failed",
+            Finding::CertificateExpired => "certificate_expired",
+            Finding::CertificateNotYetValid => "certificate_not_yet_valid",
+            Finding::CertificateAuthority => "certificate_authority",
+            Finding::CertificateName => "certificate_name",
+            Finding::CertificateRefused => "certificate_refused",
             Finding::Answered => "answered",
             Finding::WrongStatus => "wrong_status",
             Finding::WrongBody => "wrong_body",
@@ -86,6 +117,14 @@ impl Finding {
             Finding::Connected => "L4OK",
             Finding::LookupFailed | Finding::ConnectFailed => "L4CON",
             Finding::ConnectTimedOut => "L4TOUT",
+            Finding::Secured => "L6OK",
+            Finding::TlsTimedOut => "L6TOUT",
+            Finding::TlsFailed
+            | Finding::CertificateExpired
+            | Finding::CertificateNotYetValid
+            | Finding::CertificateAuthority
+            | Finding::CertificateName
+            | Finding::CertificateRefused => "L6RSP",
             Finding::Answered => "L7OK",
             Finding::WrongStatus => "L7STS",
             Finding::WrongBody | Finding::BadAnswer => "L7RSP",
@@ -102,6 +141,14 @@ impl fmt::Display for Finding {
             Finding::LookupFailed => "its name could not be looked up",
             Finding::ConnectFailed => "the connection failed",
             Finding::ConnectTimedOut => "the connection timed out",
+            Finding::Secured => "TLS was agreed on",
+            Finding::TlsTimedOut => "the TLS handshake timed out",
+            Finding::TlsFailed => "no TLS could be agreed on",
+            Finding::CertificateExpired => "its certificate has expired",
+            Finding::CertificateNotYetValid => "its certificate is not yet valid",
+            Finding::CertificateAuthority => "its certificate is of an authority that is not believed",
+            Finding::CertificateName => "its certificate is for other names",
+            Finding::CertificateRefused => "its certificate is refused",
             Finding::Answered => "answered as expected",
             Finding::WrongStatus => "answered with another status",
             Finding::WrongBody => "answered with another body",

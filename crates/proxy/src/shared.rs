@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use arc_swap::ArcSwapOption;
 use balance::{ServerIndex, Snapshot, Stick};
 use http_proto::Limits;
-use tls::Acceptor;
+use tls::{Acceptor, Connector};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::load_report::LoadReport;
 
 use crate::backend::BackendShared;
 use crate::clock::Clock;
-use crate::config::{BackendIndex, Frontend, FrontendIndex, ProxyConfig};
+use crate::config::{Backend, BackendIndex, Frontend, FrontendIndex, ProxyConfig};
 use crate::handler::Handler;
 use crate::log::LogSink;
 use crate::rates::RateStates;
@@ -34,6 +34,8 @@ pub struct Shared {
     pub(crate) zones: Zones,
     pub(crate) rates: RateStates,
     acceptors: Vec<ArcSwapOption<Acceptor>>,
+    /// By backend and server.
+    connectors: Vec<Vec<ArcSwapOption<Connector>>>,
     draining: AtomicBool,
     workers: Vec<Arc<WorkerStats>>,
 }
@@ -69,6 +71,8 @@ impl Shared {
         let zones = Zones::new(&config.zones);
         let rates = RateStates::new(&config.frontends);
         let acceptors = config.frontends.iter().map(|_| ArcSwapOption::empty()).collect();
+        let of_backend = |backend: &Backend| backend.servers.iter().map(|_| ArcSwapOption::empty()).collect();
+        let connectors = config.backends.iter().map(of_backend).collect();
         let workers = (0..workers).map(|_| Arc::new(WorkerStats::new(&config))).collect();
         Shared {
             config,
@@ -83,6 +87,7 @@ impl Shared {
             zones,
             rates,
             acceptors,
+            connectors,
             draining: AtomicBool::new(false),
             workers,
         }
@@ -98,11 +103,23 @@ impl Shared {
     }
 
     /// Has the next connections of a frontend's clients begin with TLS as `acceptor` has it. Those that are there stay.
+    /// Until this is called, the clients of a frontend with TLS find nobody.
     pub fn secure_by(&self, index: FrontendIndex, acceptor: Acceptor) {
         self.acceptors[usize::from(index.0)].store(Some(Arc::new(acceptor)));
     }
 
-    /// What a frontend's connections begin with; `None`: they are in clear text.
+    /// Has the next connections to a server begin with TLS as `connector` has it. Those that are there stay.
+    /// Until this is called, a server with TLS cannot be reached.
+    pub fn connect_by(&self, backend: BackendIndex, server: ServerIndex, connector: Connector) {
+        self.connectors[usize::from(backend.0)][usize::from(server.0)].store(Some(Arc::new(connector)));
+    }
+
+    /// What connections to a server begin with, as far as that is known.
+    pub fn connector(&self, backend: BackendIndex, server: ServerIndex) -> Option<Arc<Connector>> {
+        self.connectors[usize::from(backend.0)][usize::from(server.0)].load_full()
+    }
+
+    /// What a frontend's connections begin with, as far as that is known.
     pub(crate) fn acceptor(&self, index: FrontendIndex) -> Option<Arc<Acceptor>> {
         self.acceptors[usize::from(index.0)].load_full()
     }

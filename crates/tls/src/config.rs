@@ -19,6 +19,8 @@ pub struct ServerTls {
     pub ticket_secret: Option<PathBuf>,
     /// Whether clients that do not begin with TLS are served in clear text; else they are told, in clear, and left.
     pub clear_too: bool,
+    /// Whether HTTP servers are told of clients' certificates in header fields.
+    pub export_headers: bool,
 }
 
 /// A certificate with its chain, and its key.

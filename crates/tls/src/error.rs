@@ -26,7 +26,19 @@ pub enum SessionError {
     NotTls,
     /// Nothing that both sides have: version, suite, group, application protocol.
     NothingInCommon,
-    /// The peer's certificate is missing, wrong, expired, revoked or not for this.
+    /// The peer showed no certificate and had to.
+    CertificateMissing,
+    /// The peer's certificate has expired.
+    CertificateExpired,
+    /// The peer's certificate is not yet valid: one of the two clocks may be wrong.
+    CertificateNotYetValid,
+    /// No authority that is believed has signed the peer's certificate.
+    CertificateAuthority,
+    /// The peer's certificate is for other names.
+    CertificateName,
+    /// The peer's certificate is revoked.
+    CertificateRevoked,
+    /// The peer's certificate is not for this use, malformed, or wrong in another way.
     Certificate,
     /// The peer ended it with an alert.
     Alert,
@@ -36,9 +48,15 @@ pub enum SessionError {
 
 impl SessionError {
     /// Every one.
-    pub const ALL: [SessionError; 5] = [
+    pub const ALL: [SessionError; 11] = [
         SessionError::NotTls,
         SessionError::NothingInCommon,
+        SessionError::CertificateMissing,
+        SessionError::CertificateExpired,
+        SessionError::CertificateNotYetValid,
+        SessionError::CertificateAuthority,
+        SessionError::CertificateName,
+        SessionError::CertificateRevoked,
         SessionError::Certificate,
         SessionError::Alert,
         SessionError::Protocol,
@@ -49,6 +67,12 @@ impl SessionError {
         match self {
             SessionError::NotTls => "tls_not_tls",
             SessionError::NothingInCommon => "tls_nothing_in_common",
+            SessionError::CertificateMissing => "tls_certificate_missing",
+            SessionError::CertificateExpired => "tls_certificate_expired",
+            SessionError::CertificateNotYetValid => "tls_certificate_not_yet_valid",
+            SessionError::CertificateAuthority => "tls_certificate_authority",
+            SessionError::CertificateName => "tls_certificate_name",
+            SessionError::CertificateRevoked => "tls_certificate_revoked",
             SessionError::Certificate => "tls_certificate",
             SessionError::Alert => "tls_alert",
             SessionError::Protocol => "tls_protocol",
@@ -64,12 +88,27 @@ impl From<rustls::Error> for SessionError {
                 rustls::InvalidMessage::InvalidContentType | rustls::InvalidMessage::UnknownProtocolVersion,
             ) => SessionError::NotTls,
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => SessionError::NothingInCommon,
-            Error::InvalidCertificate(_)
-            | Error::NoCertificatesPresented
-            | Error::InvalidCertRevocationList(_)
-            | Error::UnsupportedNameType => SessionError::Certificate,
+            Error::NoCertificatesPresented => SessionError::CertificateMissing,
+            Error::InvalidCertificate(error) => of_certificate(&error),
+            Error::InvalidCertRevocationList(_) | Error::UnsupportedNameType => SessionError::Certificate,
             Error::AlertReceived(_) => SessionError::Alert,
             _ => SessionError::Protocol,
         }
+    }
+}
+
+fn of_certificate(error: &rustls::CertificateError) -> SessionError {
+    use rustls::CertificateError;
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => SessionError::CertificateExpired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            SessionError::CertificateNotYetValid
+        }
+        CertificateError::UnknownIssuer => SessionError::CertificateAuthority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            SessionError::CertificateName
+        }
+        CertificateError::Revoked => SessionError::CertificateRevoked,
+        _ => SessionError::Certificate,
     }
 }

@@ -24,7 +24,7 @@ fn check(address: SocketAddr, interval: Duration) -> Check {
         fall: 3,
         observe_failures: Some(2),
     };
-    let config = CheckConfig { kind: Kind::Tcp, target: Target::Ip(address), send_proxy: None, policy };
+    let config = CheckConfig { kind: Kind::Tcp, target: Target::Ip(address), send_proxy: None, tls: None, policy };
     Check { config, carried: None, suspended: false }
 }
 
@@ -149,7 +149,7 @@ fn first_probes_are_spread() {
 fn successes_are_news_only_after_a_failure() {
     let (traffic, mut results) = mpsc::channel(TRAFFIC_MAX);
     let (suspended, _) = watch::channel(false);
-    let line = Line { suspended, traffic, failing: AtomicBool::new(false) };
+    let line = Line { suspended, traffic, connector: watch::Sender::new(None), failing: AtomicBool::new(false) };
     let handle = Handle { checks: [line].into() };
     for ok in [true, true, false, false, true, true, false] {
         handle.traffic(ONLY, ok);

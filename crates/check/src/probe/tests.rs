@@ -23,7 +23,7 @@ fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConfig {
         fall: 3,
         observe_failures: None,
     };
-    CheckConfig { kind, target, send_proxy: None, policy }
+    CheckConfig { kind, target, send_proxy: None, tls: None, policy }
 }
 
 fn http() -> HttpCheck {
@@ -74,7 +74,7 @@ async fn server(pieces: Vec<Vec<u8>>, between: Duration) -> (SocketAddr, JoinHan
 
 /// What one probe finds.
 async fn probe(check: &CheckConfig) -> Outcome {
-    super::probe(check, &Lookup::new()).await.outcome
+    super::probe(check, &Lookup::new(), None).await.outcome
 }
 
 /// What `check` finds at a server that answers with these pieces.
@@ -308,7 +308,7 @@ async fn what_an_answer_says_of_the_load_is_heard() {
     ] {
         let (address, _serving) = server(vec![answer.into()], Duration::ZERO).await;
         let check = config(Target::Ip(address), Kind::Http(http()), PATIENT);
-        assert_eq!(super::probe(&check, &Lookup::new()).await.report, report, "{answer:?}");
+        assert_eq!(super::probe(&check, &Lookup::new(), None).await.report, report, "{answer:?}");
     }
 }
 
@@ -341,6 +341,6 @@ async fn a_look_up_that_hangs_ends_with_the_probe() {
     let target = Target::Name { host: "slow.example".to_owned(), port: 80 };
     let check = config(target, Kind::Tcp, HASTY);
     for _ in 0..2 {
-        assert_eq!(super::probe(&check, &hanging).await.outcome.finding, Finding::LookupFailed);
+        assert_eq!(super::probe(&check, &hanging, None).await.outcome.finding, Finding::LookupFailed);
     }
 }

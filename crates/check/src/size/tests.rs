@@ -36,7 +36,7 @@ async fn a_size_is_what_200_says() {
         ("no answer", None),
     ] {
         let (address, serving) = server(answer).await;
-        let found = content_length(&Target::Ip(address), None, "/a/b.iso?x=1", "files.example", PATIENT).await;
+        let found = content_length(&Target::Ip(address), None, None, "/a/b.iso?x=1", "files.example", PATIENT).await;
         assert_eq!(found, size, "{answer:?}");
         assert_eq!(
             serving.await.expect("a request"),
@@ -50,5 +50,5 @@ async fn silence_ends_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let hasty = Duration::from_millis(50);
-    assert_eq!(content_length(&Target::Ip(address), None, "/", "x", hasty).await, None);
+    assert_eq!(content_length(&Target::Ip(address), None, None, "/", "x", hasty).await, None);
 }

@@ -128,7 +128,7 @@ impl Template {
             }
         }
         let send_proxy = send_proxy.filter(|_| self.address.is_none() && self.port.is_none());
-        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, policy: self.policy })
+        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, tls: None, policy: self.policy })
     }
 
     /// The check of where clients are sent. They say the host that they were sent to, and no PROXY header; what
@@ -140,7 +140,7 @@ impl Template {
         }
         let target = Target::Name { host: to.host.clone(), port: to.port };
         let policy = Policy { observe_failures: None, ..self.policy };
-        Some(CheckConfig { kind, target, send_proxy: None, policy })
+        Some(CheckConfig { kind, target, send_proxy: None, tls: None, policy })
     }
 }
 

@@ -135,7 +135,11 @@ impl CarriedCheck {
 }
 
 fn key(config: &check::CheckConfig) -> String {
-    format!("{:?} {:?}", config.kind, config.target)
+    let key = format!("{:?} {:?}", config.kind, config.target);
+    match &config.tls {
+        Some(tls) => format!("{key} {tls:?}"),
+        None => key,
+    }
 }
 
 fn status_from_word(word: &str) -> Option<Status> {

@@ -116,7 +116,7 @@ mod tests {
             observe_failures: None,
         };
         let target = check::Target::Name { host: "a.cluster.example".to_owned(), port: 80 };
-        let config = CheckConfig { kind: check::Kind::Tcp, target, send_proxy: None, policy };
+        let config = CheckConfig { kind: check::Kind::Tcp, target, send_proxy: None, tls: None, policy };
         let outcome = Outcome { finding: Finding::ConnectFailed, status: None, took: Duration::from_millis(1) };
         let check = check.map(|status| PlaceCheck {
             index: CheckIndex(0),

@@ -137,9 +137,14 @@ async fn ask_all(
                 let Some(server) = servers.get(usize::from(question.server.0)) else { continue };
                 if asked.note(question.key) {
                     let (target, send_proxy) = (target_of(server), server.send_proxy);
+                    let connector = shared.connector(backend, question.server);
+                    if server.tls.is_some() && connector.is_none() {
+                        continue;
+                    }
                     asking.spawn_local(async move {
-                        let Question { key, path, host, .. } = question;
-                        let length = check::content_length(&target, send_proxy, &path, &host, PATIENCE).await;
+                        let (connector, Question { key, path, host, .. }) = (connector.as_deref(), question);
+                        let length =
+                            check::content_length(&target, send_proxy, connector, &path, &host, PATIENCE).await;
                         length.map(|length| (key, length))
                     });
                 }
