@@ -41,20 +41,77 @@ pub enum Version {
     Tls13,
 }
 
-/// A cipher suite that this program has, by the name that the standards give it.
+/// A cipher suite that this program has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cipher(pub(crate) rustls::CipherSuite);
+pub struct Cipher(rustls::CipherSuite);
+
+/// By the name that the standards give it, the one that OpenSSL gives it, and the bits of its key.
+const CIPHERS: [(rustls::CipherSuite, &str, &str, u16); 9] = {
+    use rustls::CipherSuite as S;
+    [
+        (S::TLS13_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", 256),
+        (S::TLS13_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256", 128),
+        (S::TLS13_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256", 256),
+        (
+            S::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            256,
+        ),
+        (
+            S::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            128,
+        ),
+        (
+            S::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+            "ECDHE-ECDSA-CHACHA20-POLY1305",
+            256,
+        ),
+        (
+            S::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            256,
+        ),
+        (
+            S::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            128,
+        ),
+        (
+            S::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            "ECDHE-RSA-CHACHA20-POLY1305",
+            256,
+        ),
+    ]
+};
 
 impl Cipher {
-    /// The suite of this name, such as `TLS13_AES_128_GCM_SHA256` or `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`.
+    /// The suite of this name: that of the standards, such as `TLS_AES_128_GCM_SHA256` or
+    /// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`, or OpenSSL's, such as `ECDHE-RSA-AES128-GCM-SHA256`.
     pub fn named(name: &str) -> Option<Cipher> {
-        let mut suites = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter();
-        suites.find(|suite| suite.suite().as_str() == Some(name)).map(|suite| Cipher(suite.suite()))
+        let (id, ..) = CIPHERS.iter().find(|(_, standard, openssl, _)| name == *standard || name == *openssl)?;
+        Some(Cipher(*id))
     }
 
-    /// The names of all.
+    /// The standards' names of all.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter().filter_map(|suite| suite.suite().as_str())
+        CIPHERS.iter().map(|(_, standard, ..)| *standard)
+    }
+
+    pub(crate) fn suite(self) -> Option<rustls::SupportedCipherSuite> {
+        rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter().find(|suite| suite.suite() == self.0).copied()
+    }
+
+    /// OpenSSL's name of a suite, and the bits of its key.
+    pub(crate) fn as_openssl(id: rustls::CipherSuite) -> (&'static str, u16) {
+        let known = CIPHERS.iter().find(|(known, ..)| *known == id);
+        known.map_or(("unknown", 0), |(_, _, openssl, bits)| (openssl, *bits))
     }
 }
 

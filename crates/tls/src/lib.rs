@@ -6,16 +6,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acceptor;
+mod by_name;
 pub mod config;
 mod connector;
 mod error;
+mod identity;
 mod material;
 mod peer;
+mod pem;
 mod session;
+mod subject;
+#[cfg(test)]
+mod testing;
+mod ticket;
+mod verify;
 
 pub use acceptor::Acceptor;
-pub use connector::Connector;
+pub use connector::{Connector, MACHINE_AUTHORITIES, machine_authorities};
 pub use error::{SessionError, SetupError};
 pub use material::Material;
-pub use peer::{Identity, Peer};
+pub use peer::{Identity, Peer, variables};
 pub use session::{Read, Session};
+pub use ticket::TicketSecret;

@@ -1,13 +1,20 @@
 use std::io;
+use std::sync::Arc;
 
+use crate::config::{Cipher, ClientAuth};
 use crate::error::SessionError;
+use crate::identity::identify;
 use crate::peer::Peer;
 
 /// One connection's TLS, without its socket.
 ///
 /// Ciphertext goes in by [`Session::read_tls`] and comes out by [`Session::write_tls`]; plaintext by
 /// [`Session::read`] and [`Session::write`].
-pub struct Session(pub(crate) rustls::Connection);
+pub struct Session {
+    connection: rustls::Connection,
+    /// What was asked of the client's certificate.
+    asked: Option<Arc<ClientAuth>>,
+}
 
 /// What a read of plaintext found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +28,23 @@ pub enum Read {
 }
 
 impl Session {
+    pub(crate) fn new(connection: rustls::Connection, asked: Option<Arc<ClientAuth>>) -> Session {
+        Session { connection, asked }
+    }
+
     /// Whether the handshake is still under way.
     pub fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.connection.is_handshaking()
     }
 
     /// Whether ciphertext waits to be sent.
     pub fn wants_write(&self) -> bool {
-        self.0.wants_write()
+        self.connection.wants_write()
     }
 
     /// Whether ciphertext may be read: not while much plaintext waits.
     pub fn wants_read(&self) -> bool {
-        self.0.wants_read()
+        self.connection.wants_read()
     }
 
     /// Takes what one read of `from` gives, at most some 16 KiB, and decrypts it; 0 is the end of `from`.
@@ -42,8 +53,8 @@ impl Session {
     /// What `from` says; or `Ok(Err(..))`: the connection is over, and what [`Session::write_tls`] has yet to send
     /// tells the peer why.
     pub fn read_tls(&mut self, from: &mut dyn io::Read) -> io::Result<Result<usize, SessionError>> {
-        let read = self.0.read_tls(from)?;
-        Ok(self.0.process_new_packets().map(|_| read).map_err(SessionError::from))
+        let read = self.connection.read_tls(from)?;
+        Ok(self.connection.process_new_packets().map(|_| read).map_err(SessionError::from))
     }
 
     /// Plaintext into `out`, which is not empty.
@@ -51,7 +62,7 @@ impl Session {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`]: the stream was cut off.
     pub fn read(&mut self, out: &mut [u8]) -> io::Result<Read> {
-        match io::Read::read(&mut self.0.reader(), out) {
+        match io::Read::read(&mut self.connection.reader(), out) {
             Ok(0) => Ok(Read::End),
             Ok(read) => Ok(Read::Bytes(read)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
@@ -64,7 +75,7 @@ impl Session {
     /// # Errors
     /// As there.
     pub fn peek(&mut self) -> io::Result<Read> {
-        match io::BufRead::fill_buf(&mut self.0.reader()) {
+        match io::BufRead::fill_buf(&mut self.connection.reader()) {
             Ok([]) => Ok(Read::End),
             Ok(bytes) => Ok(Read::Bytes(bytes.len())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
@@ -75,7 +86,7 @@ impl Session {
     /// Encrypts as much of `bytes` as there is room for.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         // It fails only where the connection is over, which the next read tells.
-        io::Write::write(&mut self.0.writer(), bytes).unwrap_or(0)
+        io::Write::write(&mut self.connection.writer(), bytes).unwrap_or(0)
     }
 
     /// Sends ciphertext by one write to `to`.
@@ -83,32 +94,36 @@ impl Session {
     /// # Errors
     /// What `to` says.
     pub fn write_tls(&mut self, to: &mut dyn io::Write) -> io::Result<usize> {
-        self.0.write_tls(to)
+        self.connection.write_tls(to)
     }
 
     /// Tells the peer that nothing more comes.
     pub fn close(&mut self) {
-        self.0.send_close_notify();
+        self.connection.send_close_notify();
     }
 
-    /// What the handshake has agreed on; `None` before its end.
+    /// What the handshake has agreed on, and who the client is; `None` before its end. It reads a client's
+    /// certificate: a connection asks once.
     pub fn peer(&self) -> Option<Peer> {
-        let version = self.0.protocol_version()?;
-        let suite = self.0.negotiated_cipher_suite()?;
-        if self.0.is_handshaking() {
+        let version = self.connection.protocol_version()?;
+        let suite = self.connection.negotiated_cipher_suite()?;
+        if self.connection.is_handshaking() {
             return None;
         }
-        let server_name = match &self.0 {
+        let server_name = match &self.connection {
             rustls::Connection::Server(server) => server.server_name().map(str::to_owned),
             rustls::Connection::Client(_) => None,
         };
+        let (cipher, key_bits) = Cipher::as_openssl(suite.suite());
+        let shown = self.connection.peer_certificates().and_then(<[_]>::first);
         Some(Peer {
             protocol: if version == rustls::ProtocolVersion::TLSv1_3 { "TLSv1.3" } else { "TLSv1.2" },
-            cipher: suite.suite().as_str().unwrap_or("unknown"),
+            cipher,
+            key_bits,
             server_name,
-            is_http2: self.0.alpn_protocol() == Some(b"h2"),
-            is_resumed: self.0.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-            identity: None,
+            is_http2: self.connection.alpn_protocol() == Some(b"h2"),
+            is_resumed: self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            identity: shown.zip(self.asked.as_deref()).and_then(|(shown, asked)| identify(shown, asked)),
         })
     }
 }
