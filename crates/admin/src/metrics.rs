@@ -6,9 +6,10 @@ mod mirrored;
 mod text;
 mod vips;
 
+use units::latency::HELD_BOUNDS_MICROS;
 use units::{AdminState, Status as ServerStatus};
 
-use crate::model::{Backend, Class, Frontend, NameService, Peers, Server, Status, Traffic};
+use crate::model::{Backend, Class, Frontend, Held, NameService, Peers, Server, Status, Traffic};
 use text::Kind::{Counter, Gauge};
 use text::Number::{Count, Micros};
 use text::{Family, Label, Number, Text};
@@ -247,6 +248,25 @@ fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {
     let refused = ("perron_frontend_refused_requests_total", Counter, "Requests refused, by reason.");
     text.family_by(refused, frontends, "reason", |f| reasons(&f.refused));
     text.histograms("perron_frontend_total_time_seconds", TOTAL_TIME_HELP, frontends, |f| &f.total_time);
+    own_streams(text, frontends);
+}
+
+fn own_streams(text: &mut Text, frontends: &Labelled<'_, Frontend>) {
+    let mut held: Labelled<'_, Held> = Vec::new();
+    for (labels, frontend) in frontends {
+        if let Some(streams) = &frontend.streams {
+            held.push(([&labels[..], &[("after", "read")]].concat(), &streams.at_once));
+            held.push(([&labels[..], &[("after", "client")]].concat(), &streams.after_client));
+        }
+    }
+    let help = "How long the bytes of streams were here, by what they waited for; absent without streams.";
+    text.histogram_by("perron_frontend_held_seconds", help, &HELD_BOUNDS_MICROS, &held, |h| (&h.counts, h.sum_us));
+    let longest = "The longest of them.";
+    text.families(
+        "perron_frontend_",
+        &[("held_seconds_max", Gauge, longest, |h: &Held| Some(Micros(h.max_us)))],
+        &held,
+    );
 }
 
 fn own_backends(text: &mut Text, backends: &Labelled<'_, Backend>) {

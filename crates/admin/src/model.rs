@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use units::latency::BOUNDS_MICROS;
+use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Status {
     pub taken_unix_ms: u64,
     /// The upper bounds of every [`Histogram`] here, in microseconds.
     pub latency_bounds_us: Vec<u64>,
+    /// The upper bounds of every [`Held`] here, in microseconds.
+    #[serde(default)]
+    pub held_bounds_us: Vec<u64>,
     /// In the order of the configuration.
     pub frontends: Vec<Frontend>,
     /// In the order of the configuration.
@@ -144,6 +147,43 @@ pub struct Frontend {
     pub refused: BTreeMap<String, u64>,
     /// From a request's first byte to its answer's last.
     pub total_time: Histogram,
+    /// How long the bytes of its streams were here; `null` if none of its routes has streams.
+    #[serde(default)]
+    pub streams: Option<Streams>,
+}
+
+/// How long the bytes of streams were here, from the read that brought them until the client's socket had the last of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Of reads whose bytes the client's socket took at once.
+    pub at_once: Held,
+    /// Of reads whose bytes had to wait for the client, who had not taken the ones before.
+    pub after_client: Held,
+}
+
+/// How many reads fell in each bucket of [`units::latency::HELD_BOUNDS_MICROS`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// One count a bound and one beyond the last; not cumulative.
+    pub counts: Vec<u64>,
+    /// All of them together, in microseconds.
+    pub sum_us: u64,
+    /// The longest, in microseconds, rounded up.
+    pub max_us: u64,
+}
+
+impl Held {
+    /// How many reads there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+impl Default for Held {
+    /// Of no reads.
+    fn default() -> Held {
+        Held { counts: vec![0; HELD_BOUNDS_MICROS.len() + 1], sum_us: 0, max_us: 0 }
+    }
 }
 
 /// Whether requests are read, or bytes relayed.

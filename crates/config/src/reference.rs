@@ -4,7 +4,7 @@ use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
     answer, backend, boot, check, class, forward, frontend, headers, masters, name_service, process, rate, route,
-    server, stick, tls, vip, zone,
+    server, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -27,7 +27,7 @@ const ROOT_KEYS: [Key; 12] = [
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 47] = [
+pub(crate) static SCHEMAS: [&Schema; 48] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -39,6 +39,7 @@ pub(crate) static SCHEMAS: [&Schema; 47] = [
     &headers::EDITS,
     &route::ROUTE,
     &rate::RATE_LIMIT,
+    &stream::STREAM,
     &answer::REDIRECT,
     &answer::RESPOND,
     &answer::FILES,

@@ -256,6 +256,22 @@ fn rates() {
 }
 
 #[test]
+fn streams() {
+    let idle = |stream: &str| {
+        let text = format!(
+            "[frontend.f]\nbind = \"0.0.0.0:80\"\nroute = [{{ backend = \"b\"{stream} }}]\n\
+             [[backend.b.server]]\naddress = \"10.0.0.1:80\"\n"
+        );
+        load(&text).proxy.frontends[0].routes[0].stream.map(|stream| stream.idle.as_secs())
+    };
+    assert_eq!(idle(""), None);
+    assert_eq!(idle(", stream = false"), None);
+    assert_eq!(idle(", stream = true"), Some(3600));
+    assert_eq!(idle(", stream = {}"), Some(3600));
+    assert_eq!(idle(", stream = { idle = \"90s\" }"), Some(90));
+}
+
+#[test]
 fn a_backend_has_at_most_16_384_servers() {
     let text = |servers: u32| {
         let server = |number| format!("[[backend.b.server]]\nname = \"s{number}\"\naddress = \"10.0.0.1:80\"\n");

@@ -163,6 +163,16 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// How many requests it takes, beside the frontend's limits.
     pub rate_limits: RateLimits,
+    /// Whether its answers are streams of messages, each of which is to be at the client before the next is made.
+    pub stream: Option<StreamConfig>,
+}
+
+/// What a route of streams does otherwise than others: nothing is held, and how long bytes were here is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// Silence of the server, and of a client whose request is a stream too, in place of the backend's `server` and the
+    /// frontend's `idle`.
+    pub idle: Duration,
 }
 
 /// What answers a request.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use units::latency::{BOUNDS_MICROS, bucket_of};
 
+use crate::held::StreamStats;
+
 /// A number that one thread adds to and any thread reads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -73,6 +75,8 @@ pub struct FrontendStats {
     pub total: Histogram,
     /// Why requests were refused or ended early, in step with [`crate::Reason::all`].
     pub reasons: Vec<Counter>,
+    /// How long the bytes of its streams were here.
+    pub streams: StreamStats,
 }
 
 /// What one worker counted of one backend or of one server.

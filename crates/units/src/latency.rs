@@ -11,9 +11,21 @@ pub const BOUNDS_MICROS: [u64; 18] = [
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
+/// Upper bounds in microseconds, each inclusive, of how long the bytes of streams are held: finer where a front that
+/// holds nothing has them, and with 5 ms, which is what streams are promised.
+pub const HELD_BOUNDS_MICROS: [u64; 17] = [
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000,
+    60_000_000,
+];
+
 /// The bucket that `duration` counts in: the first whose bound it does not exceed, else `BOUNDS_MICROS.len()`.
 pub fn bucket_of(duration: Duration) -> usize {
-    BOUNDS_MICROS.partition_point(|&bound| Duration::from_micros(bound) < duration)
+    bucket_within(&BOUNDS_MICROS, duration)
+}
+
+/// The same of any rising `bounds` in microseconds.
+pub fn bucket_within(bounds: &[u64], duration: Duration) -> usize {
+    bounds.partition_point(|&bound| Duration::from_micros(bound) < duration)
 }
 
 #[cfg(test)]
@@ -38,5 +50,6 @@ mod tests {
     #[test]
     fn bounds_rise() {
         assert!(BOUNDS_MICROS.is_sorted_by(|lower, upper| lower < upper));
+        assert!(HELD_BOUNDS_MICROS.is_sorted_by(|lower, upper| lower < upper));
     }
 }

@@ -236,7 +236,8 @@ function frontendRow(frontend) {
   const [answered, refused] = [cell("Answers/s", "number wide"), cell("Refused", "number whole")];
   const row = element("tr", "", ...[name, cells.held, cells.requests, cells.latency, cells.moved, answered, refused].map((c) => c.root));
   updates.push({ key, words: `${frontend.name} ${frontend.binds.join(" ")}`, root: row, set(now, bounds) {
-    name.set(now.name, `${now.mode} on ${now.binds.join(", ")}`);
+    const held = now.streams ? ` · streams held ${micros(now.streams.at_once.max_us)} at most` : "";
+    name.set(now.name, `${now.mode} on ${now.binds.join(", ")}${held}`);
     update(now, bounds);
     const codes = now.mode === "tcp" ? [] : ["2xx", "3xx", "4xx", "5xx"];
     const seen = codes.map((code) => [code, rate(key, (f) => f.responses[code], true)])

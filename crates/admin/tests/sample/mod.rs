@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Class, Classes, Frontend, Histogram, Level, Link, Mode, NameAddress, NameService, Peer, Peers,
-    ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Traffic,
+    Backend, Check, Class, Classes, Frontend, Held, Histogram, Level, Link, Mode, NameAddress, NameService, Peer,
+    Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
-use units::latency::BOUNDS_MICROS;
+use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
 use units::{AdminState, Status as Health};
 
 const STARTED: u64 = 1_790_000_000;
@@ -26,6 +26,7 @@ pub(crate) fn status(seconds: f64) -> Status {
         uptime_s: seconds as u64,
         taken_unix_ms: STARTED * 1000 + (seconds * 1000.0) as u64,
         latency_bounds_us: BOUNDS_MICROS.to_vec(),
+        held_bounds_us: HELD_BOUNDS_MICROS.to_vec(),
         frontends: vec![
             frontend("web", Mode::Http, &["*:80", "[::]:80"], &[&api, &files, &uploads]),
             frontend("galera", Mode::Tcp, &["172.16.9.200:3306"], &[&database]),
@@ -147,7 +148,17 @@ fn frontend(name: &str, mode: Mode, binds: &[&str], backends: &[&Backend]) -> Fr
         bytes_out: sum(|traffic| traffic.bytes_out),
         refused: refused.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect(),
         total_time,
+        streams: http.then(|| Streams {
+            at_once: Held { counts: counts_of_held(requests), sum_us: requests * 12, max_us: 612 },
+            ..Streams::default()
+        }),
     }
+}
+
+fn counts_of_held(reads: u64) -> Vec<u64> {
+    let mut counts = vec![0; HELD_BOUNDS_MICROS.len() + 1];
+    (counts[0], counts[1], counts[6]) = (reads / 2, reads - reads / 2, 3);
+    counts
 }
 
 fn api(seconds: f64) -> Backend {

@@ -19,6 +19,7 @@ pub(crate) mod redirect_to;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod stick;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod vip;
 pub(crate) mod zone;

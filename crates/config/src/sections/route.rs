@@ -8,10 +8,10 @@ use crate::schema::{Key, Schema, form, optional};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::http::{Host, Method, RoutePath, check_field_name};
-use crate::sections::{headers, rate};
+use crate::sections::{headers, rate, stream};
 use crate::tree::{Node, Value};
 
-const KEYS: [Key; 16] = {
+const KEYS: [Key; 17] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         optional(
@@ -35,6 +35,7 @@ const KEYS: [Key; 16] = {
         health,
         fastcgi,
         rate::route_key(),
+        stream::route_key(),
         optional("request-headers", form::TABLE, "Changes to the request, after the frontend's."),
         optional("response-headers", form::TABLE, "Changes to the answer, after the frontend's."),
         optional(
@@ -86,6 +87,7 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
     let request_headers = headers::edits(&mut section, "request-headers", cx);
     let response_headers = headers::edits(&mut section, "response-headers", cx);
     let rate_limits = rate::limits(&mut section, cx);
+    let stream = stream::stream(&mut section, cx);
     allow_users(&mut section, cx);
     let route = |when: Vec<Condition>, answer: Answer| Route {
         when,
@@ -93,6 +95,7 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
         request_headers: request_headers.clone(),
         response_headers: response_headers.clone(),
         rate_limits,
+        stream,
     };
     let given = answer::read(&mut section, &prefixes, cx);
     if matches!(given, Given::Nothing) && answer::KEYS.iter().all(|key| !section.has(key)) && !cx.broken {
@@ -106,10 +109,12 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
     }
     match given {
         Given::Answer(answer) => {
+            stream::check(&mut section, &answer, cx);
             when.splice(0..0, below(prefixes));
             vec![route(when, answer)]
         }
         Given::Files(answers) => {
+            answers.iter().take(1).for_each(|(_, answer)| stream::check(&mut section, answer, cx));
             let one = |(prefix, answer)| {
                 let prefix = if prefixes.is_empty() { Vec::new() } else { vec![prefix] };
                 route(below(prefix).into_iter().chain(when.iter().cloned()).collect(), answer)

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::model::{Backend, Check, Frontend, NameService, Peers, Status};
+use admin::model::{Backend, Check, Frontend, Held, NameService, Peers, Status, Streams};
 use anyhow::Context;
 
 use super::ask::ask;
@@ -56,6 +56,9 @@ fn text(status: &Status) -> String {
         status.process.max_fds,
         rows = rows.text(),
     );
+    for frontend in &status.frontends {
+        text += &frontend.streams.as_ref().map_or_else(String::new, |streams| streams_line(&frontend.name, streams));
+    }
     for backend in &status.backends {
         let head = format!(
             "\nbackend {} ({}): {}, {} at servers, {} waiting\n",
@@ -84,6 +87,22 @@ fn text(status: &Status) -> String {
         writeln!(text, "\nrefused or ended early: {}", refused.join(", ")).expect("a string takes everything");
     }
     text
+}
+
+/// How long the bytes of a frontend's streams were here, in a line.
+fn streams_line(frontend: &str, streams: &Streams) -> String {
+    let told = |held: &Held| match held.count() {
+        0 => "none".to_owned(),
+        reads => {
+            let mean = held.sum_us as f64 / reads as f64 / 1000.0;
+            format!("{reads} for {mean:.3} ms, {:.3} ms at most", held.max_us as f64 / 1000.0)
+        }
+    };
+    format!(
+        "\nstreams of {frontend}: reads held {}; behind what the client had not taken {}\n",
+        told(&streams.at_once),
+        told(&streams.after_client)
+    )
 }
 
 /// The other directors, in a line.

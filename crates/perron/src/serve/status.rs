@@ -149,7 +149,22 @@ impl StatusSource {
             bytes_out: self.sum(|worker| &worker.frontends[index].bytes_out),
             refused: self.refused(index),
             total_time: self.histogram(|worker| &worker.frontends[index].total),
+            streams: configured.routes.iter().any(|route| route.stream.is_some()).then(|| model::Streams {
+                at_once: self.held(|worker| &worker.frontends[index].streams.at_once),
+                after_client: self.held(|worker| &worker.frontends[index].streams.after_client),
+            }),
         }
+    }
+
+    fn held<'a>(&'a self, pick: impl Fn(&'a WorkerStats) -> &'a proxy::Held) -> model::Held {
+        let mut held = model::Held::default();
+        for (index, count) in held.counts.iter_mut().enumerate() {
+            *count = self.sum(|worker| &pick(worker).buckets[index]);
+        }
+        held.sum_us = self.sum(|worker| &pick(worker).sum_nanos) / 1000;
+        let longest = self.shared.workers().iter().map(|worker| pick(worker).max_nanos.value()).max();
+        held.max_us = longest.unwrap_or(0).div_ceil(1000);
+        held
     }
 
     fn backend(&self, index: usize, control: &Control, meters: (&ServerMeters, &[ServerMeters])) -> model::Backend {
@@ -339,6 +354,7 @@ impl Source for StatusSource {
             uptime_s: now.duration_since(self.started).unwrap_or_default().as_secs(),
             taken_unix_ms: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
             latency_bounds_us: units::latency::BOUNDS_MICROS.to_vec(),
+            held_bounds_us: units::latency::HELD_BOUNDS_MICROS.to_vec(),
             frontends: frontends.map(|(index, meters)| self.frontend(index, meters)).collect(),
             backends: backends.map(|(index, (of, servers))| self.backend(index, &control, (of, servers))).collect(),
             reasons: self.reasons(),

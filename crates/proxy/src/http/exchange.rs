@@ -18,6 +18,7 @@ use crate::log::{Phase, Record};
 use crate::proxied::{Told, preface};
 use crate::quest::{Quest, Reached, Slot};
 use crate::reason::Reason;
+use crate::splice::Patience;
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::transfer::{Watch, write_all};
@@ -184,7 +185,11 @@ async fn attempt<'a>(
     record: &mut Record,
 ) -> Result<Then, (Failure, Reached<'a>)> {
     let context = client.meta.context;
-    let timeout = context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server;
+    let stream = client.meta.stream(errand.route);
+    let timeout = match stream {
+        Some(stream) => stream.idle,
+        None => context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server,
+    };
     // What the server's machine had acknowledged before tells afterwards whether it saw any of this request.
     let acked_before = match reached.reused && !errand.traits.is_idempotent {
         true => reached.stream.bytes_acked(),
@@ -213,6 +218,7 @@ async fn attempt<'a>(
         sent: Instant::now(),
         upload: None,
         repeatable: may_retry && errand.traits.is_idempotent && errand.whole && errand.body.is_done(),
+        is_stream: stream.is_some(),
         slot: &reached.slot,
     };
     let answered = if errand.body.is_done() {
@@ -267,8 +273,9 @@ async fn both_ways<'a>(
     let mut uploaded = 0;
     let (meta, from, to) = (downstream.meta, downstream.client, downstream.server);
     let answered = {
-        let server_timeout = downstream.timeout;
-        let sending = upload(meta, from, to, body, carry, server_timeout, &mut upload_timer, progress, &mut uploaded);
+        let idle = meta.stream(downstream.route).map_or(meta.configured().timeouts.idle, |stream| stream.idle);
+        let patience = Patience { from: idle, to: downstream.timeout };
+        let sending = upload(meta, from, to, body, carry, patience, &mut upload_timer, progress, &mut uploaded);
         let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(&downstream, None, timer, record));
         let mut sent = false;

@@ -13,7 +13,7 @@ use super::redirect::{Detour, ask_size, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
 use crate::backend::Wish;
 use crate::claim::Claim;
-use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect};
+use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect, StreamConfig};
 use crate::handler::{HandlerRequest, Part, Patience};
 use crate::log::Record;
 use crate::reason::Reason;
@@ -35,6 +35,11 @@ pub(crate) struct Meta<'a> {
 impl<'a> Meta<'a> {
     pub(crate) fn configured(&self) -> &'a Frontend {
         self.context.shared.frontend(self.frontend)
+    }
+
+    /// What `route` says of streams; `None`: its answers are none.
+    pub(crate) fn stream(&self, route: Option<u16>) -> Option<StreamConfig> {
+        self.configured().routes[usize::from(route?)].stream
     }
 }
 

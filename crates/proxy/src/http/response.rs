@@ -12,6 +12,7 @@ use super::body::Body;
 use super::hold::{hold, is_held};
 use super::plan::{Meta, Traits, edits};
 use super::reply::unix_now;
+use crate::held::Stay;
 use crate::log::{Phase, Record};
 use crate::quest::Slot;
 use crate::reason::Reason;
@@ -42,6 +43,8 @@ pub(crate) struct Downstream<'a> {
     pub(crate) upload: Option<&'a Upload>,
     /// Whether the request is sent again, should its answer end before the client has had any of it.
     pub(crate) repeatable: bool,
+    /// Whether every byte is to go on at once.
+    pub(crate) is_stream: bool,
     /// The server's.
     pub(crate) slot: &'a Slot<'a>,
 }
@@ -101,7 +104,8 @@ pub(crate) async fn receive(
     timer: &mut Timer,
     record: &mut Record,
 ) -> Answered {
-    let mut progress = match receive_head(way, watch, timer, record).await {
+    let mut stay = way.stay();
+    let mut progress = match receive_head(way, watch, timer, record, &mut stay).await {
         Ok(progress) => progress,
         Err(reason) => {
             return Answered::Failed { reason, heard: Heard::Nothing };
@@ -130,6 +134,7 @@ pub(crate) async fn receive(
             {
                 return Answered::Failed { reason: halt.at_client(), heard };
             }
+            stay.end(!unsent.is_empty());
             if held {
                 way.meta.context.recycle(unsent);
             }
@@ -155,12 +160,14 @@ async fn receive_head(
     mut watch: Option<Watch<'_>>,
     timer: &mut Timer,
     record: &mut Record,
+    stay: &mut Stay<'_>,
 ) -> Result<Progress, Reason> {
     let mut held = Vec::new();
     let mut interim_heads = 0;
     timer.set(way.timeout);
     loop {
         let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch.take(), |bytes| {
+            stay.begin();
             if held.is_empty() {
                 return way.digest(bytes, &mut interim_heads, record);
             }
@@ -307,6 +314,12 @@ impl Downstream<'_> {
         write_response(out, head, &forward);
     }
 
+    /// Counts how long the bytes of a stream are here; those of other answers, never.
+    fn stay(&self) -> Stay<'_> {
+        let stats = &self.meta.context.stats.frontends[usize::from(self.meta.frontend.0)].streams;
+        Stay::new(self.is_stream.then_some(stats))
+    }
+
     fn upload_is_recent(&self) -> bool {
         self.upload.is_some_and(|upload| upload.last.get().elapsed() < self.timeout)
     }
@@ -325,7 +338,7 @@ async fn relay_body(
     // A body without a length may be a slow stream: it is bulk only once it has filled the buffer.
     let mut is_bulk = !matches!(body, Body::UntilClose);
     while !body.is_done() {
-        if is_bulk && !dechunk && body.unseen() >= BULK {
+        if is_bulk && !dechunk && !way.is_stream && body.unseen() >= BULK {
             if lease.is_none() {
                 lease = way.meta.context.pipes.take_between(way.server, way.client);
             }
@@ -373,7 +386,9 @@ async fn copy_some(
     timer.set(way.timeout);
     let watch = way.upload.is_none().then(|| Watch::new(way.client));
     let ends_with_connection = matches!(body, Body::UntilClose);
+    let mut stay = way.stay();
     let read = read_with(way.server, &way.meta.context.read_buffer, timer, watch, |bytes| {
+        stay.begin();
         let mut plain = Vec::new();
         let taken = if dechunk { body.take_payload(bytes, &mut plain) } else { body.take(bytes) };
         let taken = taken.map_err(|_| Reason::ServerMalformed)?;
@@ -389,5 +404,6 @@ async fn copy_some(
     };
     let idle = way.meta.configured().timeouts.idle;
     write_all(way.client, timer, idle, &unsent).await.map_err(Halt::at_client)?;
+    stay.end(!unsent.is_empty());
     Ok(copied)
 }

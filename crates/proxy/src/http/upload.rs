@@ -1,7 +1,5 @@
 //! The rest of a request's body, from the client to the server.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::body::Body;
@@ -30,12 +28,11 @@ pub(crate) async fn upload(
     server: &Stream,
     body: &mut Body,
     carry: &mut Vec<u8>,
-    server_timeout: Duration,
+    patience: Patience,
     timer: &mut Timer,
     progress: &Upload,
     uploaded: &mut u64,
 ) -> Result<(), UploadEnd> {
-    let idle = meta.configured().timeouts.idle;
     let mut lease = None;
     while !body.is_done() {
         if body.unseen() >= BULK
@@ -43,7 +40,6 @@ pub(crate) async fn upload(
         {
             progress.has_begun.set(true);
             let before = *uploaded;
-            let patience = Patience { from: idle, to: server_timeout };
             let stretch = body.unseen().min(BULK * 16);
             let moved = move_bytes(lease, client, server, stretch, timer, patience, uploaded).await;
             body.pass(*uploaded - before);
@@ -55,7 +51,7 @@ pub(crate) async fn upload(
                 Moved::To(_) => return Err(UploadEnd::Server),
             }
         }
-        timer.set(idle);
+        timer.set(patience.from);
         let read = read_with(client, &meta.context.read_buffer, timer, None, |bytes| {
             progress.has_begun.set(true);
             let taken = body.take(bytes).map_err(Reason::Chunk)?;
@@ -68,7 +64,7 @@ pub(crate) async fn upload(
             Ok(Err(reason)) => return Err(UploadEnd::Client(reason)),
             Err(halt) => return Err(UploadEnd::Client(halt.at_client())),
         };
-        write_all(server, timer, server_timeout, &rest).await.map_err(|_| UploadEnd::Server)?;
+        write_all(server, timer, patience.to, &rest).await.map_err(|_| UploadEnd::Server)?;
         *uploaded += taken as u64;
         progress.last.set(Instant::now());
     }
