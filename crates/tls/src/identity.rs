@@ -5,12 +5,11 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
-use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use crate::config::{ClientAuth, UserField};
 use crate::peer::Identity;
-use crate::subject;
+use crate::{dates, subject};
 
 /// Why a certificate that its authority has signed names nobody for sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,14 +75,23 @@ pub(crate) fn identify(certificate: &CertificateDer<'_>, asked: &ClientAuth) -> 
     add("I_DN", subject::rfc2253(parsed.issuer()));
     add_parts("S_DN", parsed.subject(), &mut add);
     add_parts("I_DN", parsed.issuer(), &mut add);
-    add("V_START", openssl_date(parsed.validity().not_before));
-    add("V_END", openssl_date(parsed.validity().not_after));
+    add_alternatives(&parsed, &mut add);
+    add("V_START", dates::openssl(parsed.validity().not_before));
+    add("V_END", dates::openssl(parsed.validity().not_after));
     add("FINGERPRINT", fingerprint(certificate));
     if asked.export {
         add("CERT", crate::pem::encode("CERTIFICATE", certificate));
     }
     let user = asked.user.and_then(|field| users(&parsed, field).into_iter().next());
     Some(Identity { user: user.filter(|user| !user.is_empty()), variables })
+}
+
+/// `SAN_DNS_0` and so on, as Apache counts them.
+fn add_alternatives(certificate: &X509Certificate<'_>, add: &mut impl FnMut(&str, String)) {
+    for (kind, field) in [("DNS", UserField::SanDns), ("Email", UserField::SanEmail)] {
+        let texts = users(certificate, field).into_iter().filter(|text| !text.chars().any(char::is_control));
+        texts.enumerate().for_each(|(place, text)| add(&format!("SAN_{kind}_{place}"), text));
+    }
 }
 
 /// `S_DN_CN` and so on: the first of a kind, then `_1`, `_2`, as Apache counts them.
@@ -158,15 +166,6 @@ pub(crate) fn hex_upper(number: &[u8]) -> String {
         all => all,
     };
     digits.iter().map(|byte| format!("{byte:02X}")).collect()
-}
-
-/// `Nov  1 08:00:00 2026 GMT`, as OpenSSL writes it.
-fn openssl_date(time: ASN1Time) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let time = time.to_datetime();
-    let month = MONTHS[usize::from(u8::from(time.month())) - 1];
-    let (hour, minute, second) = time.to_hms();
-    format!("{month} {:2} {hour:02}:{minute:02}:{second:02} {} GMT", time.day(), time.year())
 }
 
 #[cfg(test)]

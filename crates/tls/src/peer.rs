@@ -29,8 +29,8 @@ pub struct Identity {
 
 impl Peer {
     /// What applications are told of the connection and of the client's certificate: `HTTPS`, `SSL_PROTOCOL`,
-    /// `SSL_CIPHER`, `SSL_CIPHER_USEKEYSIZE`, `SSL_CIPHER_ALGKEYSIZE`, `SSL_TLS_SNI`, `SSL_CLIENT_VERIFY` (`SUCCESS`
-    /// or `NONE`), and the rest of `SSL_CLIENT_*` if a certificate was shown.
+    /// `SSL_CIPHER`, `SSL_CIPHER_USEKEYSIZE`, `SSL_CIPHER_ALGKEYSIZE`, `SSL_SESSION_RESUMED`, `SSL_TLS_SNI`,
+    /// `SSL_CLIENT_VERIFY` (`SUCCESS` or `NONE`), and the rest of `SSL_CLIENT_*` if a certificate was shown.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         let key_bits = if self.key_bits == 128 { "128" } else { "256" };
         let connection = [
@@ -39,6 +39,7 @@ impl Peer {
             ("SSL_CIPHER", self.cipher),
             ("SSL_CIPHER_USEKEYSIZE", key_bits),
             ("SSL_CIPHER_ALGKEYSIZE", key_bits),
+            ("SSL_SESSION_RESUMED", if self.is_resumed { "Resumed" } else { "Initial" }),
         ];
         let name = self.server_name.as_deref().map(|name| ("SSL_TLS_SNI", name));
         let none = self.identity.is_none().then_some(("SSL_CLIENT_VERIFY", "NONE"));

@@ -73,8 +73,7 @@ fn string(value: &Any<'_>) -> Option<String> {
     }
 }
 
-/// A name in the form of RFC 2253, as OpenSSL (`-nameopt RFC2253`) and so Apache and nginx write it: the last part
-/// first, what is not ASCII as `\C3\A9`.
+/// A name in the form of RFC 2253 as Apache writes it, the last part first: OpenSSL's `-nameopt RFC2253,-esc_msb`.
 pub(crate) fn rfc2253(name: &X509Name<'_>) -> String {
     let mut written = String::new();
     let parts: Vec<_> = name.iter_rdn().collect();
@@ -106,24 +105,24 @@ fn write_attribute(written: &mut String, attribute: &AttributeTypeAndValue<'_>) 
     }
 }
 
-/// RFC 2253 §2.4, and what is not printable ASCII by its bytes in UTF-8.
+/// RFC 2253 §2.4, and control characters by their numbers.
 fn write_escaped(written: &mut String, text: &str) {
     let last = text.len().saturating_sub(1);
-    for (place, byte) in text.bytes().enumerate() {
-        let is_special = match byte {
-            b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';' => true,
-            b' ' => place == 0 || place == last,
-            b'#' => place == 0,
+    for (place, letter) in text.char_indices() {
+        let is_special = match letter {
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => true,
+            ' ' => place == 0 || place == last,
+            '#' => place == 0,
             _ => false,
         };
+        if letter.is_ascii_control() {
+            written.push_str(&format!("\\{:02X}", u32::from(letter)));
+            continue;
+        }
         if is_special {
             written.push('\\');
-            written.push(char::from(byte));
-        } else if byte.is_ascii_graphic() || byte == b' ' {
-            written.push(char::from(byte));
-        } else {
-            written.push_str(&format!("\\{byte:02X}"));
         }
+        written.push(letter);
     }
 }
 

@@ -1,0 +1,19 @@
+//! Dates of certificates, as text.
+
+use x509_parser::time::ASN1Time;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `Nov  1 08:00:00 2026 GMT`, as OpenSSL writes it.
+pub(crate) fn openssl(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let month = MONTHS[usize::from(u8::from(time.month())) - 1];
+    let (hour, minute, second) = time.to_hms();
+    format!("{month} {:2} {hour:02}:{minute:02}:{second:02} {} GMT", time.day(), time.year())
+}
+
+/// `2026-11-01`, in UTC.
+pub(crate) fn day(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
+}
