@@ -1,5 +1,6 @@
 //! What a text becomes that says how clients get their bytes: delivery, zones, classes, limits.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use balance::{Algorithm, ClassConfig, ClassIndex, ZoneIndex};
@@ -140,17 +141,38 @@ fn places_that_clients_are_sent_to() {
 }
 
 #[test]
-fn https_places_wait_for_tls() {
-    let text = format!(
-        "[frontend.f]\nbind = \"0.0.0.0:80\"\nbackend = \"b\"\n[backend.b]\ndeliver = \"auto\"\ncheck = {{ type = \"tcp\" }}\n\
-         [[backend.b.server]]\n{}\n",
-        reached_at("https://a.example")
-    );
-    let config = try_load(&text).expect("the text is right").config;
-    let later: Vec<String> = config.later.iter().map(|later| format!("{} {}", later.place, later.part)).collect();
-    assert_eq!(later, ["perron.toml:9:15 backend.b: redirects to https (TLS)"]);
-    let to = RedirectTo { base: "https://a.example".into(), host: "a.example".into(), port: 443 };
-    assert_eq!(config.proxy.backends[0].servers[0].redirect_to, Some(to));
+fn https_places_are_checked_by_tls_under_their_own_name() {
+    let checked = |lines: &str, url: &str| {
+        let config = backend(&format!("deliver = \"auto\"\n{lines}"), &[&reached_at(url)]);
+        let check = config.redirect_checks[0][0].clone().expect("a check");
+        let server = config.proxy.backends[0].servers[0].tls.clone();
+        (check.tls.map(|tls| (tls.ca, tls.name)), server.map(|tls| (tls.ca, tls.name)))
+    };
+    let by = |ca: Option<&str>, name: Option<&str>| Some((ca.map(PathBuf::from), name.map(str::to_owned)));
+    let (ca, other, inside) = (Some("/etc/perron/ca.pem"), Some("/etc/perron/other.pem"), Some("inside"));
+    let name = Some("a.example");
+    for (lines, url, place, server) in [
+        ("check = { type = \"tcp\" }", "https://a.example", None, None),
+        ("check = { type = \"http\" }", "https://a.example.", by(None, name), None),
+        ("check = { type = \"http\" }\ntls = { ca = \"ca.pem\" }", "https://a.example", by(ca, name), by(ca, name)),
+        ("check = { type = \"https\", ca = \"ca.pem\" }", "https://a.example", by(ca, name), by(ca, name)),
+        (
+            "check = { type = \"https\", ca = \"ca.pem\", name = \"inside\" }",
+            "https://a.example",
+            by(ca, name),
+            by(ca, inside),
+        ),
+        ("check = { type = \"https\", ca = \"ca.pem\" }", "http://a.example", None, by(ca, None)),
+        ("check = { type = \"https\", ca = \"ca.pem\" }\ntls = false", "https://a.example", by(ca, name), None),
+        (
+            "check = { type = \"tcp\" }\nredirect-check = { type = \"https\", ca = \"other.pem\" }\ntls = true",
+            "https://a.example",
+            by(other, name),
+            by(None, name),
+        ),
+    ] {
+        assert_eq!(checked(lines, url), (place, server), "{lines} {url}");
+    }
 }
 
 fn http(path: &str, host: &str, status: u16) -> Kind {

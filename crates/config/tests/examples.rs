@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use balance::ZoneIndex;
+use check::{Kind, Target};
 use config::{Handler, Loaded, Sources};
 use linux::Bind;
+use proxy::AllowUsers;
 use proxy::config::DeliverMode;
+use tls::config::{CertificateFiles, ClientTls, UserField, Version};
 use units::Bandwidth;
 
 fn examples() -> PathBuf {
@@ -50,15 +53,32 @@ fn openstack_api_runs_whole() {
 }
 
 #[test]
-fn cluster_http_names_each_part_that_waits() {
-    assert_eq!(
-        later(&load("cluster-http.toml")),
-        [
-            "frontend.https.tls: TLS",
-            "backend.mirrors.check: checks of type https",
-            "backend.mirrors: redirects to https (TLS)",
-        ]
-    );
+fn cluster_http_runs_whole_by_tls() {
+    let config = load("cluster-http.toml").config;
+    assert_eq!(config.later, []);
+    let [clear, secure] = config.proxy.frontends.as_slice() else { panic!("two frontends") };
+    assert_eq!(clear.tls, None);
+    let tls = secure.tls.as_ref().expect("https");
+    let files = |path: &str| CertificateFiles { certificate: examples().join(path), key: None };
+    assert_eq!((tls.certificates.as_slice(), tls.client.as_ref()), ([files("tls/front.pem")].as_slice(), None));
+    // Its check says what the server's port speaks, its redirect-to what its certificate's name is.
+    let authority = Some(examples().join("tls/ca.pem"));
+    let server = &config.proxy.backends[0].servers[0];
+    let expected = ClientTls {
+        ca: authority,
+        verify: true,
+        name: Some("island1-a.cluster.example".into()),
+        certificate: None,
+        oldest: Version::Tls12,
+        http2: false,
+    };
+    assert_eq!(server.tls.as_ref(), Some(&expected));
+    assert_eq!(server.redirect_to.as_ref().map(|to| to.base.as_str()), Some("https://island1-a.cluster.example"));
+    assert_eq!(config.checks[0][0][0].tls.as_ref(), Some(&expected));
+    let place = config.redirect_checks[0][0].as_ref().expect("its place is asked");
+    assert_eq!(place.target, Target::Name { host: "island1-a.cluster.example".into(), port: 443 });
+    assert_eq!(place.tls.as_ref(), Some(&expected));
+    assert!(matches!(&place.kind, Kind::Http(http) if http.host.as_deref() == Some("island1-a.cluster.example")));
 }
 
 #[test]
@@ -86,9 +106,11 @@ fn cluster_http_clear_runs_whole() {
 }
 
 #[test]
-fn cluster_http_origin_waits_for_tls_alone() {
+fn cluster_http_origin_runs_whole_by_tls() {
     let loaded = load("cluster-http-origin.toml");
-    assert_eq!(later(&loaded), ["frontend.origin.tls: TLS"]);
+    assert_eq!(later(&loaded), [""; 0]);
+    let tls = loaded.config.proxy.frontends[0].tls.as_ref().expect("https");
+    assert_eq!(tls.certificates[0].certificate, examples().join("tls/origin.pem"));
     let [Handler::Health(health), Handler::Files(files)] = loaded.config.handlers.as_slice() else {
         panic!("health and files: {:?}", loaded.config.handlers)
     };
@@ -111,7 +133,6 @@ fn lvs_web_is_forwarded_not_served() {
             "backend.web.sorry-server: sorry server",
             "backend.web.server.web1.checks[1].retries: tries within one probe",
             "backend.web.server.web1.checks[1].pages: several pages",
-            "backend.web.server.web2.checks: checks of type https",
             "backend.web.server.web2.checks.digest: digests of pages",
             "backend.web.server.web2.checks[1]: checks of type script",
             "backend.web.server.web3.checks: checks of type smtp",
@@ -139,14 +160,18 @@ fn ganeti_node_listens_on_its_interface() {
     assert_eq!(
         later(&loaded),
         [
-            "frontend.node.tls: TLS",
             "frontend.node.route[0].fastcgi: FastCGI",
             "frontend.node.route[1].fastcgi: FastCGI",
-            "frontend.node.route[1].allow-users: users by their certificates",
             "frontend.node.route[2].files.upload: uploads",
-            "frontend.node.route[2].allow-users: users by their certificates",
         ]
     );
+    let frontend = &loaded.config.proxy.frontends[0];
+    let client =
+        frontend.tls.as_ref().and_then(|tls| tls.client.as_ref()).expect("clients' certificates are asked for");
+    assert_eq!((client.required, client.export, client.user), (true, true, Some(UserField::SubjectCn)));
+    assert_eq!(client.ca, examples().join("ca.pem"));
+    let exports = frontend.routes.last().and_then(|route| route.allow_users.as_ref());
+    assert_eq!(exports, Some(&AllowUsers(vec!["node*.example.org".into()])));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use http_proto::{Condition, Forwarded, HeaderEdits};
 use units::Network;
 use wire::proxy_header;
 
+use crate::users::AllowUsers;
+
 /// Everything that the workers need to carry traffic.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ProxyConfig {
@@ -69,6 +71,8 @@ pub struct Frontend {
     pub log: LogFormat,
     /// How many requests it takes; see [`RateLimits`].
     pub rate_limits: RateLimits,
+    /// Who may ask, where a route says nothing else; `None`: everybody.
+    pub allow_users: Option<AllowUsers>,
     /// What its clients' connections begin with. The wiring makes an acceptor of it, with what the files hold.
     pub tls: Option<tls::config::ServerTls>,
     /// Whether clients in clear text may speak HTTP/2 from the first byte (RFC 9113 §3.3). Over TLS it is agreed on
@@ -163,6 +167,8 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// How many requests it takes, beside the frontend's limits.
     pub rate_limits: RateLimits,
+    /// Who may ask; `None`: whoever the frontend allows.
+    pub allow_users: Option<AllowUsers>,
     /// Whether its answers are streams of messages, each of which is to be at the client before the next is made.
     pub stream: Option<StreamConfig>,
 }

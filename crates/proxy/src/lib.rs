@@ -29,6 +29,7 @@ mod timer;
 mod transfer;
 mod tunnel;
 mod upstream;
+mod users;
 mod worker;
 mod zones;
 
@@ -40,4 +41,5 @@ pub use log::LogSink;
 pub use reason::Reason;
 pub use shared::{Observer, Shared, SizeAsker};
 pub use stats::{Classes, Counter, FrontendStats, Histogram, Sending, ServerStats, WorkerStats};
+pub use users::AllowUsers;
 pub use worker::{Listener, Pulse, Worker, WorkerHandle};

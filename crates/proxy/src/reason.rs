@@ -27,6 +27,8 @@ pub enum Reason {
     ClientGone,
     /// No route matches.
     NoRoute,
+    /// The user, or whoever shows none, is not one that may.
+    Forbidden,
     /// No server is up.
     NoServer,
     /// As many requests wait for a server as may.
@@ -54,7 +56,7 @@ pub enum Reason {
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 19] = [
+const OWN: [Reason; 20] = [
     Reason::SlowHandshake,
     Reason::SlowProxyHeader,
     Reason::Path,
@@ -62,6 +64,7 @@ const OWN: [Reason; 19] = [
     Reason::ClientTimeout,
     Reason::ClientGone,
     Reason::NoRoute,
+    Reason::Forbidden,
     Reason::NoServer,
     Reason::QueueFull,
     Reason::QueueTimeout,
@@ -124,6 +127,7 @@ impl Reason {
                 | Reason::Path
                 | Reason::SlowHead
                 | Reason::NoRoute
+                | Reason::Forbidden
                 | Reason::RateLimit
         )
     }
@@ -140,6 +144,7 @@ impl Reason {
             Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::Path => 400,
             Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
+            Reason::Forbidden => 403,
             Reason::NoRoute => 404,
             Reason::RateLimit => 429,
             Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
@@ -163,6 +168,7 @@ impl Reason {
             Reason::ClientTimeout => "client_timeout",
             Reason::ClientGone => "client_gone",
             Reason::NoRoute => "no_route",
+            Reason::Forbidden => "forbidden",
             Reason::NoServer => "no_server",
             Reason::QueueFull => "queue_full",
             Reason::QueueTimeout => "queue_timeout",

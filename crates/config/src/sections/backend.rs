@@ -81,7 +81,7 @@ const KEYS: [Key; 31] = {
         redirect_check,
         optional("class", "tables `[backend.NAME.class.NAME]`", "Kinds of servers; see `class`."),
         proxy_header::backend_key(),
-        optional("tls", "true or table", "TLS with the servers; see `tls`.").later(),
+        optional("tls", "true or table", "TLS with the servers; see `tls`."),
         quorum,
         hysteresis,
         on_quorum_up,
@@ -120,8 +120,8 @@ pub(crate) static BACKEND: Schema = Schema {
             beginnings of User-Agents (letters of either case) of which the longest that fits decides.\n\n\
             The place of a `redirect-to` is checked beside the server, since clients may reach it in another way than \
             this director does. Unless `redirect-check` says otherwise it is asked what the server's first check of type \
-            `http` asks of the server's own address and port: the same path, statuses and times, with the place's own \
-            Host. Without such a check it is enough that it takes the connection; a server without checks has none \
+            `http` or `https` asks of the server's own address and port: the same path, statuses and times, with the \
+            place's own Host, by TLS if the place is `https://`. Without such a check it is enough that it takes the connection; a server without checks has none \
             here either. Its name is looked up each time, as clients do. While the place is not well, the server's \
             answers are relayed.",
     keys: &KEYS,
@@ -167,13 +167,13 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         section.entry("check").map(|check| checks::list(&check.node, &format!("{}.check", section.path), defaults, cx));
     let delivery = deliver::backend(&mut section, defaults, cx);
     let checks = templates.as_deref().unwrap_or_default();
-    let shared = Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults };
+    let tls = tls::server(&mut section, cx).map(|tls| tls.value);
+    let shared = Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults, tls: tls.as_ref() };
     let servers = server::servers(&mut section, shared, cx);
     if let Some(observe) = observe.filter(|_| servers.iter().any(|server| !server.pool.checked)) {
         cx.error(observe.span, "a server that traffic takes down has no check to bring it back")
             .help("write check = { type = \"tcp\" }");
     }
-    tls::server(&mut section, cx);
     forward::backend(&mut section, cx);
     let algorithm = balance(&mut section, cx);
     if cx.errors() == 0 {

@@ -1,10 +1,10 @@
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use check::{BodyMatch, CheckConfig, HttpCheck, Kind, Target};
 use health::Policy;
-use proxy::config::{RedirectTo, ServerAddress};
+use proxy::config::ServerAddress;
+use tls::config::ClientTls;
 use units::write_duration;
 use wire::proxy_header::Version;
 
@@ -13,6 +13,8 @@ use crate::read::{At, Command, Line, Period, Read, Some1, Whole, better_address}
 use crate::schema::{Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::http::{Host, Method, Path, Statuses};
+use crate::sections::redirect_to::Place;
+use crate::sections::tls::{self as server_tls, Asked, certificate_name};
 use crate::sources::Span;
 use crate::tree::{Node, Value};
 
@@ -28,7 +30,7 @@ pub(crate) static CHECK: Schema = Schema {
         required(
             "type",
             "word",
-            "`\"tcp\"`: the connection is taken. `\"http\"`: a request is answered as expected. Later: `\"https\"`, `\"smtp\"`, `\"dns\"`, `\"ping\"`, `\"script\"`.",
+            "`\"tcp\"`: the connection is taken. `\"http\"`: a request is answered as expected. `\"https\"`: the same by TLS. Later: `\"smtp\"`, `\"dns\"`, `\"ping\"`, `\"script\"`.",
         ),
         says("interval", form::TIME, "the backend's interval", "Between two probes."),
         says("fast-interval", form::TIME, "the interval", "Between two probes while a change is under way."),
@@ -44,19 +46,29 @@ pub(crate) static CHECK: Schema = Schema {
         with("fall", "1 to 1000", "3", "Failures in a row that take it down."),
         optional("address", "`\"IP:port\"` or `\"IP\"`", "Whom to ask instead of the server's own address."),
         optional("port", "1 to 65535", "The port to ask instead of the server's own."),
-        with("method", form::TEXT, "\"GET\"", "http: the request's method."),
-        with("path", form::PATH, "\"/\"", "http: its path, with a query if need be."),
-        says("host", form::TEXT, "the address and port", "http: its Host."),
-        with("status", "number, text or list", "[\"200-399\"]", "http: statuses that pass: `200`, `\"300-399\"`."),
-        optional("body", form::TEXT, "http: text that the first 64 KiB of the body must hold."),
+        with("method", form::TEXT, "\"GET\"", "http, https: the request's method."),
+        with("path", form::PATH, "\"/\"", "http, https: its path, with a query if need be."),
+        says("host", form::TEXT, "the address and port", "http, https: its Host."),
+        with(
+            "status",
+            "number, text or list",
+            "[\"200-399\"]",
+            "http, https: statuses that pass: `200`, `\"300-399\"`.",
+        ),
+        optional("body", form::TEXT, "http, https: text that the first 64 KiB of the body must hold."),
         optional("digest", "hexadecimal text", "http: the digest that the body must have (`perron digest`).").later(),
         optional("pages", "list of tables", "http: several requests, each with `path`, `status`, `digest`.").later(),
         optional("retries", "0 to 1000", "Further tries within one probe.").later(),
         optional("retry-delay", form::TIME, "Between these tries.").later(),
-        optional("ca", form::PATH, "https: PEM with the authorities of the certificate.").later(),
-        optional("verify", form::BOOLEAN, "https: whether the certificate must be right.").later(),
+        says("ca", form::PATH, "the server's tls", "https: PEM with the authorities of the certificate."),
+        says("verify", form::BOOLEAN, "the server's tls, else true", "https: whether the certificate must be right."),
+        says(
+            "name",
+            form::TEXT,
+            "the server's tls",
+            "https: the name that the certificate must have, and that is asked for (SNI). dns: the name to ask for (later).",
+        ),
         optional("helo", form::TEXT, "smtp: the name to greet with.").later(),
-        optional("name", form::TEXT, "dns: the name to ask for.").later(),
         optional("record", form::TEXT, "dns: the record to ask for, such as `\"AAAA\"`.").later(),
         optional("command", form::COMMAND, "script: what to run.").later(),
         optional("user", form::TEXT, "script: the user to run it as.").later(),
@@ -87,9 +99,19 @@ pub(crate) struct Defaults {
 pub(crate) struct Template {
     /// `None`: not yet run.
     kind: Option<Kind>,
+    /// Of type `https`: what it says of the certificate.
+    asked: Option<Asked>,
     policy: Policy,
     address: Option<Override>,
     port: Option<At<u16>>,
+}
+
+/// What the connections of a server begin with, and where its address stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Begun<'s> {
+    pub(crate) send_proxy: Option<Version>,
+    pub(crate) tls: Option<&'s ClientTls>,
+    pub(crate) span: Span,
 }
 
 #[derive(Clone, Copy)]
@@ -99,15 +121,19 @@ struct Override {
 }
 
 impl Template {
-    /// The check of the server at `server`, whose address stands at `span`, and whose connections begin with a
-    /// PROXY header. Who listens elsewhere was not told to expect one.
-    pub(crate) fn aim(
-        &self,
-        server: &ServerAddress,
-        send_proxy: Option<Version>,
-        span: Span,
-        cx: &mut Context,
-    ) -> Option<CheckConfig> {
+    /// What the server's connections begin with, if this check, of type `https`, asks the server's own port.
+    pub(crate) fn implied_tls(&self) -> Option<ClientTls> {
+        let asked = self.asked.clone().filter(|_| self.is_at_home())?;
+        Some(asked.over(server_tls::plain()))
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.address.is_none() && self.port.is_none()
+    }
+
+    /// The check of the server at `server`, whose connections begin with a PROXY header, or with TLS. Who listens
+    /// elsewhere was not told to expect these.
+    pub(crate) fn aim(&self, server: &ServerAddress, begun: Begun<'_>, cx: &mut Context) -> Option<CheckConfig> {
         let own_port = match server {
             ServerAddress::Ip(address) => Some(address.port()),
             ServerAddress::Unix(_) => None,
@@ -121,48 +147,62 @@ impl Template {
             (None, ServerAddress::Unix(path)) => port.is_none().then(|| Target::Unix(path.clone())),
         };
         if target.is_none() {
-            let problem = cx.error(span, "this server's check needs an IP address with a port, and it has none");
+            let problem = cx.error(begun.span, "this server's check needs an IP address with a port, and it has none");
             problem.help("write the check's address = \"IP:port\", or leave its port out");
             if let Some(port) = &self.port {
                 problem.note(port.span, "this port");
             }
         }
-        let send_proxy = send_proxy.filter(|_| self.address.is_none() && self.port.is_none());
-        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, tls: None, policy: self.policy })
+        let send_proxy = begun.send_proxy.filter(|_| self.is_at_home());
+        let plain = server_tls::plain();
+        let tls = match (&self.kind, &self.asked) {
+            (_, Some(asked)) => Some(asked.clone().over(begun.tls.unwrap_or(&plain).clone())),
+            (Some(Kind::Http(_)), None) => begun.tls.filter(|_| self.is_at_home()).cloned(),
+            _ => None,
+        };
+        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, tls, policy: self.policy })
     }
 
-    /// The check of where clients are sent. They say the host that they were sent to, and no PROXY header; what
-    /// happens to requests that are relayed says nothing of theirs.
-    pub(crate) fn aim_at_clients_place(&self, to: &RedirectTo) -> Option<CheckConfig> {
+    /// The check of where clients are sent, whose server's connections begin with `tls`. They say the host that they
+    /// were sent to, and no PROXY header; what happens to requests that are relayed says nothing of theirs.
+    pub(crate) fn aim_at_clients_place(&self, place: &Place, tls: Option<&ClientTls>) -> Option<CheckConfig> {
+        let to = &place.to;
         let mut kind = self.kind.clone()?;
+        let by_tls = self.asked.is_some() || (place.tls && matches!(kind, Kind::Http(_)));
+        let tls = by_tls.then(|| {
+            let plain = server_tls::plain();
+            let base = ClientTls { name: Some(certificate_name(&to.host)), ..tls.unwrap_or(&plain).clone() };
+            self.asked.clone().map_or_else(|| base.clone(), |asked| asked.over(base.clone()))
+        });
         if let Kind::Http(http) = &mut kind {
-            http.host.get_or_insert_with(|| authority(to));
+            http.host.get_or_insert_with(|| authority(place));
         }
         let target = Target::Name { host: to.host.clone(), port: to.port };
         let policy = Policy { observe_failures: None, ..self.policy };
-        Some(CheckConfig { kind, target, send_proxy: None, tls: None, policy })
+        Some(CheckConfig { kind, target, send_proxy: None, tls, policy })
     }
 }
 
 /// The check of where a server's clients are sent that asks what `own`, the server's checks, ask of it: by HTTP if one
 /// of them asks the server's own port so, otherwise whether the connection is taken.
-pub(crate) fn alike(own: &[Template], to: &RedirectTo) -> Option<CheckConfig> {
-    let at_home = |template: &&Template| template.address.is_none() && template.port.is_none();
-    let request = own.iter().filter(at_home).find_map(|template| match &template.kind {
-        Some(Kind::Http(http)) => Some((http, template.policy)),
+pub(crate) fn alike(own: &[Template], place: &Place, tls: Option<&ClientTls>) -> Option<CheckConfig> {
+    let request = own.iter().filter(|template| template.is_at_home()).find_map(|template| match &template.kind {
+        Some(Kind::Http(http)) => Some((http, template)),
         _ => None,
     });
-    let (kind, policy) = match request {
-        Some((http, policy)) => (Kind::Http(HttpCheck { host: None, ..http.clone() }), policy),
-        None => (Kind::Tcp, own.iter().find(|template| template.kind.is_some())?.policy),
+    let (kind, like) = match request {
+        Some((http, template)) => (Kind::Http(HttpCheck { host: None, ..http.clone() }), template),
+        None => (Kind::Tcp, own.iter().find(|template| template.kind.is_some())?),
     };
-    Template { kind: Some(kind), policy, address: None, port: None }.aim_at_clients_place(to)
+    let asked = like.asked.clone().filter(|_| place.tls && kind != Kind::Tcp).map(Asked::without_name);
+    let template = Template { kind: Some(kind), asked, policy: like.policy, address: None, port: None };
+    template.aim_at_clients_place(place, tls)
 }
 
-/// How a client's Host names it: without the port of the scheme `http` (RFC 9110 section 7.2).
-fn authority(to: &RedirectTo) -> String {
+/// How a client's Host names it: without the port that the scheme has anyway (RFC 9110 section 7.2).
+fn authority(Place { to, tls }: &Place) -> String {
     let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
-    if to.port == 80 { host } else { format!("{host}:{}", to.port) }
+    if to.port == if *tls { 443 } else { 80 } { host } else { format!("{host}:{}", to.port) }
 }
 
 impl Read for Override {
@@ -216,11 +256,12 @@ const TYPES: [(&str, Type); 7] = [
 ];
 
 /// Keys that belong to some types only.
-const OWN_KEYS: [(&[&str], &[Type], &str); 5] = [
+const OWN_KEYS: [(&[&str], &[Type], &str); 6] = [
     (&["method", "path", "host", "status", "body", "digest", "pages"], &[Type::Http, Type::Https], "http and https"),
     (&["ca", "verify"], &[Type::Https], "https"),
+    (&["name"], &[Type::Https, Type::Dns], "https and dns"),
     (&["helo"], &[Type::Smtp], "smtp"),
-    (&["name", "record"], &[Type::Dns], "dns"),
+    (&["record"], &[Type::Dns], "dns"),
     (&["command", "user", "sets-weight"], &[Type::Script], "script"),
 ];
 
@@ -256,15 +297,16 @@ pub(crate) fn template(mut section: Section<'_>, defaults: Defaults, cx: &mut Co
         cx.later(format!("{}.{}: tries within one probe", section.path, entry.key), entry.span);
     }
     let http = matches!(kind, Type::Http | Type::Https).then(|| http(&mut section, cx));
-    if !matches!(kind, Type::Tcp | Type::Http) {
+    let asked = (kind == Type::Https).then(|| Asked::read(&mut section, cx));
+    if !matches!(kind, Type::Tcp | Type::Http | Type::Https) {
         later(&mut section, kind, word, cx);
     }
     let kind = match kind {
         Type::Tcp => Some(Kind::Tcp),
-        Type::Http => http.map(Kind::Http),
+        Type::Http | Type::Https => http.map(Kind::Http),
         _ => None,
     };
-    Some(Template { kind, policy, address, port })
+    Some(Template { kind, asked, policy, address, port })
 }
 
 fn policy(section: &mut Section<'_>, defaults: Defaults, cx: &mut Context) -> Policy {
@@ -365,10 +407,6 @@ impl Read for Digest {
 fn later(section: &mut Section<'_>, kind: Type, word: &str, cx: &mut Context) {
     cx.later(format!("{}: checks of type {word}", section.path), section.span);
     match kind {
-        Type::Https => {
-            let _: Option<PathBuf> = section.optional("ca", cx);
-            let _: Option<bool> = section.optional("verify", cx);
-        }
         Type::Smtp => {
             let _: Option<Line> = section.optional("helo", cx);
         }
@@ -382,6 +420,6 @@ fn later(section: &mut Section<'_>, kind: Type, word: &str, cx: &mut Context) {
             let _: Option<Line> = section.optional("user", cx);
             let _: Option<bool> = section.optional("sets-weight", cx);
         }
-        Type::Tcp | Type::Http | Type::Ping => {}
+        Type::Tcp | Type::Http | Type::Https | Type::Ping => {}
     }
 }

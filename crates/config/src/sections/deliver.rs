@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use check::CheckConfig;
-use proxy::config::{ClientRule, Deliver, DeliverMode, RedirectTo};
+use proxy::config::{ClientRule, Deliver, DeliverMode};
+use tls::config::ClientTls;
 
 use crate::context::Context;
 use crate::read::{At, Line, Period, Some1, Whole, wrong};
@@ -60,7 +61,7 @@ pub(crate) const fn server_keys() -> [Key; 2] {
         optional(
             "redirect-to",
             "URL",
-            "Where clients reach it themselves: `\"http://host\"`, with a port or a path if need be, behind which comes the request's path and query. `https://` (later).",
+            "Where clients reach it themselves: `\"http://host\"` or `\"https://host\"`, with a port or a path if need be, behind which comes the request's path and query.",
         ),
         says("redirect-check", CHECK_FORM, "the backend's", "How that place is checked, instead of the backend's."),
     ]
@@ -89,11 +90,10 @@ pub(crate) enum RedirectCheck {
 
 /// A server's place for clients.
 pub(crate) struct Redirect {
-    pub(crate) to: RedirectTo,
+    pub(crate) place: Place,
     /// Its own check, if it says something else than its backend.
     check: Option<RedirectCheck>,
     pub(crate) span: Span,
-    tls: bool,
 }
 
 const MODES: [(&str, DeliverMode); 3] =
@@ -193,23 +193,21 @@ pub(crate) fn server(section: &mut Section<'_>, defaults: Defaults, cx: &mut Con
         section.refuse(&["redirect-check"], "without a redirect-to", help, cx);
     }
     let check = if section.has("redirect-to") { redirect_check(section, defaults, cx) } else { None };
-    let place = place?;
-    if place.value.tls {
-        let backend = section.path.split(".server").next().unwrap_or_default().to_owned();
-        cx.later(format!("{backend}: redirects to https (TLS)"), place.span);
-    }
-    Some(Redirect { to: place.value.to, check, span: place.span, tls: place.value.tls })
+    place.map(|place| Redirect { place: place.value, check, span: place.span })
 }
 
-/// The check of the place that a server's clients are sent to; `own` are the server's own checks.
-pub(crate) fn aim(redirect: &Redirect, shared: &RedirectCheck, own: &[Template]) -> Option<CheckConfig> {
-    if redirect.tls {
-        return None;
-    }
+/// The check of the place that a server's clients are sent to; `own` are the server's own checks, and `tls` is what
+/// connections to it begin with.
+pub(crate) fn aim(
+    redirect: &Redirect,
+    shared: &RedirectCheck,
+    own: &[Template],
+    tls: Option<&ClientTls>,
+) -> Option<CheckConfig> {
     match redirect.check.as_ref().unwrap_or(shared) {
         RedirectCheck::Off => None,
-        RedirectCheck::Own(template) => template.aim_at_clients_place(&redirect.to),
-        RedirectCheck::Alike => checks::alike(own, &redirect.to),
+        RedirectCheck::Own(template) => template.aim_at_clients_place(&redirect.place, tls),
+        RedirectCheck::Alike => checks::alike(own, &redirect.place, tls),
     }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ::tls::config::ServerTls;
 use proxy::config::{
     AcceptProxy, Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig,
     RateLimits, TcpKeepalive,
@@ -11,6 +12,7 @@ use crate::read::{At, Period, Read, Some1, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
+use crate::sections::users::{self, Known};
 use crate::sections::{forward, headers, proxy_header, rate, route, stick, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
@@ -55,13 +57,8 @@ const KEYS: [Key; 22] = {
             "\"json\"",
             "What a request or connection leaves in the access log: a JSON object, HAProxy's `httplog` or `tcplog` line, nothing.",
         ),
-        optional(
-            "allow-users",
-            form::TEXTS,
-            "Users, as the client's certificate names them, that may; `*` stands for anything.",
-        )
-        .later(),
-        optional("tls", form::TABLE, "TLS with the clients; see `tls`.").later(),
+        users::frontend_key(),
+        optional("tls", form::TABLE, "TLS with the clients; see `tls`."),
         optional("forward", form::TABLE, "How the kernel forwards; see `forward`.").later(),
         optional("sync", form::TABLE, "Connection tables copied to the other director; see `sync`.").later(),
     ]
@@ -167,11 +164,10 @@ pub(crate) fn frontend(
         return;
     }
     section.refuse(&["forward", "sync"], "is for packets that the kernel forwards", "write mode = \"forward\"", cx);
-    if let Some(tls) = section.optional_section("tls", &tls::FRONTEND_TLS, cx) {
-        tls::frontend(tls, cx);
-    }
+    let tls = section.optional_section("tls", &tls::FRONTEND_TLS, cx);
+    let tls = tls.and_then(|tls| tls::frontend(tls, mode == Wanted::Http, cx));
     let accept_proxy = proxy_header::accept(&mut section, &binds, cx);
-    let frontend = terminating(name, section, mode, accept_proxy, cx);
+    let frontend = terminating(name, section, mode, accept_proxy, tls, cx);
     if let Some(Answer::Backend(backend)) = frontend.default {
         check_tcp_backend(name, &frontend, &proxy.backends[usize::from(backend.0)], cx);
     }
@@ -190,6 +186,7 @@ fn terminating(
     mut section: Section<'_>,
     mode: Wanted,
     accept_proxy: AcceptProxy,
+    tls: Option<ServerTls>,
     cx: &mut Context,
 ) -> Frontend {
     let http = mode == Wanted::Http;
@@ -215,7 +212,8 @@ fn terminating(
         response_headers: http_proto::HeaderEdits::default(),
         log: section.choice("log", &LOGS, cx),
         rate_limits: RateLimits::default(),
-        tls: None,
+        allow_users: None,
+        tls,
         http2: true,
     };
     if http {
@@ -224,8 +222,9 @@ fn terminating(
         frontend.forwarded = headers::forwarded(forwarded, cx);
         frontend.request_headers = headers::edits(&mut section, "request-headers", cx);
         frontend.response_headers = headers::edits(&mut section, "response-headers", cx);
-        frontend.routes = route::routes(&mut section, cx);
-        route::allow_users(&mut section, cx);
+        let known = Known::of(frontend.tls.as_ref(), section.has("tls"));
+        frontend.routes = route::routes(&mut section, known, cx);
+        frontend.allow_users = users::allow(&mut section, known, cx);
         frontend.default = default_answer(&mut section, &frontend, cx);
     } else {
         frontend.default = tcp_backend(&mut section, cx).map(Answer::Backend);

@@ -21,5 +21,6 @@ pub(crate) mod server;
 pub(crate) mod stick;
 pub(crate) mod stream;
 pub(crate) mod tls;
+pub(crate) mod users;
 pub(crate) mod vip;
 pub(crate) mod zone;

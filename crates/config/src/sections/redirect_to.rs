@@ -127,8 +127,8 @@ fn host_and_port<'t>(scheme: &str, authority: &'t str, path: &str) -> Result<(&'
     }
 }
 
-/// What ends in a number is an IPv4 address or nothing.
-fn is_name_or_ipv4(host: &str) -> bool {
+/// Whether it is a host's name, or an IPv4 address: what ends in a number is that or nothing.
+pub(crate) fn is_name_or_ipv4(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let label = |label: &str| (1..=LABEL_MAX).contains(&label.len()) && label.bytes().all(fine);

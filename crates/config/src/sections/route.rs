@@ -3,11 +3,12 @@ use proxy::config::{Answer, Route};
 use units::Network;
 
 use crate::context::Context;
-use crate::read::{At, Line, Read, Some1, wrong};
+use crate::read::{At, Read, Some1, wrong};
 use crate::schema::{Key, Schema, form, optional};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::http::{Host, Method, RoutePath, check_field_name};
+use crate::sections::users::{self, Known};
 use crate::sections::{headers, rate, stream};
 use crate::tree::{Node, Value};
 
@@ -38,12 +39,7 @@ const KEYS: [Key; 17] = {
         stream::route_key(),
         optional("request-headers", form::TABLE, "Changes to the request, after the frontend's."),
         optional("response-headers", form::TABLE, "Changes to the answer, after the frontend's."),
-        optional(
-            "allow-users",
-            form::TEXTS,
-            "Users, as the client's certificate names them, that may; `*` stands for anything.",
-        )
-        .later(),
+        users::route_key(),
     ]
 };
 
@@ -56,13 +52,13 @@ pub(crate) static ROUTE: Schema = Schema {
 };
 
 /// Reads the routes of a frontend.
-pub(crate) fn routes(owner: &mut Section<'_>, cx: &mut Context) -> Vec<Route> {
+pub(crate) fn routes(owner: &mut Section<'_>, known: Known, cx: &mut Context) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut spans = Vec::new();
     for (index, node) in owner.list("route").into_iter().enumerate() {
         let path = format!("{}.route[{index}]", owner.path);
         let errors = cx.errors();
-        let read = Section::open(node, &ROUTE, path, cx).map_or(Vec::new(), |section| route(section, cx));
+        let read = Section::open(node, &ROUTE, path, cx).map_or(Vec::new(), |section| route(section, known, cx));
         if cx.errors() > errors {
             continue;
         }
@@ -81,14 +77,14 @@ pub(crate) fn routes(owner: &mut Section<'_>, cx: &mut Context) -> Vec<Route> {
 }
 
 /// One route of the text; several of the proxy's, if it serves files under several prefixes.
-fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
+fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route> {
     let prefixes = section.optional::<Some1<RoutePath>>("path", cx).map_or(Vec::new(), |Some1(paths)| plain(paths));
     let mut when = conditions(&mut section, cx);
     let request_headers = headers::edits(&mut section, "request-headers", cx);
     let response_headers = headers::edits(&mut section, "response-headers", cx);
     let rate_limits = rate::limits(&mut section, cx);
     let stream = stream::stream(&mut section, cx);
-    allow_users(&mut section, cx);
+    let allow_users = users::allow(&mut section, known, cx);
     let route = |when: Vec<Condition>, answer: Answer| Route {
         when,
         answer,
@@ -96,6 +92,7 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
         response_headers: response_headers.clone(),
         rate_limits,
         stream,
+        allow_users: allow_users.clone(),
     };
     let given = answer::read(&mut section, &prefixes, cx);
     if matches!(given, Given::Nothing) && answer::KEYS.iter().all(|key| !section.has(key)) && !cx.broken {
@@ -122,14 +119,6 @@ fn route(mut section: Section<'_>, cx: &mut Context) -> Vec<Route> {
             answers.into_iter().map(one).collect()
         }
         Given::Nothing | Given::Later => Vec::new(),
-    }
-}
-
-/// Reads `allow-users`, which needs clients' certificates.
-pub(crate) fn allow_users(section: &mut Section<'_>, cx: &mut Context) {
-    if let Some(users) = section.entry("allow-users") {
-        let _: Option<Some1<Line>> = Some1::read(&users.node, cx);
-        cx.later(format!("{}.allow-users: users by their certificates", section.path), users.span);
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use ::tls::config::ClientTls;
 use balance::{ClassIndex, ServerConfig, ZoneIndex};
 use check::CheckConfig;
 use proxy::config::{Protocol, Server, ServerAddress};
@@ -10,7 +11,7 @@ use crate::names::{self, Kind};
 use crate::read::{At, Line, Read, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
-use crate::sections::check::{self as checks, Defaults, Template};
+use crate::sections::check::{self as checks, Begun, Defaults, Template};
 use crate::sections::class::{self, Class};
 use crate::sections::deliver::{self, RedirectCheck};
 use crate::sections::{proxy_header, rate, tls};
@@ -59,7 +60,7 @@ const KEYS: [Key; 16] = {
         proxy_header::server_key(),
         redirect_to,
         redirect_check,
-        optional("tls", "true or table", "TLS with it; see `tls`.").later(),
+        says("tls", "true, false or table", "the backend's, else as its checks have it", "TLS with it; see `tls`."),
     ]
 };
 
@@ -90,6 +91,7 @@ pub(crate) struct Shared<'b> {
     pub(crate) checks: &'b [Template],
     pub(crate) redirect_check: &'b RedirectCheck,
     pub(crate) defaults: Defaults,
+    pub(crate) tls: Option<&'b tls::Wish>,
 }
 
 /// A server's address, as the text has it.
@@ -172,7 +174,7 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
     let own =
         section.entry("checks").map(|list| checks::list(&list.node, &format!("{}.checks", section.path), defaults, cx));
     let redirect = deliver::server(&mut section, defaults, cx);
-    tls::server(&mut section, cx);
+    let wish = tls::server(&mut section, cx);
     let At { value: Address(address), span } = address?;
     let name = match name {
         Some(name) => {
@@ -182,7 +184,13 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
         None => At { value: address.to_string(), span },
     };
     let templates = own.as_deref().unwrap_or(shared.checks);
-    let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, send_proxy, span, cx)).collect();
+    let tls = tls::of_server(wish.as_ref().map(|wish| &wish.value).or(shared.tls), templates, redirect.as_ref());
+    if let (Some(ClientTls { name: None, .. }), ServerAddress::Unix(_)) = (&tls, &address) {
+        cx.error(span, "nothing says what name the certificate of a server on a unix socket has")
+            .help("write tls = { name = \"server.example.org\" }");
+    }
+    let begun = Begun { send_proxy, tls: tls.as_ref(), span };
+    let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, begun, cx)).collect();
     let pool = ServerConfig {
         name: name.value,
         weight,
@@ -197,16 +205,18 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
     Some(Parts {
         pool,
         checks,
-        redirect_check: redirect.as_ref().and_then(|to| deliver::aim(to, shared.redirect_check, templates)),
+        redirect_check: redirect
+            .as_ref()
+            .and_then(|to| deliver::aim(to, shared.redirect_check, templates, tls.as_ref())),
         span: name.span,
         redirect_to: redirect.as_ref().map(|redirect| redirect.span),
         zone: zone.map(|zone| zone.span),
         proxy: Server {
             address,
             send_proxy,
-            redirect_to: redirect.map(|redirect| redirect.to),
+            redirect_to: redirect.map(|redirect| redirect.place.to),
             rate_limit,
-            tls: None,
+            tls,
             protocol: Protocol::Http1,
         },
     })

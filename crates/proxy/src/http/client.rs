@@ -151,7 +151,7 @@ impl Client<'_> {
             }
             Todo::TurnAway { reason, retry_after } => {
                 let keep = plan.traits.keep_alive && plan.body.is_done();
-                self.answer_error(reason, keep, plan.traits.is_head, Some(retry_after), record).await;
+                self.answer_error(reason, keep, plan.traits.is_head, retry_after, record).await;
                 self.after(keep, plan.body.is_done())
             }
             Todo::Ask { handler, head } => ask(self, handler, head, &plan.body, plan.traits, plan.route, record).await,

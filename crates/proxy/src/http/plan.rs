@@ -41,6 +41,11 @@ impl<'a> Meta<'a> {
     pub(crate) fn stream(&self, route: Option<u16>) -> Option<StreamConfig> {
         self.configured().routes[usize::from(route?)].stream
     }
+
+    /// Who the client is, as its certificate says.
+    fn user(&self) -> Option<&'a str> {
+        self.secure?.identity.as_ref()?.user.as_deref()
+    }
 }
 
 /// What some bytes of a client turned out to be.
@@ -82,8 +87,8 @@ pub(crate) enum Todo {
     Forward { backend: BackendIndex, claim: Claim, detour: Option<Detour>, request: Vec<u8> },
     /// These bytes, a whole answer, and then `rest`.
     Send { status: u16, bytes: Vec<u8>, rest: Vec<Part>, handler: Option<HandlerIndex> },
-    /// An error: the request is one too many.
-    TurnAway { reason: Reason, retry_after: Duration },
+    /// An error: the request is one too many, or not its client's to ask.
+    TurnAway { reason: Reason, retry_after: Option<Duration> },
     /// The handler, from a thread that may wait; it gets the head anew.
     Ask { handler: HandlerIndex, head: Vec<u8> },
 }
@@ -108,12 +113,22 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     };
     record.bytes_in = (length + taken) as u64;
     rest.extend_from_slice(&after[taken..]);
-    let (route, answer) = match choose(meta, &head) {
-        Ok(Some((route, answer))) => (route, answer),
-        Ok(None) => return Planned::Refused(Reason::NoRoute),
+    let route = match choose(meta, &head) {
+        Ok(route) => route,
         Err(reason) => return Planned::Refused(reason),
     };
     let mut traits = traits(&head, meta.context.shared.is_draining());
+    let user = meta.user();
+    if record.wall.is_some() {
+        record.user = user.map(str::to_owned);
+    }
+    if !meta.configured().is_for(route, user) {
+        let todo = Todo::TurnAway { reason: Reason::Forbidden, retry_after: None };
+        return Planned::Request(Plan { todo, traits, route, body });
+    }
+    let Some(answer) = meta.configured().answer(route) else {
+        return Planned::Refused(Reason::NoRoute);
+    };
     if !matches!(answer, Answer::Backend(_)) && !body.is_done() {
         // Nobody wants the rest of this body: the answer says that the connection ends with it.
         traits.keep_alive = false;
@@ -122,7 +137,7 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
         Request { meta, stream, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
     let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock);
     if let Some(retry_after) = too_many {
-        let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after };
+        let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after: Some(retry_after) };
         return Planned::Request(Plan { todo, traits, route, body });
     }
     match request.todo(answer, record) {
@@ -142,11 +157,10 @@ fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {
     }
 }
 
-/// The first route that matches, or the frontend's default.
-fn choose<'a>(meta: Meta<'a>, head: &RequestHead<'_>) -> Result<Option<(Option<u16>, &'a Answer)>, Reason> {
-    let frontend = meta.configured();
+/// The first route that matches; `None`: the frontend's default is to answer.
+fn choose(meta: Meta<'_>, head: &RequestHead<'_>) -> Result<Option<u16>, Reason> {
     let mut chosen = None;
-    if !frontend.routes.is_empty() {
+    if !meta.configured().routes.is_empty() {
         let resolved = resolve_path(head.path_and_query).map_err(|_| Reason::Path)?;
         chosen = route_of(meta, head, &resolved.path);
         // Of two servers behind, one could take the path for another than the route did.
@@ -156,10 +170,23 @@ fn choose<'a>(meta: Meta<'a>, head: &RequestHead<'_>) -> Result<Option<(Option<u
             return Err(Reason::Path);
         }
     }
-    if let Some(index) = chosen {
-        return Ok(Some((Some(index), &frontend.routes[usize::from(index)].answer)));
+    Ok(chosen)
+}
+
+impl Frontend {
+    /// What answers.
+    fn answer(&self, route: Option<u16>) -> Option<&Answer> {
+        match route {
+            Some(route) => Some(&self.routes[usize::from(route)].answer),
+            None => self.default.as_ref(),
+        }
     }
-    Ok(frontend.default.as_ref().map(|answer| (None, answer)))
+
+    /// Whether this user may ask; `None`: nobody knows who it is.
+    fn is_for(&self, route: Option<u16>, user: Option<&str>) -> bool {
+        let of_route = route.and_then(|route| self.routes[usize::from(route)].allow_users.as_ref());
+        of_route.or(self.allow_users.as_ref()).is_none_or(|allowed| allowed.allows(user))
+    }
 }
 
 /// The first route that matches a request for this path.

@@ -42,6 +42,7 @@ fn write_json(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Instan
         Some(peer) => write!(out, "\"{peer}\"").ok(),
         None => write!(out, "\"unix\"").ok(),
     };
+    write_text(out, "user", record.user.as_deref());
     write_text(out, "frontend", Some(place.frontend));
     write_text(out, "backend", place.backend);
     write_text(out, "server", place.server);
@@ -152,6 +153,7 @@ fn termination(record: &Record) -> &'static str {
             | Reason::Tls(_)
             | Reason::Path
             | Reason::NoRoute
+            | Reason::Forbidden
             | Reason::RateLimit,
             _,
         ) => "PR",

@@ -34,6 +34,8 @@ pub(crate) struct Record {
     /// The method and the target as the client sent them, a space between; only where a line will be written.
     pub(crate) request: String,
     pub(crate) version: Option<Version>,
+    /// Who asks, where that is known; only where a line will be written.
+    pub(crate) user: Option<String>,
     pub(crate) backend: Option<BackendIndex>,
     pub(crate) server: Option<ServerIndex>,
     pub(crate) status: u16,
@@ -81,6 +83,7 @@ impl Record {
             first_byte: None,
             request: String::new(),
             version: None,
+            user: None,
             backend: None,
             server: None,
             status: 0,
