@@ -65,6 +65,14 @@ impl Acceptor {
         Ok(Acceptor { config: Arc::new(config), client })
     }
 
+    /// Shows this certificate, whatever it is worth.
+    #[cfg(test)]
+    pub(crate) fn show(&mut self, certificate: CertifiedKey) {
+        let mut config = (*self.config).clone();
+        config.cert_resolver = Arc::new(ByName::new(&[Arc::new(certificate)]));
+        self.config = Arc::new(config);
+    }
+
     /// A client's session, before its first byte.
     ///
     /// # Errors
@@ -86,7 +94,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 /// With these suites, in this order; with the usual ones if there are none.
-fn provider_with(ciphers: &[Cipher]) -> Arc<CryptoProvider> {
+pub(crate) fn provider_with(ciphers: &[Cipher]) -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     if !ciphers.is_empty() {
         provider.cipher_suites = ciphers.iter().filter_map(|cipher| cipher.suite()).collect();
@@ -119,3 +127,6 @@ pub(crate) fn certified_key(files: &CertificateFiles, material: &Material) -> Re
     })?;
     Ok(certified)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,12 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::acceptor::{certified_key, provider, system_clock, versions};
-use crate::config::ClientTls;
-use crate::error::SetupError;
+use crate::acceptor::{certified_key, provider_with, system_clock, versions};
+use crate::config::{Cipher, ClientTls};
+use crate::error::{ConnectError, SessionError, SetupError};
 use crate::material::Material;
 use crate::pem;
 use crate::session::Session;
@@ -34,16 +34,17 @@ impl Connector {
     /// # Errors
     /// If what the files hold cannot be used together.
     pub fn new(wanted: &ClientTls, material: &Material) -> Result<Connector, SetupError> {
-        Connector::with_clock(wanted, material, &system_clock())
+        Connector::with_ciphers(wanted, material, &[])
     }
 
-    pub(crate) fn with_clock(
+    /// With these suites alone, or the usual ones if there are none.
+    pub(crate) fn with_ciphers(
         wanted: &ClientTls,
         material: &Material,
-        clock: &Arc<dyn TimeProvider>,
+        ciphers: &[Cipher],
     ) -> Result<Connector, SetupError> {
-        let provider = provider();
-        let builder = rustls::ClientConfig::builder_with_details(Arc::clone(&provider), Arc::clone(clock))
+        let provider = provider_with(ciphers);
+        let builder = rustls::ClientConfig::builder_with_details(Arc::clone(&provider), system_clock())
             .with_protocol_versions(versions(wanted.oldest))
             .map_err(|error| SetupError::Other(error.to_string()))?;
         let verifier: Arc<dyn ServerCertVerifier> = if wanted.verify {
@@ -76,11 +77,39 @@ impl Connector {
     /// # Errors
     /// If `host` is no name or address, or there is no randomness to be had.
     pub fn begin(&self, host: &str) -> Result<Session, SetupError> {
-        let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
+        let name = self.name_of(host)?;
         let client = rustls::ClientConnection::new(Arc::clone(&self.config), name);
         let client = client.map_err(|error| SetupError::Other(error.to_string()))?;
         Ok(Session::new(client.into(), None))
     }
+
+    fn name_of(&self, host: &str) -> Result<ServerName<'static>, SetupError> {
+        self.name.clone().map_or_else(|| server_name(host), Ok)
+    }
+}
+
+/// Shakes hands with the server at `host` over `below`, for connections that are not the data path: those of commands.
+/// Whether both agreed on HTTP/2 comes with it. What it writes leaves at a flush.
+///
+/// # Errors
+/// Why there is no session.
+pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    connector: &Connector,
+    host: &str,
+    below: S,
+) -> Result<(impl AsyncRead + AsyncWrite + Unpin + use<S>, bool), ConnectError> {
+    let name = connector.name_of(host)?;
+    let connected = tokio_rustls::TlsConnector::from(Arc::clone(&connector.config)).connect(name, below).await;
+    let stream = connected.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(refused @ rustls::Error::AlertReceived(alert)) => {
+            let text = format!("the server refuses: {alert:?}");
+            ConnectError::Refused { why: SessionError::from(refused.clone()), text }
+        }
+        Some(refused) => ConnectError::Refused { why: SessionError::from(refused.clone()), text: refused.to_string() },
+        None => ConnectError::Io(error),
+    })?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((stream, is_http2))
 }
 
 fn server_name(text: &str) -> Result<ServerName<'static>, SetupError> {
@@ -143,3 +172,6 @@ impl ServerCertVerifier for Anybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,25 @@ pub enum SessionError {
     Protocol,
 }
 
+/// Why [`crate::connect`] has no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// What was asked for cannot be.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// TLS itself.
+    #[error("{text}")]
+    Refused {
+        /// Why, in one word.
+        why: SessionError,
+        /// Why, for people.
+        text: String,
+    },
+    /// The connection below.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
 impl SessionError {
     /// Every one.
     pub const ALL: [SessionError; 11] = [
@@ -112,3 +131,6 @@ fn of_certificate(error: &rustls::CertificateError) -> SessionError {
         _ => SessionError::Certificate,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,7 +226,8 @@ impl Findings {
             self.warn(path, format!("{called} is not valid yet: it is from {from_day} on"));
         } else if until.timestamp() - self.now < i64::try_from(EXPIRES_SOON.as_secs()).unwrap_or(i64::MAX) {
             let days = (until.timestamp() - self.now) / (24 * 60 * 60);
-            self.warn(path, format!("{called} expires in {days} days, on {until_day}"));
+            let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+            self.warn(path, format!("{called} expires in {days}, on {until_day}"));
         }
     }
 

@@ -49,7 +49,7 @@ fn all<T: PemObject>(path: &Path, material: &Material, what: &str) -> Result<Vec
 fn broken(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("it is cut off: \"{}\" is missing", String::from_utf8_lossy(end_marker).trim())
+            format!("it is cut off: \"-----END {}-----\" is missing", String::from_utf8_lossy(end_marker).trim())
         }
         pem::Error::IllegalSectionStart { line } => {
             format!("\"{}\" begins nothing", String::from_utf8_lossy(line).trim())

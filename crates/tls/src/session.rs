@@ -1,6 +1,8 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+
 use crate::config::{Cipher, ClientAuth};
 use crate::error::SessionError;
 use crate::identity::identify;
@@ -16,6 +18,13 @@ pub struct Session {
     asked: Option<Arc<ClientAuth>>,
 }
 
+/// How much encrypted waits for a peer that does not read, at most: as much as one read of a relay brings. What
+/// [`Session::write`] cannot take now is taken when some of it has left.
+const MAX_UNSENT: usize = 64 * 1024;
+
+/// The longest record (RFC 8446 §5.2, RFC 5246 §6.2.3).
+const MAX_RECORD: usize = 5 + (1 << 14) + 2048;
+
 /// What a read of plaintext found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
@@ -28,7 +37,11 @@ pub enum Read {
 }
 
 impl Session {
-    pub(crate) fn new(connection: rustls::Connection, asked: Option<Arc<ClientAuth>>) -> Session {
+    /// By how much the buffer of [`Session::feed`] is longer than what it is fed.
+    pub const HEADROOM: usize = MAX_RECORD;
+
+    pub(crate) fn new(mut connection: rustls::Connection, asked: Option<Arc<ClientAuth>>) -> Session {
+        connection.set_buffer_limit(Some(MAX_UNSENT));
         Session { connection, asked }
     }
 
@@ -47,7 +60,8 @@ impl Session {
         self.connection.wants_read()
     }
 
-    /// Takes what one read of `from` gives, at most some 16 KiB, and decrypts it; 0 is the end of `from`.
+    /// Takes what one read of `from` gives, and decrypts it; 0 is the end of `from`. It reads 4 KiB at a time, more
+    /// only where a record is longer: for handshakes. [`Session::feed`] takes any number of bytes.
     ///
     /// # Errors
     /// What `from` says; or `Ok(Err(..))`: the connection is over, and what [`Session::write_tls`] has yet to send
@@ -55,6 +69,36 @@ impl Session {
     pub fn read_tls(&mut self, from: &mut dyn io::Read) -> io::Result<Result<usize, SessionError>> {
         let read = self.connection.read_tls(from)?;
         Ok(self.connection.process_new_packets().map(|_| read).map_err(SessionError::from))
+    }
+
+    /// Decrypts what one large read of a socket has brought, such as one into a buffer that many connections share:
+    /// takes from the front of `ciphertext` and fills `out`, first with plaintext that waited. How much is in `out`;
+    /// 0 for a handshake's message, a part of a record, or an end, which [`Session::peek`] tells.
+    ///
+    /// All is taken where `out` is longer than `ciphertext` by [`Session::HEADROOM`], unless the peer has ended the
+    /// stream; with a shorter one, what is left is to be fed again.
+    ///
+    /// # Errors
+    /// The connection is over, and what [`Session::write_tls`] has yet to send tells the peer why.
+    pub fn feed(&mut self, ciphertext: &mut &[u8], out: &mut [u8]) -> Result<usize, SessionError> {
+        let mut filled = 0;
+        loop {
+            while let Ok(Read::Bytes(read)) = self.read_some(&mut out[filled..]) {
+                filled += read;
+            }
+            if ciphertext.is_empty() || filled == out.len() {
+                return Ok(filled);
+            }
+            // It fails only where much plaintext waits, and none does.
+            match self.read_tls(ciphertext) {
+                Ok(Ok(0)) | Err(_) => return Ok(filled),
+                Ok(taken) => taken?,
+            };
+        }
+    }
+
+    fn read_some(&mut self, out: &mut [u8]) -> io::Result<Read> {
+        if out.is_empty() { Ok(Read::Nothing) } else { self.read(out) }
     }
 
     /// Plaintext into `out`, which is not empty.
@@ -102,6 +146,11 @@ impl Session {
         self.connection.send_close_notify();
     }
 
+    /// The certificate that the peer has shown.
+    pub(crate) fn shown(&self) -> Option<CertificateDer<'static>> {
+        self.connection.peer_certificates().and_then(<[_]>::first).cloned()
+    }
+
     /// What the handshake has agreed on, and who the client is; `None` before its end. It reads a client's
     /// certificate: a connection asks once.
     pub fn peer(&self) -> Option<Peer> {
@@ -115,7 +164,6 @@ impl Session {
             rustls::Connection::Client(_) => None,
         };
         let (cipher, key_bits) = Cipher::as_openssl(suite.suite());
-        let shown = self.connection.peer_certificates().and_then(<[_]>::first);
         Some(Peer {
             protocol: if version == rustls::ProtocolVersion::TLSv1_3 { "TLSv1.3" } else { "TLSv1.2" },
             cipher,
@@ -123,7 +171,7 @@ impl Session {
             server_name,
             is_http2: self.connection.alpn_protocol() == Some(b"h2"),
             is_resumed: self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-            identity: shown.zip(self.asked.as_deref()).and_then(|(shown, asked)| identify(shown, asked)),
+            identity: self.asked.as_deref().and_then(|asked| identify(&self.shown()?, asked)),
         })
     }
 }
@@ -133,3 +181,6 @@ impl std::fmt::Debug for Session {
         formatter.debug_struct("Session").field("is_handshaking", &self.is_handshaking()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ impl ClientCertVerifier for Verifier {
         self.x509.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;
