@@ -9,7 +9,7 @@ mod vips;
 use units::latency::HELD_BOUNDS_MICROS;
 use units::{AdminState, Status as ServerStatus};
 
-use crate::model::{Backend, Class, Frontend, Held, NameService, Peers, Server, Status, Traffic};
+use crate::model::{Backend, Class, Frontend, Handshakes, Held, NameService, Peers, Server, Status, Traffic};
 use text::Kind::{Counter, Gauge};
 use text::Number::{Count, Micros};
 use text::{Family, Label, Number, Text};
@@ -207,6 +207,7 @@ const TRAFFIC: &[Family<Traffic>] = &[
 ];
 
 const RESPONSES_HELP: &str = "Answers by the class of their status; `other` ended without one.";
+const HANDSHAKES_HELP: &str = "TLS handshakes that went well, `full` or `resumed`; absent without TLS.";
 const TOTAL_TIME_HELP: &str = "From a request's first byte to its answer's last.";
 
 fn own_process(text: &mut Text, status: &Status) {
@@ -247,6 +248,8 @@ fn own_frontends(text: &mut Text, frontends: &Labelled<'_, Frontend>) {
     text.family_by(responses, frontends, "code", |f| classes(&f.responses));
     let refused = ("perron_frontend_refused_requests_total", Counter, "Requests refused, by reason.");
     text.family_by(refused, frontends, "reason", |f| reasons(&f.refused));
+    let shaken = ("perron_frontend_tls_handshakes_total", Counter, HANDSHAKES_HELP);
+    text.family_by(shaken, frontends, "kind", |f| handshakes(f.handshakes));
     text.histograms("perron_frontend_total_time_seconds", TOTAL_TIME_HELP, frontends, |f| &f.total_time);
     own_streams(text, frontends);
 }
@@ -301,6 +304,8 @@ fn own_servers(text: &mut Text, servers: &Labelled<'_, Server>) {
     text.family_by(class, servers, "class", |s| s.class.iter().map(|class| (class.as_str(), Count(1))).collect());
     let zone = ("perron_server_zone_info", Gauge, "Always 1; where it stands is a label.");
     text.family_by(zone, servers, "zone", |s| s.zone.iter().map(|zone| (zone.as_str(), Count(1))).collect());
+    let shaken = ("perron_server_tls_handshakes_total", Counter, HANDSHAKES_HELP);
+    text.family_by(shaken, servers, "kind", |s| handshakes(s.handshakes));
     let traffic: Vec<_> = servers.iter().map(|(labels, server)| (labels.clone(), &server.traffic)).collect();
     own_traffic(text, "perron_server_", &traffic);
 }
@@ -320,6 +325,11 @@ fn own_traffic(text: &mut Text, prefix: &str, things: &[(Vec<Label<'_>>, &Traffi
 
 fn classes(classes: &crate::model::Classes) -> Vec<(&'static str, Number)> {
     classes.named().map(|(class, count)| (class, Count(count))).to_vec()
+}
+
+fn handshakes(handshakes: Option<Handshakes>) -> Vec<(&'static str, Number)> {
+    let named = |Handshakes { full, resumed }| vec![("full", Count(full)), ("resumed", Count(resumed))];
+    handshakes.map(named).unwrap_or_default()
 }
 
 fn reasons(reasons: &std::collections::BTreeMap<String, u64>) -> Vec<(&str, Number)> {

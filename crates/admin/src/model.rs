@@ -150,6 +150,18 @@ pub struct Frontend {
     /// How long the bytes of its streams were here; `null` if none of its routes has streams.
     #[serde(default)]
     pub streams: Option<Streams>,
+    /// How its TLS connections began; `null` if it has no TLS.
+    #[serde(default)]
+    pub handshakes: Option<Handshakes>,
+}
+
+/// TLS handshakes that went well; why others did not is among the reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// With all that belongs to one.
+    pub full: u64,
+    /// Of peers that had a session from before.
+    pub resumed: u64,
 }
 
 /// How long the bytes of streams were here, from the read that brought them until the client's socket had the last of them.
@@ -300,6 +312,9 @@ pub struct Server {
     pub redirect: Option<Redirect>,
     /// What its link has to carry; `null` where that is not counted.
     pub link: Option<Link>,
+    /// How TLS connections to it began; `null` if it has no TLS.
+    #[serde(default)]
+    pub handshakes: Option<Handshakes>,
 }
 
 /// Where a server's clients are redirected.

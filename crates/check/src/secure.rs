@@ -163,3 +163,6 @@ fn polled<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
         result => Poll::Ready(result),
     }
 }
+
+#[cfg(test)]
+mod tests;

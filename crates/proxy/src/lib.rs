@@ -40,6 +40,6 @@ pub use held::{Held, StreamStats};
 pub use log::LogSink;
 pub use reason::Reason;
 pub use shared::{Observer, Shared, SizeAsker};
-pub use stats::{Classes, Counter, FrontendStats, Histogram, Sending, ServerStats, WorkerStats};
+pub use stats::{Classes, Counter, FrontendStats, Handshakes, Histogram, Sending, ServerStats, WorkerStats};
 pub use users::AllowUsers;
 pub use worker::{Listener, Pulse, Worker, WorkerHandle};

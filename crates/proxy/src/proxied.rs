@@ -97,8 +97,17 @@ pub(crate) struct Told<'a> {
     pub(crate) destination: Option<SocketAddr>,
 }
 
-/// What a connection to the slot's server begins with, if it begins with a PROXY header.
+/// What a connection to the slot's server begins with, if it begins with a PROXY header and not with TLS.
 pub(crate) fn preface(slot: &Slot<'_>, client: Told<'_>) -> Option<Vec<u8>> {
+    slot.configured().tls.is_none().then(|| header(slot, client))?
+}
+
+/// What comes before TLS on a connection to the slot's server, if that begins with a PROXY header.
+pub(crate) fn preface_of_tls(slot: &Slot<'_>, client: Told<'_>) -> Option<Vec<u8>> {
+    slot.configured().tls.as_ref().and_then(|_| header(slot, client))
+}
+
+fn header(slot: &Slot<'_>, client: Told<'_>) -> Option<Vec<u8>> {
     let version = slot.configured().send_proxy?;
     let header = match client.peer.zip(client.destination.or_else(|| client.stream.reached())) {
         Some((source, destination)) => Header::Proxied { source, destination },

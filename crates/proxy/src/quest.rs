@@ -12,10 +12,11 @@ use crate::backend::{NoServer, Turn, Waiting, Wish};
 use crate::claim::{Claim, Size};
 use crate::config::{Backend, BackendIndex, Server};
 use crate::log::{Phase, Record};
+use crate::proxied::{Told, preface_of_tls};
 use crate::reason::Reason;
 use crate::stream::Stream;
 use crate::transfer::Watch;
-use crate::upstream::connect;
+use crate::upstream::{Unreached, connect};
 use crate::worker::{Context, is_exhaustion};
 
 /// Servers that one request may have tried, at the most: the retries of a configuration are fewer.
@@ -143,8 +144,8 @@ impl<'a> Quest<'a> {
     ///
     /// # Errors
     /// Why there is none; nothing of the request has been sent then.
-    pub(crate) async fn reach(&mut self, client: &Stream, record: &mut Record) -> Result<Reached<'a>, Reason> {
-        let slot = self.take_slot(client, record).await?;
+    pub(crate) async fn reach(&mut self, client: Told<'_>, record: &mut Record) -> Result<Reached<'a>, Reason> {
+        let slot = self.take_slot(client.stream, record).await?;
         self.reach_from(slot, client, record).await
     }
 
@@ -152,7 +153,7 @@ impl<'a> Quest<'a> {
     pub(crate) async fn reach_from(
         &mut self,
         mut slot: Slot<'a>,
-        client: &Stream,
+        client: Told<'_>,
         record: &mut Record,
     ) -> Result<Reached<'a>, Reason> {
         loop {
@@ -163,7 +164,7 @@ impl<'a> Quest<'a> {
             }
             match self.connect(slot, client, record).await? {
                 Some(reached) => return Ok(reached),
-                None => slot = self.take_slot(client, record).await?,
+                None => slot = self.take_slot(client.stream, record).await?,
             }
         }
     }
@@ -172,12 +173,14 @@ impl<'a> Quest<'a> {
     pub(crate) async fn connect(
         &mut self,
         slot: Slot<'a>,
-        client: &Stream,
+        client: Told<'_>,
         record: &mut Record,
     ) -> Result<Option<Reached<'a>>, Reason> {
         record.phase = Phase::Connect;
         let began = Instant::now();
-        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server));
+        let first = preface_of_tls(&slot, client);
+        let client = client.stream;
+        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server, first));
         let Some(connected) = connecting.await else {
             return Err(Reason::ClientGone);
         };
@@ -194,11 +197,15 @@ impl<'a> Quest<'a> {
             Err(error) => {
                 stats.backends[backend].connect_errors.add(1);
                 stats.servers[backend][server].connect_errors.add(1);
-                if !is_exhaustion(&error) {
+                let reason = match &error {
+                    Unreached::Refused(error) => Reason::ServerTls(*error),
+                    Unreached::Failed(_) => Reason::Connect,
+                };
+                if !matches!(&error, Unreached::Failed(error) if is_exhaustion(error)) {
                     slot.observe(false);
                 }
                 if !self.retry(slot.server, record) {
-                    return Err(Reason::Connect);
+                    return Err(reason);
                 }
                 drop(slot);
                 self.pause_before_same_server(client).await?;

@@ -11,8 +11,12 @@ pub enum Reason {
     Chunk(ChunkError),
     /// The PROXY header that had to come first was refused.
     ProxyHeader(HeaderError),
-    /// TLS was refused.
+    /// A client's TLS was refused.
     Tls(SessionError),
+    /// A client spoke in clear text where TLS is spoken.
+    ClearText,
+    /// The server could not be reached: TLS with it was refused.
+    ServerTls(SessionError),
     /// The TLS handshake was not over in time.
     SlowHandshake,
     /// The PROXY header was not whole in time.
@@ -56,7 +60,8 @@ pub enum Reason {
 }
 
 /// The reasons that are not a parser's.
-const OWN: [Reason; 20] = [
+const OWN: &[Reason] = &[
+    Reason::ClearText,
     Reason::SlowHandshake,
     Reason::SlowProxyHeader,
     Reason::Path,
@@ -82,7 +87,7 @@ const OWN: [Reason; 20] = [
 impl Reason {
     /// How many there are.
     pub const COUNT: usize =
-        OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + SessionError::ALL.len();
+        OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + 2 * SessionError::ALL.len();
 
     /// Every reason, each at its [`Reason::index`].
     pub fn all() -> impl Iterator<Item = Reason> {
@@ -90,7 +95,8 @@ impl Reason {
         let chunks = ChunkError::ALL.iter().copied().map(Reason::Chunk);
         let proxy_headers = HeaderError::ALL.iter().copied().map(Reason::ProxyHeader);
         let sessions = SessionError::ALL.iter().copied().map(Reason::Tls);
-        OWN.into_iter().chain(heads).chain(chunks).chain(proxy_headers).chain(sessions)
+        let at_servers = SessionError::ALL.iter().copied().map(Reason::ServerTls);
+        OWN.iter().copied().chain(heads).chain(chunks).chain(proxy_headers).chain(sessions).chain(at_servers)
     }
 
     /// Its place among the counters.
@@ -110,6 +116,10 @@ impl Reason {
                 let place = SessionError::ALL.iter().position(|other| *other == error).unwrap_or(0);
                 OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + place
             }
+            Reason::ServerTls(error) => {
+                let place = SessionError::ALL.iter().position(|other| *other == error).unwrap_or(0);
+                Reason::COUNT - SessionError::ALL.len() + place
+            }
             reason => own(reason),
         }
     }
@@ -123,6 +133,7 @@ impl Reason {
                 | Reason::ProxyHeader(_)
                 | Reason::SlowProxyHeader
                 | Reason::Tls(_)
+                | Reason::ClearText
                 | Reason::SlowHandshake
                 | Reason::Path
                 | Reason::SlowHead
@@ -141,13 +152,13 @@ impl Reason {
     pub(crate) fn status(self) -> u16 {
         match self {
             Reason::Head(error) => error.status(),
-            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::Path => 400,
+            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::ClearText | Reason::Path => 400,
             Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::Forbidden => 403,
             Reason::NoRoute => 404,
             Reason::RateLimit => 429,
-            Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect => 503,
+            Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect | Reason::ServerTls(_) => 503,
             Reason::HandlerTimeout | Reason::HandlerBusy | Reason::FileCut => 503,
             Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerCut => 502,
             Reason::ServerTimeout => 504,
@@ -161,6 +172,8 @@ impl Reason {
             Reason::Chunk(error) => error.reason(),
             Reason::ProxyHeader(error) => error.reason(),
             Reason::Tls(error) => error.reason(),
+            Reason::ClearText => "clear_text",
+            Reason::ServerTls(error) => at_server(error),
             Reason::SlowHandshake => "slow_handshake",
             Reason::SlowProxyHeader => "slow_proxy_header",
             Reason::Path => "malformed_path",
@@ -182,5 +195,22 @@ impl Reason {
             Reason::HandlerBusy => "files_busy",
             Reason::FileCut => "file_cut",
         }
+    }
+}
+
+/// The word for what was wrong with a server's TLS.
+fn at_server(error: SessionError) -> &'static str {
+    match error {
+        SessionError::NotTls => "server_tls_not_tls",
+        SessionError::NothingInCommon => "server_tls_nothing_in_common",
+        SessionError::CertificateMissing => "server_tls_certificate_missing",
+        SessionError::CertificateExpired => "server_tls_certificate_expired",
+        SessionError::CertificateNotYetValid => "server_tls_certificate_not_yet_valid",
+        SessionError::CertificateAuthority => "server_tls_certificate_authority",
+        SessionError::CertificateName => "server_tls_certificate_name",
+        SessionError::CertificateRevoked => "server_tls_certificate_revoked",
+        SessionError::Certificate => "server_tls_certificate",
+        SessionError::Alert => "server_tls_alert",
+        SessionError::Protocol => "server_tls_protocol",
     }
 }

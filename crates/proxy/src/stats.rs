@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use balance::ServerIndex;
 use units::latency::{BOUNDS_MICROS, bucket_of};
 
+use crate::config::BackendIndex;
 use crate::held::StreamStats;
 
 /// A number that one thread adds to and any thread reads.
@@ -58,11 +60,29 @@ impl Classes {
     }
 }
 
+/// TLS handshakes that went well; why others did not is among the reasons.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// With all that belongs to one.
+    pub full: Counter,
+    /// Of peers that had a session from before.
+    pub resumed: Counter,
+}
+
+impl Handshakes {
+    /// One more, with `peer`.
+    pub(crate) fn count(&self, peer: &tls::Peer) {
+        if peer.is_resumed { &self.resumed } else { &self.full }.add(1);
+    }
+}
+
 /// What one worker counted of one frontend.
 #[derive(Debug, Default)]
 pub struct FrontendStats {
     /// Connections accepted.
     pub connections: Counter,
+    /// How those with TLS began.
+    pub handshakes: Handshakes,
     /// Requests begun (TCP mode: connections).
     pub requests: Counter,
     /// Answers by class.
@@ -100,6 +120,8 @@ pub struct ServerStats {
     pub redispatches: Counter,
     /// Connections made.
     pub opened: Counter,
+    /// How those with TLS began.
+    pub handshakes: Handshakes,
     /// Requests sent on a connection that had served before.
     pub reused: Counter,
     /// Idle connections that the worker keeps to a server; not counted for backends.
@@ -184,6 +206,14 @@ pub struct WorkerStats {
     pub sending: Sending,
     /// Lines of the access log that were dropped because nobody took them.
     pub log_lost: Counter,
+}
+
+impl WorkerStats {
+    /// What is counted of a server, and of its backend.
+    pub(crate) fn of_server(&self, backend: BackendIndex, server: ServerIndex) -> [&ServerStats; 2] {
+        let backend = usize::from(backend.0);
+        [&self.backends[backend], &self.servers[backend][usize::from(server.0)]]
+    }
 }
 
 #[cfg(test)]

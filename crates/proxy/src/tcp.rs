@@ -22,6 +22,7 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
     } else {
         record.fail(Reason::NoRoute);
     }
+    record.secure(arrival.secure.as_deref());
     context.finish(&record, guard.frontend, arrival.peer);
 }
 
@@ -32,14 +33,15 @@ async fn relay(arrival: &Arrival, guard: &ConnectionGuard, backend: BackendIndex
     record.backend = Some(backend);
     let claim = Claim::of_client(context, backend, peer);
     context.count_known(backend, claim.known);
-    let reached = Quest::new(context, backend, claim).reach(client, record).await;
+    let told = Told { stream: client, peer, destination };
+    let reached = Quest::new(context, backend, claim).reach(told, record).await;
     let Reached { stream: server, slot, .. } = match reached {
         Ok(reached) => reached,
         Err(reason) => return record.fail(reason),
     };
     record.phase = Phase::Data;
     let timeout = context.shared.frontend(guard.frontend).timeouts.tunnel;
-    let preface = preface(&slot, Told { stream: client, peer, destination });
+    let preface = preface(&slot, told);
     let own = preface.as_ref().map_or(0, Vec::len) as u64;
     let first = preface.map(|preface| [preface.as_slice(), early].concat());
     let tunnelled = tunnel(context, client, &server, first.as_deref().unwrap_or(early), timeout).await;

@@ -4,10 +4,16 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use crate::reason::Reason;
 use crate::stream::Stream;
 use crate::timer::Timer;
+
+/// After a last answer, what the client still sends is read and dropped for so long, and so many bytes:
+/// closing on unread bytes would reset the connection and could destroy the answer on its way.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
 
 /// Why a wait ended without what it waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +143,7 @@ pub(crate) async fn writable(stream: &Stream, timer: &mut Timer) -> Result<(), H
 pub(crate) async fn write_all(
     stream: &Stream,
     timer: &mut Timer,
-    patience: std::time::Duration,
+    patience: Duration,
     mut bytes: &[u8],
 ) -> Result<(), Halt> {
     while !bytes.is_empty() {
@@ -151,4 +157,17 @@ pub(crate) async fn write_all(
         }
     }
     Ok(())
+}
+
+/// Sends nothing more, and reads for a while what the client still sends.
+pub(crate) async fn linger(stream: &Stream, buffer: &RefCell<Box<[u8]>>, timer: &mut Timer) {
+    stream.shutdown_write();
+    timer.set(LINGER);
+    let mut dropped = 0;
+    while dropped < LINGER_BYTES {
+        match read_with(stream, buffer, timer, None, |bytes| bytes.len()).await {
+            Ok(more) => dropped += more,
+            Err(_) => return,
+        }
+    }
 }

@@ -1,18 +1,20 @@
 //! Connections to servers: made, kept, and handed out again.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use balance::ServerIndex;
+use tls::{Peer, SessionError};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use crate::config::{Backend, BackendIndex, Protocol, ProxyConfig, ServerAddress};
 use crate::stats::WorkerStats;
-use crate::stream::Stream;
+use crate::stream::{NoSession, Stream, Tls};
 use crate::worker::{Context, prepare};
 
 /// Idle server connections of one worker.
@@ -104,27 +106,89 @@ fn is_drained(stream: &Stream) -> bool {
     matches!(stream.peek(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// A new connection to a server.
+/// Why a server could not be reached.
+#[derive(Debug)]
+pub(crate) enum Unreached {
+    /// What the kernel says; `TimedOut` after the backend's connect time-out.
+    Failed(io::Error),
+    /// TLS was not agreed on.
+    Refused(SessionError),
+}
+
+impl From<io::Error> for Unreached {
+    fn from(error: io::Error) -> Unreached {
+        Unreached::Failed(error)
+    }
+}
+
+impl From<NoSession> for Unreached {
+    fn from(why: NoSession) -> Unreached {
+        match why {
+            NoSession::Refused(error) => Unreached::Refused(error),
+            NoSession::Gone => Unreached::Failed(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+}
+
+/// A new connection to a server, within the backend's connect time-out; with TLS, it begins with `preface` in clear.
 ///
 /// # Errors
-/// What the kernel says, or `TimedOut` after the backend's connect time-out.
-pub(crate) async fn connect(context: &Context, backend: BackendIndex, server: ServerIndex) -> io::Result<Stream> {
+/// Why there is none.
+pub(crate) async fn connect(
+    context: &Context,
+    backend: BackendIndex,
+    server: ServerIndex,
+    preface: Option<Vec<u8>>,
+) -> Result<Stream, Unreached> {
     let configured = &context.shared.config.backends[usize::from(backend.0)];
-    if configured.servers[usize::from(server.0)].protocol != Protocol::Http1 {
-        return Err(io::ErrorKind::Unsupported.into());
+    let of_server = &configured.servers[usize::from(server.0)];
+    if of_server.protocol != Protocol::Http1 {
+        return Err(io::Error::from(io::ErrorKind::Unsupported).into());
     }
     let connecting = async {
-        match &configured.servers[usize::from(server.0)].address {
+        let stream = match &of_server.address {
             ServerAddress::Ip(address) => {
                 let stream = TcpStream::connect(address).await?;
                 prepare(&stream, configured.tcp_keepalive);
-                Ok(Stream::Tcp(stream))
+                Stream::Tcp(stream)
             }
-            ServerAddress::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+            ServerAddress::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+        };
+        if of_server.tls.is_none() {
+            return Ok(stream);
         }
+        let connector = context.shared.connector(backend, server).ok_or(io::ErrorKind::NotFound);
+        let session = connector.map_err(io::Error::from)?.begin(&name_of(&of_server.address));
+        let tls = Tls::new(stream, session.map_err(io::Error::other)?);
+        let peer = Box::pin(begin(context, &tls, preface.as_deref().unwrap_or_default())).await?;
+        for stats in context.stats.of_server(backend, server) {
+            stats.handshakes.count(&peer);
+        }
+        Ok(Stream::Layer(Box::new(tls)))
     };
     match tokio::time::timeout(configured.timeouts.connect, connecting).await {
         Ok(connected) => connected,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
+}
+
+/// Sends `preface` in clear, and shakes hands.
+async fn begin(context: &Context, tls: &Tls, mut preface: &[u8]) -> Result<Peer, Unreached> {
+    while !preface.is_empty() {
+        poll_fn(|cx| tls.below().poll_write_ready(cx)).await?;
+        match tls.below().try_write(preface) {
+            Ok(written) => preface = &preface[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(tls.shake_hands(&[], &context.turns).await?)
+}
+
+/// Who is at an address, if the configuration does not say it.
+fn name_of(address: &ServerAddress) -> String {
+    match address {
+        ServerAddress::Ip(address) => address.ip().to_string(),
+        ServerAddress::Unix(_) => "localhost".to_owned(),
     }
 }

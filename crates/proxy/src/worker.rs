@@ -24,7 +24,7 @@ use crate::shared::Shared;
 use crate::splice::PipePool;
 use crate::stats::WorkerStats;
 use crate::stick::Known;
-use crate::stream::Stream;
+use crate::stream::{Stream, Turns};
 use crate::upstream::IdlePool;
 
 /// One read takes at most this much: a pipe's or a socket's worth, and more than any head.
@@ -162,6 +162,7 @@ pub(crate) struct Context {
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) idle: IdlePool,
     pub(crate) pipes: PipePool,
+    pub(crate) turns: Turns,
     /// By handler: places for threads that may wait for it.
     pub(crate) patient: Vec<Arc<Semaphore>>,
     spare: RefCell<Vec<Vec<u8>>>,
@@ -183,6 +184,7 @@ async fn run(
         idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
         stats,
         pipes: PipePool::default(),
+        turns: Turns::default(),
         patient: shared.handlers.iter().map(|_| Arc::new(Semaphore::new(PATIENT_MAX))).collect(),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
@@ -294,8 +296,8 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
                 };
                 arrival = announced;
             }
-            if let Some(acceptor) = guard.context.shared.acceptor(guard.frontend) {
-                let Some(secured) = Box::pin(secure(arrival, &acceptor, &guard)).await else {
+            if let Some(wanted) = &configured.tls {
+                let Some(secured) = Box::pin(secure(arrival, wanted, &guard)).await else {
                     return;
                 };
                 arrival = secured;

@@ -32,7 +32,14 @@ pub fn request_head(bytes: &[u8]) {
         let host = reached.filter(|_| head.host.is_empty()).unwrap_or(head.host);
         let reached = reached.map(|reached| reached.parse().expect("an address and port"));
         let mut onward = Vec::new();
-        let forward = RequestForward { client, reached, scheme: "http", forwarded: &forwarded, edits: [&edits; 2] };
+        let forward = RequestForward {
+            client,
+            reached,
+            scheme: "http",
+            identity: None,
+            forwarded: &forwarded,
+            edits: [&edits; 2],
+        };
         write_request(&mut onward, &head, &forward);
         let generous = Limits { head_bytes: usize::MAX, target_bytes: usize::MAX, ..limits };
         let mut slots = field_slots();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Class, Classes, Frontend, Held, Histogram, Level, Link, Mode, NameAddress, NameService, Peer,
-    Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
+    Backend, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode, NameAddress, NameService,
+    Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
 use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
@@ -152,6 +152,7 @@ fn frontend(name: &str, mode: Mode, binds: &[&str], backends: &[&Backend]) -> Fr
             at_once: Held { counts: counts_of_held(requests), sum_us: requests * 12, max_us: 612 },
             ..Streams::default()
         }),
+        handshakes: http.then_some(Handshakes { full: requests / 200, resumed: requests / 30 }),
     }
 }
 
@@ -365,6 +366,7 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
             text: "200 OK".into(),
         }),
         redirect: None,
+        handshakes: Some(Handshakes { full: 12, resumed: 88 }),
         link: None,
     }
 }

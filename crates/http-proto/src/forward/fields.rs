@@ -71,6 +71,15 @@ pub(super) fn nominated(fields: Fields<'_>) -> u128 {
     select(fields, |name| !contains(&NOT_NOMINATED, name) && fields.has_token("connection", name))
 }
 
+/// The lines whose names only we may write to servers that are told of certificates.
+pub(super) fn identifying(fields: Fields<'_>) -> u128 {
+    let is_ours = |name: &str| {
+        let begin = name.as_bytes().get(..4);
+        begin.is_some_and(|begin| begin[..3].eq_ignore_ascii_case(b"ssl") && matches!(begin[3], b'-' | b'_'))
+    };
+    select(fields, is_ours)
+}
+
 /// The lines that edits remove or replace.
 pub(super) fn edited(fields: Fields<'_>, edits: [&HeaderEdits; 2]) -> u128 {
     if edits.iter().all(|edits| edits.is_empty()) {

@@ -1,7 +1,9 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::forward::fields::{copy_lines, edited, nominated, replaces, write_edits, write_joined, write_line};
+use crate::forward::fields::{
+    copy_lines, edited, identifying, nominated, replaces, write_edits, write_joined, write_line,
+};
 use crate::forward::{Forwarded, HeaderEdits};
 use crate::head::RequestHead;
 use crate::token::is_tchar;
@@ -20,6 +22,9 @@ pub struct RequestForward<'a> {
     pub scheme: &'a str,
     /// What servers are told of the client.
     pub forwarded: &'a Forwarded,
+    /// Whole lines about the client's certificate, whose names begin with `SSL-`. The client's own lines of such names,
+    /// also those written with `_` for `-`, are dropped. `None`: nothing is told of it, and its own lines pass.
+    pub identity: Option<&'a [u8]>,
     /// Changes to the fields, made in this order, the fields about the client included.
     pub edits: [&'a HeaderEdits; 2],
 }
@@ -55,12 +60,16 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_>, forward: &Reques
     } else if forward.forwarded.x_forwarded || forward.forwarded.forwarded {
         skip |= joined(head, forward.forwarded);
     }
+    if forward.identity.is_some() {
+        skip |= identifying(head.fields);
+    }
     copy_lines(out, head.raw, head.fields, skip);
 
     if let Some(protocol) = head.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
         write_line(out, "Upgrade", &[protocol.as_bytes()]);
     }
+    out.extend_from_slice(forward.identity.unwrap_or_default());
     if forward.forwarded.x_forwarded {
         write_x_forwarded(out, head, forward, trusted);
     }

@@ -19,7 +19,11 @@ fn onward(request: &str, client: Option<&str>, forwarded: &Forwarded, edits: [&H
     let Ok(Parsed::Whole(head, _)) = parsed else { panic!("{request:?} gave {parsed:?}") };
     let client: Option<IpAddr> = client.map(|address| address.parse().unwrap());
     let mut out = Vec::new();
-    write_request(&mut out, &head, &RequestForward { client, reached: None, scheme: "http", forwarded, edits });
+    write_request(
+        &mut out,
+        &head,
+        &RequestForward { client, reached: None, scheme: "http", identity: None, forwarded, edits },
+    );
     String::from_utf8(out).unwrap()
 }
 
@@ -54,6 +58,36 @@ fn kept(framing: Framing) -> ResponseForward<'static> {
         client_version: Version::Http11,
         framing,
         came: 784_111_777,
+    }
+}
+
+#[test]
+fn what_is_said_of_a_certificate_is_ours_alone_to_say() {
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nSSL-Client-Verify: SUCCESS\r\nssl_client_s_dn: CN=root\r\n\
+                   Accept: */*\r\nSsl-Anything: 1\r\nSslX: 2\r\nSSL: 3\r\nConnection: ssl-client-verify\r\n\r\n";
+    let mut slots = field_slots();
+    let Ok(Parsed::Whole(head, _)) = parse_request(request.as_bytes(), &mut slots, &Limits::default()) else {
+        panic!("this is a whole request");
+    };
+    let (forwarded, none) = (Forwarded::default(), HeaderEdits::default());
+    for (identity, expected) in [
+        (&b""[..], "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nSslX: 2\r\nSSL: 3\r\n\r\n"),
+        (
+            b"SSL-Client-Verify: NONE\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nSslX: 2\r\nSSL: 3\r\nSSL-Client-Verify: NONE\r\n\r\n",
+        ),
+    ] {
+        let mut out = Vec::new();
+        let forward = RequestForward {
+            client: None,
+            reached: None,
+            scheme: "https",
+            identity: Some(identity),
+            forwarded: &forwarded,
+            edits: [&none; 2],
+        };
+        write_request(&mut out, &head, &forward);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
 
@@ -105,7 +139,11 @@ fn who_names_no_host_is_sent_on_with_the_address_that_it_reached() {
         let forwarded = &Forwarded::default();
         let reached = Some(reached.parse().unwrap());
         let mut out = Vec::new();
-        write_request(&mut out, &head, &RequestForward { client: None, reached, scheme: "http", forwarded, edits });
+        write_request(
+            &mut out,
+            &head,
+            &RequestForward { client: None, reached, scheme: "http", identity: None, forwarded, edits },
+        );
         String::from_utf8(out).unwrap()
     };
     let unedited = HeaderEdits::default();

@@ -153,6 +153,7 @@ impl StatusSource {
                 at_once: self.held(|worker| &worker.frontends[index].streams.at_once),
                 after_client: self.held(|worker| &worker.frontends[index].streams.after_client),
             }),
+            handshakes: configured.tls.as_ref().map(|_| self.handshakes(|worker| &worker.frontends[index].handshakes)),
         }
     }
 
@@ -237,6 +238,17 @@ impl StatusSource {
             check: (!checked.checks.is_empty()).then(|| check_of(&checked.checks, checked.last)),
             redirect,
             link: control.link(backend, place),
+            handshakes: configured.servers[place]
+                .tls
+                .as_ref()
+                .map(|_| self.handshakes(|worker| &worker.servers[backend][place].handshakes)),
+        }
+    }
+
+    fn handshakes<'a>(&'a self, pick: impl Fn(&'a WorkerStats) -> &'a proxy::Handshakes) -> model::Handshakes {
+        model::Handshakes {
+            full: self.sum(|worker| &pick(worker).full),
+            resumed: self.sum(|worker| &pick(worker).resumed),
         }
     }
 

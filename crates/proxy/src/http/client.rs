@@ -9,17 +9,13 @@ use super::plan::{Meta, Plan, Planned, Todo, plan};
 use super::reply::write_error;
 use super::send::{ask, send};
 use crate::log::{Phase, Record};
-use crate::proxied::Arrival;
+use crate::proxied::{Arrival, Told};
 use crate::reason::Reason;
+use crate::secured::exported;
 use crate::stream::Stream;
 use crate::timer::Timer;
-use crate::transfer::{Halt, read_with, write_all};
+use crate::transfer::{Halt, linger, read_with, write_all};
 use crate::worker::ConnectionGuard;
-
-/// After a last answer, what the client still sends is read and dropped for so long, and so many bytes:
-/// closing on unread bytes would reset the connection and could destroy the answer on its way.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1 << 20;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +41,10 @@ pub(crate) struct Client<'a> {
 /// Serves one connection to its end.
 pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
     let Arrival { stream, peer, destination, early, secure } = arrival;
-    let meta = Meta { context: &guard.context, frontend: guard.frontend, peer, destination, secure: secure.as_deref() };
+    let context = &*guard.context;
+    let exported = exported(context.shared.frontend(guard.frontend), secure.as_deref());
+    let exported = exported.as_deref();
+    let meta = Meta { context, frontend: guard.frontend, peer, destination, secure: secure.as_deref(), exported };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
     let mut client = Client { meta, stream, timer, carry: early };
     let then = loop {
@@ -55,7 +54,7 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
         }
     };
     match then {
-        Then::Linger => client.linger().await,
+        Then::Linger => linger(&client.stream, &meta.context.read_buffer, &mut client.timer).await,
         Then::Cut => {
             client.stream.cut();
         }
@@ -63,7 +62,25 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
     }
 }
 
+/// Answers a client that cannot be served at all, and lets it read that.
+pub(crate) async fn refuse(arrival: Arrival, reason: Reason, record: &mut Record, guard: &ConnectionGuard) {
+    let Arrival { stream, peer, destination, early, .. } = arrival;
+    let meta =
+        Meta { context: &guard.context, frontend: guard.frontend, peer, destination, secure: None, exported: None };
+    let timer = Timer::new(meta.configured().timeouts.idle);
+    record.bytes_in = early.len() as u64;
+    let mut client = Client { meta, stream, timer, carry: early };
+    client.refuse(reason, record).await;
+    meta.context.finish(record, guard.frontend, peer);
+    linger(&client.stream, &meta.context.read_buffer, &mut client.timer).await;
+}
+
 impl Client<'_> {
+    /// Who it is, as servers are told.
+    pub(crate) fn told(&self) -> Told<'_> {
+        Told { stream: &self.stream, peer: self.meta.peer, destination: self.meta.destination }
+    }
+
     async fn serve_one(&mut self) -> Then {
         let mut record = None;
         let Some(planned) = self.await_request(&mut record).await else {
@@ -80,6 +97,7 @@ impl Client<'_> {
             Planned::Refused(reason) => self.refuse(reason, &mut record).await,
             Planned::Partial => Then::Close,
         };
+        record.secure(self.meta.secure);
         context.finish(&record, self.meta.frontend, self.meta.peer);
         then
     }
@@ -196,19 +214,6 @@ impl Client<'_> {
             (true, true) => Then::Keep,
             (false, true) if self.carry.is_empty() => Then::Close,
             _ => Then::Linger,
-        }
-    }
-
-    async fn linger(&mut self) {
-        self.stream.shutdown_write();
-        self.timer.set(LINGER);
-        let mut dropped = 0;
-        while dropped < LINGER_BYTES {
-            let buffer = &self.meta.context.read_buffer;
-            match read_with(&self.stream, buffer, &mut self.timer, None, |bytes| bytes.len()).await {
-                Ok(more) => dropped += more,
-                Err(_) => return,
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::upload::{UploadEnd, upload};
 use crate::claim::Claim;
 use crate::config::{BackendIndex, RedirectTo};
 use crate::log::{Phase, Record};
-use crate::proxied::{Told, preface};
+use crate::proxied::preface;
 use crate::quest::{Quest, Reached, Slot};
 use crate::reason::Reason;
 use crate::splice::Patience;
@@ -95,8 +95,8 @@ pub(crate) async fn exchange(
         let reached = match fresh.take() {
             Some(reached) => Ok(reached),
             None => match waited.take() {
-                Some(slot) => quest.reach_from(slot, &client.stream, record).await,
-                None => quest.reach(&client.stream, record).await,
+                Some(slot) => quest.reach_from(slot, client.told(), record).await,
+                None => quest.reach(client.told(), record).await,
             },
         };
         let reached = match reached {
@@ -121,7 +121,7 @@ pub(crate) async fn exchange(
         }
         if reached.reused && failure.reason == Reason::ServerClosed {
             // It had closed a kept connection: nothing is wrong with the server, so it is asked again, on a new one.
-            match quest.connect(reached.slot, &client.stream, record).await {
+            match quest.connect(reached.slot, client.told(), record).await {
                 Ok(again) => fresh = again,
                 Err(reason) => {
                     break Failure { reason, heard: Heard::Nothing, untouched: true };
@@ -195,8 +195,7 @@ async fn attempt<'a>(
         true => reached.stream.bytes_acked(),
         false => None,
     };
-    let told = Told { stream: &client.stream, peer: client.meta.peer, destination: client.meta.destination };
-    let sent = match preface(&reached.slot, told) {
+    let sent = match preface(&reached.slot, client.told()) {
         None => write_all(&reached.stream, &mut client.timer, timeout, errand.request).await,
         Some(mut bytes) => {
             bytes.extend_from_slice(errand.request);

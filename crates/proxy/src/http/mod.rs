@@ -16,4 +16,4 @@ mod response;
 mod send;
 mod upload;
 
-pub(crate) use client::serve;
+pub(crate) use client::{refuse, serve};

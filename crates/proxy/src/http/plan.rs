@@ -30,6 +30,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) destination: Option<SocketAddr>,
     /// What TLS has agreed on with it; `None`: it speaks in clear text.
     pub(crate) secure: Option<&'a tls::Peer>,
+    /// What servers are told of its certificate; `None`: they are told nothing of anybody's.
+    pub(crate) exported: Option<&'a [u8]>,
 }
 
 impl<'a> Meta<'a> {
@@ -241,7 +243,7 @@ impl Request<'_> {
         let context = self.meta.context;
         let mut claim = Claim::of_request(context, backend, self.meta.peer, self.head);
         let configured = &context.shared.config.backends[usize::from(backend.0)];
-        let detour = Detour::of(configured, self.head);
+        let detour = Detour::of(configured, self.head, self.meta.secure.is_some());
         let Some(detour) = detour else {
             return self.forward(backend, claim, None);
         };
@@ -281,6 +283,7 @@ impl Request<'_> {
                 reached: if self.head.host.is_empty() { self.reached() } else { None },
                 scheme: if self.meta.secure.is_some() { "https" } else { "http" },
                 forwarded,
+                identity: self.meta.exported,
                 edits: edits(frontend, self.route, |f| &f.request_headers, |r| &r.request_headers),
             },
         );

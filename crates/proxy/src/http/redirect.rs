@@ -22,7 +22,7 @@ pub(crate) struct Detour {
 
 impl Detour {
     /// `None`: this request is to be relayed, whatever its server.
-    pub(crate) fn of(backend: &Backend, head: &RequestHead<'_>) -> Option<Detour> {
+    pub(crate) fn of(backend: &Backend, head: &RequestHead<'_>, is_secure: bool) -> Option<Detour> {
         let deliver = &backend.deliver;
         if deliver.mode == DeliverMode::Proxy || !matches!(head.method, "GET" | "HEAD") || head.upgrade.is_some() {
             return None;
@@ -31,7 +31,7 @@ impl Detour {
         if deliver.mode == DeliverMode::Auto && !follows(user_agent, deliver.status, &deliver.clients) {
             return None;
         }
-        Some(Detour { authority: hash_of_authority(head.host.as_bytes())? })
+        Some(Detour { authority: hash_of_authority(head.host.as_bytes(), is_secure)? })
     }
 
     /// Where the chosen server's clients are sent; `None`: this one is to be relayed. It is never sent to a server
@@ -85,36 +85,55 @@ pub(crate) fn ask_size(meta: Meta<'_>, backend: BackendIndex, server: ServerInde
     }
 }
 
-/// The hash of `host:port` in lower case, where port 80 goes without saying; `None`: that is no authority.
-fn hash_of_authority(authority: &[u8]) -> Option<u64> {
-    let authority = authority.strip_suffix(b":80").unwrap_or(authority);
+/// The hash of `host:port` in lower case, where the scheme's own port goes without saying; `None`: that is no authority.
+fn hash_of_authority(authority: &[u8], is_secure: bool) -> Option<u64> {
+    let port = authority.iter().rposition(|&byte| byte == b':').map(|colon| &authority[colon + 1..]);
+    let has_port = port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit));
+    let own: &[u8] = match (has_port, is_secure) {
+        (true, _) => b"",
+        (false, true) => b":443",
+        (false, false) => b":80",
+    };
     let mut lower = [0; AUTHORITY_MAX];
-    let lower = lower.get_mut(..authority.len())?;
-    lower.copy_from_slice(authority);
+    let lower = lower.get_mut(..authority.len() + own.len())?;
+    let (host, rest) = lower.split_at_mut(authority.len());
+    host.copy_from_slice(authority);
+    rest.copy_from_slice(own);
     lower.make_ascii_lowercase();
     Some(xxh3_64(lower))
 }
 
 fn hash_of_target(target: &RedirectTo) -> Option<u64> {
-    let authority = target.base.split_once("://")?.1;
-    hash_of_authority(authority.split('/').next()?.as_bytes())
+    let (scheme, authority) = target.base.split_once("://")?;
+    hash_of_authority(authority.split('/').next()?.as_bytes(), scheme.eq_ignore_ascii_case("https"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn target(base: &str, port: u16) -> RedirectTo {
+        RedirectTo { base: base.to_owned(), host: "node1.cluster.example".to_owned(), port }
+    }
+
     #[test]
     fn authorities_are_the_same_in_either_case_and_without_the_usual_port() {
-        let same = hash_of_authority(b"node1.Cluster.example:80");
-        assert_eq!(same, hash_of_authority(b"NODE1.cluster.example"));
-        assert_ne!(same, hash_of_authority(b"node1.cluster.example:8080"));
-        assert_eq!(hash_of_authority(&[b'a'; 300]), None);
-        let target = RedirectTo {
-            base: "http://node1.cluster.example/mirror".to_owned(),
-            host: "node1.cluster.example".to_owned(),
-            port: 80,
-        };
-        assert_eq!(hash_of_target(&target), same);
+        let same = hash_of_authority(b"node1.Cluster.example:80", false);
+        assert_eq!(same, hash_of_authority(b"NODE1.cluster.example", false));
+        assert_ne!(same, hash_of_authority(b"node1.cluster.example:8080", false));
+        assert_eq!(hash_of_authority(&[b'a'; 300], false), None);
+        assert_eq!(hash_of_authority(b"[2001:db8::1]:80", false), hash_of_authority(b"[2001:DB8::1]", false));
+        assert_eq!(hash_of_target(&target("http://node1.cluster.example/mirror", 80)), same);
+    }
+
+    #[test]
+    fn the_usual_port_is_the_schemes() {
+        let secure = hash_of_authority(b"node1.cluster.example", true);
+        assert_eq!(secure, hash_of_authority(b"node1.cluster.example:443", true));
+        assert_eq!(secure, hash_of_target(&target("https://node1.cluster.example/mirror", 443)));
+        assert_eq!(secure, hash_of_target(&target("https://node1.cluster.example:443", 443)));
+        // From clear text to TLS on the same host is no circle.
+        assert_ne!(secure, hash_of_authority(b"node1.cluster.example", false));
+        assert_ne!(secure, hash_of_target(&target("http://node1.cluster.example", 80)));
     }
 }

@@ -51,7 +51,10 @@ pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], i
 /// Appends the answer to a request that is refused or cannot be carried out; the connection ends with it or not.
 pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head: bool, retry_after: Option<Duration>) {
     let status = reason.status();
-    let body = format!("{status} {}\n", reason_phrase(status));
+    let mut body = format!("{status} {}\n", reason_phrase(status));
+    if reason == Reason::ClearText {
+        body.push_str("This port speaks TLS, and the request came in clear text: write https:// instead of http://.\n");
+    }
     let mut fields = Vec::new();
     write_field(&mut fields, "Cache-Control", b"no-store");
     if !keep {

@@ -42,6 +42,8 @@ fn write_json(out: &mut Vec<u8>, record: &Record, place: &Place<'_>, now: Instan
         Some(peer) => write!(out, "\"{peer}\"").ok(),
         None => write!(out, "\"unix\"").ok(),
     };
+    write_text(out, "tls", record.tls.map(|(version, _)| version));
+    write_text(out, "cipher", record.tls.map(|(_, cipher)| cipher));
     write_text(out, "user", record.user.as_deref());
     write_text(out, "frontend", Some(place.frontend));
     write_text(out, "backend", place.backend);
@@ -151,6 +153,7 @@ fn termination(record: &Record) -> &'static str {
             | Reason::Chunk(_)
             | Reason::ProxyHeader(_)
             | Reason::Tls(_)
+            | Reason::ClearText
             | Reason::Path
             | Reason::NoRoute
             | Reason::Forbidden
@@ -168,7 +171,7 @@ fn termination(record: &Record) -> &'static str {
         (Reason::ClientGone, _) => "CD",
         (Reason::NoServer, _) => "SC",
         (Reason::QueueFull | Reason::QueueTimeout, _) => "sQ",
-        (Reason::Connect, _) => "SC",
+        (Reason::Connect | Reason::ServerTls(_), _) => "SC",
         (Reason::ServerClosed, _) => "SH",
         (Reason::ServerMalformed, Phase::Data) => "PD",
         (Reason::ServerMalformed, _) => "PH",

@@ -53,6 +53,8 @@ pub(crate) struct Record {
     pub(crate) phase: Phase,
     /// Whether its client was sent to the server itself.
     pub(crate) redirected: bool,
+    /// Version and suite of the client's TLS.
+    pub(crate) tls: Option<(&'static str, &'static str)>,
 }
 
 /// How far a request has come: the second letter of HAProxy's termination state.
@@ -96,6 +98,7 @@ impl Record {
             reason: None,
             phase: Phase::Request,
             redirected: false,
+            tls: None,
         }
     }
 

@@ -16,6 +16,15 @@ pub(crate) trait Layer: Debug {
     /// written is held back here.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// The same for `first` and then `second`, if possible in one go.
+    fn try_write_two(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let written = self.try_write(first)?;
+        match written == first.len() {
+            true => Ok(written + self.try_write(second).unwrap_or(0)),
+            false => Ok(written),
+        }
+    }
+
     /// Ready when [`Layer::poll_read`] would be: bytes for the relay, the end or an error. What is of the layer's own
     /// protocol alone is dealt with meanwhile.
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -34,4 +43,10 @@ pub(crate) trait Layer: Debug {
 
     /// The address that the connection below came to.
     fn reached(&self) -> Option<SocketAddr>;
+
+    /// How many bytes the peer's machine has acknowledged, where that stands still if it has seen nothing of what was
+    /// written since; `None` where it says nothing.
+    fn bytes_acked(&self) -> Option<u64> {
+        None
+    }
 }

@@ -14,7 +14,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-pub(crate) use self::tls::{NoSession, Tls};
+pub(crate) use self::tls::{NoSession, Tls, Turns};
 pub(crate) use layer::Layer;
 
 /// A connected stream. All methods take `&self`, so both directions can be driven from one task.
@@ -82,13 +82,7 @@ impl Stream {
             return self.try_write(first);
         }
         let slices = [io::IoSlice::new(first), io::IoSlice::new(second)];
-        each!(self, stream => stream.try_write_vectored(&slices), layer => {
-            let written = layer.try_write(first)?;
-            match written == first.len() {
-                true => Ok(written + layer.try_write(second).unwrap_or(0)),
-                false => Ok(written),
-            }
-        })
+        each!(self, stream => stream.try_write_vectored(&slices), layer => layer.try_write_two(first, second))
     }
 
     /// Writes what can leave now of `bytes`, which more will follow at once.
@@ -153,7 +147,10 @@ impl Stream {
 
     /// How many bytes the peer's machine has acknowledged; `None` where that says nothing of what it was sent.
     pub(crate) fn bytes_acked(&self) -> Option<u64> {
-        linux::tcp_bytes_acked(self.socket()?).ok()
+        match self {
+            Stream::Layer(layer) => layer.bytes_acked(),
+            Stream::Tcp(_) | Stream::Unix(_) => linux::tcp_bytes_acked(self.socket()?).ok(),
+        }
     }
 
     /// Has the kernel send whole segments only, until this is taken back.

@@ -7,9 +7,22 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use tls::{Peer, Read, Session, SessionError};
+use tokio::sync::Semaphore;
 
 use super::{Layer, Stream};
-use crate::timer::Timer;
+
+/// What one read of ciphertext takes at most; together with a record that is not whole yet its plaintext fits into
+/// a worker's read buffer.
+const CIPHERTEXT_BYTES: usize = 44 * 1024;
+
+/// Steps of handshakes that a worker takes before it looks after its other connections: of clients that all come at once,
+/// each costs as much as some twenty requests.
+const STEPS_AT_ONCE: usize = 4;
+
+thread_local! {
+    /// A worker's ciphertext on its way into a session.
+    static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; CIPHERTEXT_BYTES].into_boxed_slice());
+}
 
 /// A connection whose bytes are encrypted.
 #[derive(Debug)]
@@ -18,6 +31,10 @@ pub(crate) struct Tls {
     session: RefCell<Session>,
     /// How many bytes are encrypted already that have not been said to be written.
     owed: Cell<usize>,
+    /// Why nothing more can be read.
+    broken: Cell<Option<io::ErrorKind>>,
+    /// Whether the peer is not to take what came for the whole.
+    is_cut: Cell<bool>,
 }
 
 /// Why there is no session.
@@ -27,70 +44,114 @@ pub(crate) enum NoSession {
     Refused(SessionError),
     /// The peer went away.
     Gone,
-    /// It took too long.
-    TimedOut,
+}
+
+/// Whose turn it is to take a step of a handshake, which costs much; one for each worker.
+#[derive(Debug)]
+pub(crate) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns(Semaphore::new(STEPS_AT_ONCE))
+    }
 }
 
 impl Tls {
+    /// Before the handshake.
+    pub(crate) fn new(below: Stream, session: Session) -> Tls {
+        let (owed, broken, is_cut) = (Cell::new(0), Cell::new(None), Cell::new(false));
+        Tls { below, session: RefCell::new(session), owed, broken, is_cut }
+    }
+
     /// Shakes hands; `early` is what has been read of the peer before.
     ///
     /// # Errors
     /// Why there is no session. The peer has been told, if it can be told at once.
-    pub(crate) async fn shake_hands(
-        below: Stream,
-        session: Session,
-        early: &[u8],
-        timer: &mut Timer,
-    ) -> Result<(Tls, Peer), NoSession> {
-        let tls = Tls { below, session: RefCell::new(session), owed: Cell::new(0) };
-        tls.take_early(early)?;
-        poll_fn(|cx| match tls.poll_hands(cx) {
-            Poll::Pending => timer.poll_expired(cx).map(|()| Err(NoSession::TimedOut)),
-            ready => ready,
-        })
-        .await?;
-        let peer = tls.session.borrow().peer().ok_or(NoSession::Gone)?;
-        Ok((tls, peer))
-    }
-
-    fn take_early(&self, mut early: &[u8]) -> Result<(), NoSession> {
-        while !early.is_empty() {
-            let taken = self.session.borrow_mut().read_tls(&mut early).map_err(|_| NoSession::Gone)?;
-            taken.map_err(|error| self.refuse(error))?;
-        }
-        Ok(())
-    }
-
-    fn poll_hands(&self, cx: &mut Context<'_>) -> Poll<Result<(), NoSession>> {
+    pub(crate) async fn shake_hands(&self, mut early: &[u8], turns: &Turns) -> Result<Peer, NoSession> {
         loop {
             let is_flushed = self.flush().map_err(|_| NoSession::Gone)?;
-            if !self.session.borrow().is_handshaking() {
-                return Poll::Ready(Ok(()));
+            if early.is_empty() && !self.session.borrow().is_handshaking() {
+                return self.session.borrow().peer().ok_or(NoSession::Gone);
             }
             if !is_flushed {
-                ready!(self.below.poll_write_ready(cx)).map_err(|_| NoSession::Gone)?;
+                poll_fn(|cx| self.below.poll_write_ready(cx)).await.map_err(|_| NoSession::Gone)?;
                 continue;
             }
-            ready!(self.below.poll_read_ready(cx)).map_err(|_| NoSession::Gone)?;
-            match self.take_in() {
-                Ok(Ok(0)) => return Poll::Ready(Err(NoSession::Gone)),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Poll::Ready(Err(self.refuse(error))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(Err(NoSession::Gone)),
+            if early.is_empty() {
+                poll_fn(|cx| self.below.poll_read_ready(cx)).await.map_err(|_| NoSession::Gone)?;
             }
+            let turn = turns.0.acquire().await;
+            self.take_step(&mut early)?;
+            // The others have theirs once the runtime has looked at all sockets.
+            tokio::task::yield_now().await;
+            drop(turn);
         }
     }
 
-    /// Tells the peer why, if that can be sent at once.
-    fn refuse(&self, error: SessionError) -> NoSession {
-        let _ = self.flush();
-        NoSession::Refused(error)
+    /// Takes in what there is of the peer's part, and has the answer ready.
+    fn take_step(&self, early: &mut &[u8]) -> Result<(), NoSession> {
+        let taken = match early.is_empty() {
+            false => self.session.borrow_mut().read_tls(early),
+            true => self.take_in(),
+        };
+        match taken {
+            Ok(Ok(0)) => Err(NoSession::Gone),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                let _ = self.flush();
+                Err(NoSession::Refused(error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(NoSession::Gone),
+        }
     }
 
-    /// Reads and decrypts once.
+    /// The connection itself, for one whose session has failed.
+    pub(crate) fn below(&self) -> &Stream {
+        &self.below
+    }
+
+    /// Reads and decrypts once, as little as the session takes.
     fn take_in(&self) -> io::Result<Result<usize, SessionError>> {
         self.session.borrow_mut().read_tls(&mut Below(&self.below))
+    }
+
+    /// Reads once, as much as there is, and decrypts into `out`, which has room for more than that; says how much it is.
+    fn take_in_to(&self, out: &mut [u8]) -> io::Result<usize> {
+        CIPHERTEXT.with_borrow_mut(|ciphertext| {
+            let read = self.below.try_read(ciphertext)?;
+            let mut session = self.session.borrow_mut();
+            if read == 0 {
+                self.decrypted(session.read_tls(&mut io::empty()))?;
+            }
+            // What follows the peer's end is nobody's.
+            let fed = session.feed(&mut &ciphertext[..read], out);
+            fed.map_err(|_| io::ErrorKind::InvalidData.into())
+        })
+    }
+
+    /// What came of decrypting. What the peer's own protocol wants answered goes with what is written next, if it cannot
+    /// go now.
+    fn decrypted(&self, taken: io::Result<Result<usize, SessionError>>) -> io::Result<()> {
+        match taken? {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Notes an error that is the connection's end.
+    fn broken<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            self.broken.set(Some(error.kind()));
+            let _ = self.flush();
+        }
+        result
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.broken.get().map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     /// Sends what is encrypted; `false`: the socket does not take all of it now.
@@ -106,24 +167,26 @@ impl Tls {
         }
         Ok(true)
     }
-}
 
-impl Layer for Tls {
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_read_ready(cx))?;
-        Poll::Ready(match self.session.borrow_mut().read(buffer)? {
-            Read::Bytes(read) => Ok(read),
-            Read::End => Ok(0),
-            Read::Nothing => Err(io::ErrorKind::WouldBlock.into()),
-        })
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&self, slices: [&[u8]; 2]) -> io::Result<usize> {
         if !self.flush()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let owed = self.owed.replace(0).min(bytes.len());
-        let taken = owed + self.session.borrow_mut().write(&bytes[owed..]);
+        let all = slices[0].len() + slices[1].len();
+        let mut skip = self.owed.replace(0).min(all);
+        let mut taken = 0;
+        for slice in slices {
+            let skipped = skip.min(slice.len());
+            skip -= skipped;
+            let more = skipped + self.session.borrow_mut().write(&slice[skipped..]);
+            taken += more;
+            if more < slice.len() {
+                break;
+            }
+        }
+        if taken == 0 && all > 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if self.flush()? {
             return Ok(taken);
         }
@@ -134,22 +197,52 @@ impl Layer for Tls {
             said => Ok(said),
         }
     }
+}
+
+impl Layer for Tls {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            self.check()?;
+            let read = self.session.borrow_mut().read(buffer);
+            match self.broken(read)? {
+                Read::Bytes(read) => return Poll::Ready(Ok(read)),
+                Read::End => return Poll::Ready(Ok(0)),
+                Read::Nothing => {}
+            }
+            if buffer.len() < CIPHERTEXT_BYTES + Session::HEADROOM {
+                ready!(self.poll_read_ready(cx))?;
+                continue;
+            }
+            ready!(self.below.poll_read_ready(cx))?;
+            match self.broken(self.take_in_to(buffer)) {
+                Ok(0) => {}
+                Ok(read) => return Poll::Ready(Ok(read)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let _ = self.flush();
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write([bytes, &[]])
+    }
+
+    fn try_write_two(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.write([first, second])
+    }
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.session.borrow_mut().peek()? != Read::Nothing {
+            if self.broken.get().is_some() || self.session.borrow_mut().peek().ok() != Some(Read::Nothing) {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.below.poll_read_ready(cx))?;
-            match self.take_in() {
-                // What the peer's own protocol wants answered goes with what is written next, if it cannot go now.
-                Ok(Ok(_)) => drop(self.flush()),
-                Ok(Err(_)) => {
-                    let _ = self.flush();
-                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
+            let taken = self.take_in();
+            match self.broken(self.decrypted(taken)) {
+                Ok(()) => drop(self.flush()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(_) => return Poll::Ready(Ok(())),
             }
         }
     }
@@ -159,6 +252,7 @@ impl Layer for Tls {
     }
 
     fn peek(&self) -> io::Result<usize> {
+        self.check()?;
         match self.session.borrow_mut().peek()? {
             Read::Bytes(_) => Ok(1),
             Read::End => Ok(0),
@@ -173,19 +267,26 @@ impl Layer for Tls {
     }
 
     fn cut(&self) {
+        self.is_cut.set(true);
         self.below.cut();
     }
 
     fn reached(&self) -> Option<SocketAddr> {
         self.below.reached()
     }
+
+    fn bytes_acked(&self) -> Option<u64> {
+        self.below.bytes_acked()
+    }
 }
 
 /// An orderly end is told to the peer, whoever ends the connection.
 impl Drop for Tls {
     fn drop(&mut self) {
-        self.session.borrow_mut().close();
-        let _ = self.flush();
+        if !self.is_cut.get() && self.broken.get().is_none() && !self.session.borrow().is_handshaking() {
+            self.session.borrow_mut().close();
+            let _ = self.flush();
+        }
     }
 }
 
