@@ -16,6 +16,7 @@ use crate::machine::{CORE, OTHER_CORE};
 use crate::measure::{self, Outcome, Plan, Unit};
 use crate::process::Running;
 use crate::program::{Kind, Program};
+use crate::secure::{self, Key};
 
 const MIB: u64 = 1 << 20;
 
@@ -63,6 +64,18 @@ pub(crate) enum Case {
     ChooseBandwidth,
     #[value(name = "idle-memory")]
     IdleMemory,
+    #[value(name = "tls-full-p256")]
+    TlsFullP256,
+    #[value(name = "tls-full-rsa")]
+    TlsFullRsa,
+    #[value(name = "tls-resumed")]
+    TlsResumed,
+    #[value(name = "tls-bulk")]
+    TlsBulk,
+    #[value(name = "tls-keepalive")]
+    TlsKeepalive,
+    #[value(name = "tls-idle-memory")]
+    TlsIdleMemory,
 }
 
 /// A program in one of its ways to do the case's work.
@@ -74,7 +87,7 @@ pub(crate) struct Contestant {
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 16] = [
+    pub(crate) const ALL: [Case; 22] = [
         Case::Proxy200,
         Case::Proxy10k,
         Case::Tcp200,
@@ -91,6 +104,12 @@ impl Case {
         Case::ChooseLeastConnections,
         Case::ChooseBandwidth,
         Case::IdleMemory,
+        Case::TlsFullP256,
+        Case::TlsFullRsa,
+        Case::TlsResumed,
+        Case::TlsBulk,
+        Case::TlsKeepalive,
+        Case::TlsIdleMemory,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -111,6 +130,12 @@ impl Case {
             Case::ChooseLeastConnections => "choose-least-connections",
             Case::ChooseBandwidth => "choose-bandwidth",
             Case::IdleMemory => "idle-memory",
+            Case::TlsFullP256 => "tls-full-p256",
+            Case::TlsFullRsa => "tls-full-rsa",
+            Case::TlsResumed => "tls-resumed",
+            Case::TlsBulk => "tls-bulk",
+            Case::TlsKeepalive => "tls-keepalive",
+            Case::TlsIdleMemory => "tls-idle-memory",
         }
     }
 
@@ -132,6 +157,12 @@ impl Case {
             Case::ChooseLeastConnections => "302 to one of many servers, least connections",
             Case::ChooseBandwidth => "302 to one of many servers, bandwidth",
             Case::IdleMemory => "memory for each of 2000 idle client connections",
+            Case::TlsFullP256 => "full TLS 1.3 handshakes, P-256, with a 302 each",
+            Case::TlsFullRsa => "full TLS 1.3 handshakes, RSA-2048, with a 302 each",
+            Case::TlsResumed => "resumed TLS 1.3 handshakes, P-256, with a 302 each",
+            Case::TlsBulk => "proxied bodies of 10 MiB to TLS clients, 4 kept connections",
+            Case::TlsKeepalive => "proxied answers of 1 KiB to TLS clients, 64 kept connections",
+            Case::TlsIdleMemory => "memory for each of 2000 idle TLS client connections",
         }
     }
 
@@ -139,12 +170,15 @@ impl Case {
     fn bytes(self) -> u64 {
         match self {
             Case::Proxy200 | Case::Proxy512 | Case::Latency | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
+            Case::TlsIdleMemory => 200,
+            Case::TlsKeepalive => 1024,
             Case::Proxy10k => 10 * 1024,
             Case::Files64k => 64 * 1024,
-            Case::Bulk10m => 10 * MIB,
+            Case::Bulk10m | Case::TlsBulk => 10 * MIB,
             Case::Files100m => 100 * MIB,
             Case::Redirect | Case::RedirectBackend | Case::RedirectFresh => 0,
             Case::ChooseRoundRobin | Case::ChooseLeastConnections | Case::ChooseBandwidth => 0,
+            Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed => 0,
         }
     }
 
@@ -153,7 +187,18 @@ impl Case {
     }
 
     fn is_large(self) -> bool {
-        matches!(self, Case::Bulk10m | Case::Files100m)
+        matches!(self, Case::Bulk10m | Case::Files100m | Case::TlsBulk)
+    }
+
+    /// What the programs show of themselves; `None`: clients come in clear text.
+    fn key(self) -> Option<Key> {
+        match self {
+            Case::TlsFullRsa => Some(Key::Rsa2048),
+            Case::TlsFullP256 | Case::TlsResumed | Case::TlsBulk | Case::TlsKeepalive | Case::TlsIdleMemory => {
+                Some(Key::P256)
+            }
+            _ => None,
+        }
     }
 
     fn serves_files(self) -> bool {
@@ -161,10 +206,11 @@ impl Case {
     }
 
     fn expected(self) -> Expected {
+        let secure = self.key().is_some();
         if self.redirects() {
-            Expected { path: "/file", status: 302, bytes: None }
+            Expected { path: "/file", status: 302, bytes: None, secure }
         } else {
-            Expected { path: "/file", status: 200, bytes: Some(self.bytes()) }
+            Expected { path: "/file", status: 200, bytes: Some(self.bytes()), secure }
         }
     }
 
@@ -178,25 +224,44 @@ impl Case {
 
     pub(crate) fn load(self, port: u16, round: Duration) -> anyhow::Result<Moved> {
         let expected = self.expected();
-        if self.is_large() {
-            load::large(port, &expected, LARGE_CONNECTIONS, round)
-        } else {
-            load::small(port, expected.path, self.connections(), round)
+        match self {
+            Case::TlsFullP256 | Case::TlsFullRsa => secure::handshakes(port, expected.path, false, round),
+            Case::TlsResumed => secure::handshakes(port, expected.path, true, round),
+            _ if self.is_large() => load::large(port, &expected, LARGE_CONNECTIONS, round),
+            _ => load::small(port, &expected, self.connections(), round),
         }
     }
 
     /// The services to compare, of those that the program offers.
-    fn contestants(self, programs: &[Program], upstream: u16, files: &Path) -> Vec<Contestant> {
+    fn contestants(
+        self,
+        programs: &[Program],
+        upstream: u16,
+        files: &Path,
+        certificate: Option<&Path>,
+    ) -> Vec<Contestant> {
         let mut contestants = Vec::new();
         for program in programs {
             let mut add = |suffix: &str, service: Service| {
+                let service = match certificate {
+                    Some(certificate) => {
+                        Service::Secured { certificate: certificate.to_owned(), inner: Box::new(service) }
+                    }
+                    None => service,
+                };
                 if config::can(program, &service) {
                     let name = format!("{}{suffix}", program.name);
                     contestants.push(Contestant { name, program: program.clone(), service });
                 }
             };
             match self {
-                Case::Proxy200 | Case::Proxy10k | Case::Proxy512 | Case::Latency | Case::IdleMemory => {
+                Case::Proxy200
+                | Case::Proxy10k
+                | Case::Proxy512
+                | Case::Latency
+                | Case::IdleMemory
+                | Case::TlsKeepalive
+                | Case::TlsIdleMemory => {
                     add("", Service::Proxy { upstream });
                 }
                 Case::Tcp200 => add("", Service::Tcp { upstream }),
@@ -204,9 +269,9 @@ impl Case {
                     add(", spliced through 1 MiB", Service::BulkProxy { upstream });
                     add(", as it comes", Service::Proxy { upstream });
                 }
-                Case::Bulk10m => add("", Service::BulkProxy { upstream }),
+                Case::Bulk10m | Case::TlsBulk => add("", Service::BulkProxy { upstream }),
                 Case::Files200 | Case::Files64k | Case::Files100m => add("", Service::Files { root: files.to_owned() }),
-                Case::Redirect => add("", Service::Redirect),
+                Case::Redirect | Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed => add("", Service::Redirect),
                 Case::RedirectBackend | Case::RedirectFresh => {
                     add("", Service::Choose { balance: Balance::RoundRobin, servers: 1 });
                 }
@@ -235,8 +300,9 @@ pub(crate) fn run(case: Case, programs: &[Program], plan: &Plan, folder: &Path) 
     fs::create_dir_all(&files).with_context(|| files.display().to_string())?;
     let upstream = free_port()?;
     let _server = start_server(case, programs, upstream, &folder)?;
-    let contestants = case.contestants(programs, upstream, &files);
-    let outcome = if case == Case::IdleMemory {
+    let certificate = case.key().map(|key| secure::certificate(key, &folder)).transpose()?;
+    let contestants = case.contestants(programs, upstream, &files, certificate.as_deref());
+    let outcome = if matches!(case, Case::IdleMemory | Case::TlsIdleMemory) {
         idle::measure(case, &contestants, plan, &case.expected(), &folder)
     } else if case == Case::Latency {
         latency::measure(case, &contestants, plan, &case.expected(), &folder)
@@ -255,7 +321,7 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     if case.redirects() {
         return Ok(None);
     }
-    if case.serves_files() || case == Case::Bulk10m {
+    if case.serves_files() || case.is_large() {
         let file = folder.join("files/file");
         let bytes = usize::try_from(case.bytes()).context("a file's size")?;
         fs::write(&file, vec![b'x'; bytes]).with_context(|| file.display().to_string())?;
@@ -263,7 +329,7 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     if case.serves_files() {
         return Ok(None);
     }
-    let command = if case == Case::Bulk10m {
+    let command = if case.is_large() {
         let nginx = programs.iter().find(|program| program.kind == Kind::Nginx);
         let nginx = nginx.context("nginx, which serves the large bodies, is not installed")?;
         config::command(nginx, &Service::Files { root: folder.join("files") }, port, folder)?
@@ -274,7 +340,7 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     };
     let log = folder.join("server.log");
     let mut server = Running::start("the server behind", command, OTHER_CORE, &log)?;
-    let answer = load::await_right_answer(port, &case.expected());
+    let answer = load::await_right_answer(port, &Expected { secure: false, ..case.expected() });
     server.check(&log)?;
     answer.context("the server behind")?;
     Ok(Some(server))

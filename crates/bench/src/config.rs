@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::program::{Kind, Program};
+use crate::secure::SUITE;
 
 /// What a program is to do.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) enum Service {
     Files { root: PathBuf },
     /// Answer everything with a redirect.
     Redirect,
+    /// One of the others behind TLS 1.3 with this certificate, and with one suite.
+    Secured { certificate: PathBuf, inner: Box<Service> },
     /// Redirect each request to one of the servers of a backend.
     Choose { balance: Balance, servers: u32 },
 }
@@ -42,9 +45,19 @@ pub(crate) const REDIRECT_TO: &str = "http://origin.example/file";
 /// nginx's module for TCP, which Debian packages by itself.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
+impl Service {
+    /// What is done once TLS is undone, and the certificate of TLS.
+    fn bare(&self) -> (&Service, Option<&Path>) {
+        match self {
+            Service::Secured { certificate, inner } => (inner, Some(certificate)),
+            bare => (bare, None),
+        }
+    }
+}
+
 /// Whether this program can do that at all.
 pub(crate) fn can(program: &Program, service: &Service) -> bool {
-    match (program.kind, service) {
+    match (program.kind, service.bare().0) {
         (Kind::Haproxy, Service::Files { .. }) => false,
         (Kind::Nginx, Service::Tcp { .. }) => Path::new(NGINX_STREAM).exists(),
         (Kind::Nginx, Service::Choose { .. })
@@ -81,6 +94,14 @@ fn perron(service: &Service, port: u16, folder: &Path) -> String {
         text += "user = \"root\"\n";
     }
     let _ = write!(text, "\n[frontend.f]\nbind = \"127.0.0.1:{port}\"\nlog = \"off\"\n");
+    let (service, certificate) = service.bare();
+    if let Some(certificate) = certificate {
+        let certificate = certificate.display();
+        let _ = writeln!(
+            text,
+            "tls = {{ certificate = \"{certificate}\", min-version = \"1.3\", ciphers = [\"{SUITE}\"] }}"
+        );
+    }
     match service {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } => {
             let _ = write!(text, "backend = \"b\"\n{}", perron_backend(*upstream));
@@ -96,6 +117,7 @@ fn perron(service: &Service, port: u16, folder: &Path) -> String {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
             let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
         }
+        Service::Secured { .. } => {}
         Service::Choose { balance, servers } => {
             let word = match balance {
                 Balance::RoundRobin => "round-robin",
@@ -122,6 +144,7 @@ fn perron_backend(upstream: u16) -> String {
 }
 
 fn haproxy(service: &Service, port: u16) -> String {
+    let (service, certificate) = service.bare();
     let mode = if matches!(service, Service::Tcp { .. }) { "tcp" } else { "http" };
     let mut text = String::from("global\n    nbthread 1\n    maxconn 4000\n");
     if matches!(service, Service::BulkProxy { .. }) {
@@ -134,12 +157,14 @@ fn haproxy(service: &Service, port: u16) -> String {
     if matches!(service, Service::BulkProxy { .. }) {
         text += "    option splice-response\n";
     }
-    let _ = write!(text, "frontend f\n    bind 127.0.0.1:{port}\n");
+    let secured = certificate
+        .map(|certificate| format!(" ssl crt {} ciphersuites {SUITE} ssl-min-ver TLSv1.3", certificate.display()));
+    let _ = write!(text, "frontend f\n    bind 127.0.0.1:{port}{}\n", secured.unwrap_or_default());
     match service {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } | Service::Tcp { upstream } => {
             let _ = write!(text, "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n");
         }
-        Service::Files { .. } => {}
+        Service::Files { .. } | Service::Secured { .. } => {}
         Service::Redirect => {
             let _ = writeln!(text, "    http-request redirect location {REDIRECT_TO} code 302");
         }
@@ -160,6 +185,17 @@ fn haproxy(service: &Service, port: u16) -> String {
 }
 
 fn nginx(service: &Service, port: u16, folder: &Path) -> String {
+    let (service, certificate) = service.bare();
+    let listen = match certificate {
+        None => format!("listen 127.0.0.1:{port};"),
+        Some(file) => {
+            let file = file.display();
+            format!(
+                "listen 127.0.0.1:{port} ssl; ssl_certificate {file}; ssl_certificate_key {file}; \
+                 ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites {SUITE};"
+            )
+        }
+    };
     let mut text = format!("daemon off;\nworker_processes 1;\npid {}/{port}.pid;\n", folder.display());
     if rustix::process::geteuid().is_root() {
         text += "user root;\n";
@@ -189,17 +225,17 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
             let _ = write!(
                 text,
                 "  upstream u {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}\n  \
-                 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u; proxy_http_version 1.1; \
+                 server {{ {listen} location / {{ proxy_pass http://u; proxy_http_version 1.1; \
                  proxy_set_header Connection \"\"; proxy_max_temp_file_size 0; }} }}\n"
             );
         }
         Service::Files { root } => {
-            let _ = writeln!(text, "  server {{ listen 127.0.0.1:{port}; root {}; }}", root.display());
+            let _ = writeln!(text, "  server {{ {listen} root {}; }}", root.display());
         }
         Service::Redirect => {
-            let _ = writeln!(text, "  server {{ listen 127.0.0.1:{port}; return 302 {REDIRECT_TO}; }}");
+            let _ = writeln!(text, "  server {{ {listen} return 302 {REDIRECT_TO}; }}");
         }
-        Service::Tcp { .. } | Service::Choose { .. } => {}
+        Service::Tcp { .. } | Service::Choose { .. } | Service::Secured { .. } => {}
     }
     text += "}\n";
     text

@@ -1,7 +1,5 @@
 //! Memory of connections on which nothing happens.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,10 +7,11 @@ use anyhow::{Context, bail};
 use rustix::process::Signal;
 
 use crate::case::{self, Case, Contestant};
-use crate::load::{Expected, connect, read_head, request};
+use crate::load::{Expected, read_head, request};
 use crate::machine;
 use crate::measure::{Outcome, Plan, Row, Sample, Unit};
 use crate::process::Running;
+use crate::secure::{Stream, stream};
 
 /// Clients that stay.
 const CONNECTIONS: usize = 2000;
@@ -58,9 +57,9 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     let asked = request(expected.path);
     let mut clients = Vec::with_capacity(CONNECTIONS);
     for number in 0..CONNECTIONS {
-        let mut client = connect(port).with_context(|| format!("connection {number}"))?;
+        let mut client = stream(port, expected.secure).with_context(|| format!("connection {number}"))?;
         client.write_all(&asked)?;
-        take_answer(&mut client, expected)?;
+        take_answer(&mut *client, expected)?;
         clients.push(client);
     }
     machine::pause(SETTLING)?;
@@ -71,7 +70,7 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     process.signal(Signal::CONT);
     sent?;
     for client in &mut clients {
-        take_answer(client, expected)?;
+        take_answer(&mut **client, expected)?;
     }
     machine::pause(SETTLING)?;
     let burst = process.resident();
@@ -79,8 +78,8 @@ fn sample(process: &Running, port: u16, expected: &Expected) -> anyhow::Result<S
     Ok(Sample { cost: each(single), own: each(burst), rate: 0.0, foreign: 0.0 })
 }
 
-fn take_answer(client: &mut TcpStream, expected: &Expected) -> anyhow::Result<()> {
-    let head = read_head(client)?;
+fn take_answer(client: &mut dyn Stream, expected: &Expected) -> anyhow::Result<()> {
+    let head = read_head(&mut &mut *client)?;
     if head.status != expected.status {
         bail!("answers {}", head.status);
     }

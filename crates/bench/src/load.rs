@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use rustix::net::{RecvFlags, recv};
 
 use crate::machine::{OTHER_CORE, on_core, pause};
+use crate::secure;
 
 /// How long a program may take to answer its first request.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub(crate) struct Expected {
     pub(crate) status: u16,
     /// Of the body; `None`: it does not matter.
     pub(crate) bytes: Option<u64>,
+    /// Whether it comes through TLS.
+    pub(crate) secure: bool,
 }
 
 /// What a round of load has moved.
@@ -42,7 +45,7 @@ pub(crate) struct Moved {
 pub(crate) fn await_right_answer(port: u16, expected: &Expected) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        match ask(port, expected.path) {
+        match ask(port, expected) {
             Ok((status, bytes)) if status == expected.status && expected.bytes.is_none_or(|right| right == bytes) => {
                 return Ok(());
             }
@@ -60,20 +63,11 @@ pub(crate) fn await_right_answer(port: u16, expected: &Expected) -> anyhow::Resu
 }
 
 /// The status and the number of bytes of the body.
-fn ask(port: u16, path: &str) -> anyhow::Result<(u16, u64)> {
-    let mut stream = connect(port)?;
-    stream.write_all(&request(path))?;
+fn ask(port: u16, expected: &Expected) -> anyhow::Result<(u16, u64)> {
+    let mut stream = secure::stream(port, expected.secure)?;
+    stream.write_all(&request(expected.path))?;
     let head = read_head(&mut stream)?;
-    let mut left = head.length;
-    let mut buffer = vec![0; 1 << 20];
-    while left > 0 {
-        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = stream.read(&mut buffer[..want])?;
-        if read == 0 {
-            bail!("the body ends {left} bytes early");
-        }
-        left -= read as u64;
-    }
+    secure::throw_away(&mut *stream, head.length, &mut vec![0; 1 << 20])?;
     Ok((head.status, head.length))
 }
 
@@ -127,7 +121,12 @@ pub(crate) enum Connections {
 ///
 /// # Errors
 /// If wrk cannot run, or one answer in a thousand was an error.
-pub(crate) fn small(port: u16, path: &str, connections: Connections, round: Duration) -> anyhow::Result<Moved> {
+pub(crate) fn small(
+    port: u16,
+    expected: &Expected,
+    connections: Connections,
+    round: Duration,
+) -> anyhow::Result<Moved> {
     let mut command = Command::new("wrk");
     let seconds = round.as_secs();
     let (Connections::Kept(count) | Connections::Fresh(count)) = connections;
@@ -135,7 +134,8 @@ pub(crate) fn small(port: u16, path: &str, connections: Connections, round: Dura
     if matches!(connections, Connections::Fresh(_)) {
         command.args(["-H", "Connection: close"]);
     }
-    command.arg(format!("http://127.0.0.1:{port}{path}"));
+    let scheme = if expected.secure { "https" } else { "http" };
+    command.arg(format!("{scheme}://127.0.0.1:{port}{}", expected.path));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = on_core(OTHER_CORE, || command.spawn())?.context("wrk does not start: scripts/setup test")?;
@@ -214,6 +214,9 @@ fn read_on(
     requests: &AtomicU64,
     bytes: &AtomicU64,
 ) -> anyhow::Result<()> {
+    if expected.secure {
+        return read_secured_on(port, expected, ended, requests, bytes);
+    }
     let mut stream = connect(port)?;
     let asked = request(expected.path);
     let mut nothing = vec![0; 1 << 20];
@@ -234,6 +237,30 @@ fn read_on(
             left -= dropped as u64;
             bytes.fetch_add(dropped as u64, Ordering::Relaxed);
         }
+        requests.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The same through TLS, where each byte must be decrypted.
+fn read_secured_on(
+    port: u16,
+    expected: &Expected,
+    ended: &AtomicBool,
+    requests: &AtomicU64,
+    bytes: &AtomicU64,
+) -> anyhow::Result<()> {
+    let mut stream = secure::stream(port, true)?;
+    let asked = request(expected.path);
+    let mut buffer = vec![0; 1 << 16];
+    while !ended.load(Ordering::Relaxed) {
+        stream.write_all(&asked)?;
+        let head = read_head(&mut stream)?;
+        if head.status != expected.status || expected.bytes.is_some_and(|right| right != head.length) {
+            bail!("answers {} with {} bytes under load", head.status, head.length);
+        }
+        secure::throw_away(&mut *stream, head.length, &mut buffer)?;
+        bytes.fetch_add(head.length, Ordering::Relaxed);
         requests.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())

@@ -15,6 +15,7 @@ mod measure;
 mod process;
 mod program;
 mod report;
+mod secure;
 mod storm;
 mod upstream;
 

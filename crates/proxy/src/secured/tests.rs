@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use units::{AdminState, Instant, Weight};
 
 use super::exported;
 use crate::config::*;
+use crate::stream::{Stream, Tls, Turns};
 use crate::{Listener, LogSink, Shared, Worker, WorkerHandle};
 
 /// What anything may take before it counts as hung.
@@ -564,4 +566,51 @@ fn servers_are_told_of_certificates_in_lines_that_a_head_can_have() {
     assert_eq!(lines(&front, None).as_deref(), Some(""), "in clear text nothing is told, and forged lines still go");
     front.tls = None;
     assert_eq!(lines(&front, Some(&peer)), None);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_does_not_end_in_order() {
+    let Some(papers) = Papers::make() else { return };
+    let (go, wait) = mpsc::channel::<()>();
+    let address = server(move |mut socket| {
+        let _ = read_head(&mut socket);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\na part");
+        let _ = wait.recv();
+        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).expect("a socket");
+    });
+    let site = papers.site(|_, _| {}, address);
+    let mut client = papers.client(&site, &papers.connector("server.example"));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    assert!(read_head(&mut client).expect("an answer").starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut part = [0; 6];
+    client.read_exact(&mut part).expect("the part");
+    go.send(()).expect("the server waits");
+    assert!(client.read(&mut part).is_err(), "no close_notify, which would say that this was all");
+}
+
+#[tokio::test]
+async fn no_more_steps_of_handshakes_are_taken_at_once_than_may() {
+    let Some(papers) = Papers::make() else { return };
+    let acceptor = papers.acceptor(&server_tls(&papers.server));
+    let turns = Turns::default();
+    let (ours, theirs) = tokio::net::UnixStream::pair().expect("a pair");
+    let mut hello = Vec::new();
+    let mut client = papers.connector("server.example").begin("server.example").expect("a session");
+    client.write_tls(&mut hello).expect("a hello");
+    let tls = Tls::new(Stream::Unix(ours), acceptor.begin().expect("a session"));
+    let others: Vec<_> = (0..4).map(|_| turns.take().expect("four may")).collect();
+    assert!(turns.take().is_none(), "and no fifth");
+    let mut handshake = std::pin::pin!(tls.shake_hands(&hello, &turns));
+    for _ in 0..10 {
+        let is_pending = std::future::poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending && theirs.try_read(&mut [0; 1]).is_err());
+        tokio::task::yield_now().await;
+    }
+    drop(others);
+    tokio::select! {
+        ended = &mut handshake => panic!("the client has not answered: {ended:?}"),
+        readable = theirs.readable() => readable.expect("a socket"),
+    }
+    let mut answer = [0; 1];
+    assert_eq!((theirs.try_read(&mut answer).expect("an answer"), answer), (1, [0x16]));
 }

@@ -56,6 +56,14 @@ impl Default for Turns {
     }
 }
 
+impl Turns {
+    /// A turn that is free now.
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.0.try_acquire().ok()
+    }
+}
+
 impl Tls {
     /// Before the handshake.
     pub(crate) fn new(below: Stream, session: Session) -> Tls {
