@@ -218,6 +218,14 @@ fn own_process(text: &mut Text, status: &Status) {
     let help = "Requests and connections refused or ended early, by reason, over all frontends.";
     text.family_by((name, Counter, help), &[(Vec::new(), status)], "reason", |s| reasons(&s.reasons));
     own_peers(text, &status.peers.iter().map(|peers| (Vec::new(), peers)).collect());
+    let expires = (
+        "perron_certificate_expires_seconds",
+        Gauge,
+        "When a certificate that is shown expires, in seconds since 1970.",
+    );
+    text.family_by(expires, &[(Vec::new(), status)], "file", |s| {
+        s.certificates.iter().map(|shown| (shown.file.as_str(), Count(shown.expires_unix))).collect()
+    });
     own_names(text, &status.name_service.iter().map(|names| (Vec::new(), names)).collect());
 }
 

@@ -45,6 +45,22 @@ pub struct Status {
     /// The name service; `null` if there is none.
     #[serde(default)]
     pub name_service: Option<NameService>,
+    /// The certificates that are shown to clients and servers.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate that is shown to clients or servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Where it was read.
+    pub file: String,
+    /// Whose it is (RFC 2253).
+    pub subject: String,
+    /// The hosts that it is for.
+    pub names: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    pub expires_unix: u64,
 }
 
 /// The other directors, which know which server each client was given.

@@ -126,6 +126,9 @@ pub(crate) struct Check {
     /// Show every default that applies.
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Look at the text alone, not at the files of certificates and keys that it names: for a machine without them.
+    #[arg(long)]
+    pub(crate) text_only: bool,
     /// Answer in JSON.
     #[arg(long)]
     pub(crate) json: bool,

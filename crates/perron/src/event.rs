@@ -22,7 +22,7 @@ pub(crate) struct Event {
     pub(crate) severity: Level,
     /// A word of [`Kind`]; another version may know more of them.
     pub(crate) kind: String,
-    /// What it happened to: `BACKEND/SERVER`, or the service itself.
+    /// What it happened to: `BACKEND/SERVER`, a file's path, or the service itself.
     pub(crate) subject: String,
     /// Which configuration was served then.
     pub(crate) generation: u64,
@@ -101,6 +101,12 @@ pub(crate) enum Kind {
     VipStopped,
     /// Something about a vip that an operator should know.
     VipNote,
+    /// A file of TLS has changed, and is used.
+    CertificateReloaded,
+    /// It has changed, and what was there before stays in use.
+    CertificateRefused,
+    /// A certificate has not much time left, or none.
+    CertificateExpires,
     /// No address of the cluster's name is up.
     NameNoneUp,
     /// One is again.
@@ -144,6 +150,9 @@ impl Kind {
             Kind::VipFault => "vip-fault",
             Kind::VipStopped => "vip-stopped",
             Kind::VipNote => "vip-note",
+            Kind::CertificateReloaded => "certificate-reloaded",
+            Kind::CertificateRefused => "certificate-refused",
+            Kind::CertificateExpires => "certificate-expires",
             Kind::NameNoneUp => "name-none-up",
             Kind::NameUp => "name-up",
         }

@@ -1,6 +1,7 @@
 //! The program: its command line, its supervisor, and the process that carries the traffic.
 
 mod beats;
+mod certificates;
 mod cli;
 mod commands;
 mod control;

@@ -5,6 +5,7 @@
 //! process finish: a change that the other version would not understand raises [`FORMAT`].
 
 mod network;
+mod secrets;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,6 +20,7 @@ use tokio::net::UnixStream;
 
 use crate::event::Event;
 pub(crate) use network::{FromNetwork, Prepare, Texts, ToNetwork};
+pub(crate) use secrets::Secrets;
 
 /// The version of these messages and of what one supervisor hands to the next. A running service can be upgraded to a
 /// program of the same format, and must be started anew for another. Fields may be added with a default, and messages
@@ -55,6 +57,8 @@ pub(crate) enum ToServe {
     },
     /// Write the access log to the descriptor that comes with this.
     Reopen,
+    /// Files of TLS have changed: what is in all of them.
+    Secrets(Box<Secrets>),
     /// How the addresses are that move. Sent to processes whose [`Start::vips`] is true.
     Vips(Box<failover::Report>),
 }
@@ -113,6 +117,9 @@ pub(crate) struct Start {
     /// Whether this director moves addresses.
     #[serde(default)]
     pub(crate) vips: bool,
+    /// What TLS is made of.
+    #[serde(default)]
+    pub(crate) secrets: Secrets,
 }
 
 /// What a descriptor that comes with [`ToServe::Start`] is.

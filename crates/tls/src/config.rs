@@ -1,6 +1,6 @@
 //! What a frontend asks of its clients' connections, and a server or a check of ours: valid by construction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// TLS with the clients of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,4 +166,28 @@ pub struct ClientTls {
     pub oldest: Version,
     /// Whether HTTP/2 is asked for (ALPN).
     pub http2: bool,
+}
+
+impl ServerTls {
+    /// Every file that is needed.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client.iter().flat_map(|client| [Some(&client.ca), client.crl.as_ref()]).flatten();
+        let own = self.certificates.iter().flat_map(CertificateFiles::files);
+        own.chain(client.chain(&self.ticket_secret).map(PathBuf::as_path))
+    }
+}
+
+impl ClientTls {
+    /// Every file that is needed, [`crate::MACHINE_AUTHORITIES`] among them where no other authorities are named.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let authorities = self.ca.as_deref().unwrap_or(Path::new(crate::MACHINE_AUTHORITIES));
+        let own = self.certificate.iter().flat_map(CertificateFiles::files);
+        own.chain(self.verify.then_some(authorities))
+    }
+}
+
+impl CertificateFiles {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.certificate), self.key.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+    }
 }

@@ -71,6 +71,14 @@ impl Connector {
         Ok(Connector { config: Arc::new(config), name })
     }
 
+    /// The same for a server with a certificate of another name; `None`: of its address.
+    ///
+    /// # Errors
+    /// If that is no name or address.
+    pub fn named(&self, name: Option<&str>) -> Result<Connector, SetupError> {
+        Ok(Connector { config: Arc::clone(&self.config), name: name.map(server_name).transpose()? })
+    }
+
     /// A session with the server at `host`, an address or a name without a port, which must be it unless the
     /// configuration names another.
     ///

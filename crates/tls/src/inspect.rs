@@ -66,6 +66,10 @@ impl std::fmt::Display for Finding {
 pub struct Expiry {
     /// The file.
     pub path: PathBuf,
+    /// Whose it is, as RFC 2253 writes it.
+    pub subject: String,
+    /// The hosts that it is for.
+    pub names: Vec<String>,
     /// The end.
     pub at: SystemTime,
 }
@@ -136,9 +140,14 @@ pub fn inspect_client(wanted: &ClientTls, material: &Material, now: SystemTime) 
 pub fn expiries(certificates: &[CertificateFiles], material: &Material) -> Vec<Expiry> {
     let of = |files: &CertificateFiles| {
         let chain = pem::certificates(&files.certificate, material).ok()?;
-        let end = parse(chain.first()?)?.validity().not_after.timestamp();
-        let at = UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0));
-        Some(Expiry { path: files.certificate.clone(), at })
+        let first = parse(chain.first()?)?;
+        let end = first.validity().not_after.timestamp();
+        Some(Expiry {
+            path: files.certificate.clone(),
+            subject: rfc2253(first.subject()),
+            names: host_names(chain.first()?),
+            at: UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)),
+        })
     };
     certificates.iter().filter_map(of).collect()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode, NameAddress, NameService,
-    Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
+    Backend, Certificate, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode, NameAddress,
+    NameService, Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
 use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
@@ -52,6 +52,12 @@ pub(crate) fn status(seconds: f64) -> Status {
             overflows: 1,
             refused: BTreeMap::from([("peer_stranger".into(), 2)]),
         }),
+        certificates: vec![Certificate {
+            file: "/etc/perron/tls/front.pem".into(),
+            subject: "CN=www.cluster.example".into(),
+            names: vec!["www.cluster.example".into()],
+            expires_unix: 1_795_226_164,
+        }],
         name_service: Some(NameService {
             name: "www.cluster.example".into(),
             addresses: vec![

@@ -1,12 +1,14 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use config::{Diagnostics, Loaded, Sources};
 use serde_json::json;
+use tls::Severity;
 
 use super::print;
 use crate::cli::Check;
-use crate::quickstart;
+use crate::{certificates, quickstart};
 
 /// `perron check`.
 pub(crate) fn check(options: &Check) -> anyhow::Result<ExitCode> {
@@ -22,12 +24,13 @@ pub(crate) fn check(options: &Check) -> anyhow::Result<ExitCode> {
     };
     match config::load(&sources) {
         Ok(loaded) => {
+            let files = if options.text_only { Files::default() } else { Files::of(&loaded) };
             if options.json {
-                print(&format!("{:#}\n", as_json(&loaded, options.explain)))?;
+                print(&format!("{:#}\n", as_json(&loaded, &files, options.explain)))?;
             } else {
-                show(&loaded, options)?;
+                show(&loaded, &files, options)?;
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(if files.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
         }
         Err(wrong) => {
             if options.json {
@@ -38,6 +41,45 @@ pub(crate) fn check(options: &Check) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::from(2))
         }
+    }
+}
+
+/// What there is to say of the files of TLS, a line each.
+#[derive(Default)]
+struct Files {
+    wrong: Vec<String>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Files {
+    fn of(loaded: &Loaded) -> Files {
+        let mut files = Files::default();
+        let found = match certificates::read(&certificates::named(&loaded.config)) {
+            Ok(found) => found,
+            Err(lines) => {
+                files.wrong.extend(lines.lines().map(|line| line.trim_start_matches("error: ").to_owned()));
+                return files;
+            }
+        };
+        for path in &found.open_to_others {
+            files.warnings.push(format!("{}: {}", path.display(), certificates::OPEN_TO_OTHERS));
+        }
+        for (part, finding) in certificates::judge(&loaded.config, &found.material, SystemTime::now()) {
+            let list = match finding.severity {
+                Severity::Error => &mut files.wrong,
+                Severity::Warning => &mut files.warnings,
+                Severity::Note => &mut files.notes,
+            };
+            list.push(format!("{part}: {finding}"));
+        }
+        files
+    }
+
+    /// With the word that each begins with.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let all = |word, list| Iterator::map(<[String]>::iter(list), move |line| (word, line));
+        all("error", &self.wrong).chain(all("warning", &self.warnings)).chain(all("note", &self.notes))
     }
 }
 
@@ -59,10 +101,12 @@ fn print_problems(problems: &Diagnostics) {
     }
 }
 
-fn as_json(loaded: &Loaded, explain: bool) -> serde_json::Value {
+fn as_json(loaded: &Loaded, files: &Files, explain: bool) -> serde_json::Value {
     let config = &loaded.config;
+    let said = |(word, line)| json!({ "severity": word, "message": line });
     let mut answer = json!({
-        "ok": true,
+        "ok": files.wrong.is_empty(),
+        "files": files.lines().map(said).collect::<Vec<_>>(),
         "problems": loaded.warnings,
         "frontends": config.proxy.frontends.len(),
         "backends": config.proxy.backends.len(),
@@ -75,8 +119,15 @@ fn as_json(loaded: &Loaded, explain: bool) -> serde_json::Value {
     answer
 }
 
-fn show(loaded: &Loaded, options: &Check) -> anyhow::Result<()> {
+fn show(loaded: &Loaded, files: &Files, options: &Check) -> anyhow::Result<()> {
     print_problems(&loaded.warnings);
+    for (word, line) in files.lines() {
+        eprintln!("{word}: {line}");
+    }
+    if !files.wrong.is_empty() {
+        eprintln!("{}", count(files.wrong.len(), "error"));
+        return Ok(());
+    }
     let config = &loaded.config;
     let mut text = String::new();
     if options.explain {

@@ -2,8 +2,9 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::model::{Backend, Check, Frontend, Held, NameService, Peers, Status, Streams};
+use admin::model::{Backend, Certificate, Check, Frontend, Held, NameService, Peers, Status, Streams};
 use anyhow::Context;
+use units::Utc;
 
 use super::ask::ask;
 use super::{print, vip};
@@ -78,6 +79,9 @@ fn text(status: &Status) -> String {
     if let Some(peers) = &status.peers {
         text += &peers_line(peers);
     }
+    if !status.certificates.is_empty() {
+        text += &format!("\n{}", certificates(&status.certificates, status.taken_unix_ms / 1000).text());
+    }
     if let Some(names) = &status.name_service {
         text += &name_line(names);
     }
@@ -103,6 +107,22 @@ fn streams_line(frontend: &str, streams: &Streams) -> String {
         told(&streams.at_once),
         told(&streams.after_client)
     )
+}
+
+fn certificates(certificates: &[Certificate], now: u64) -> Table {
+    let mut rows = Table::new(&["certificate", "of", "names", "expires", "days left"]);
+    for shown in certificates {
+        let until = Utc::at(Duration::from_secs(shown.expires_unix));
+        let left = (shown.expires_unix.cast_signed() - now.cast_signed()).div_euclid(24 * 60 * 60);
+        rows.push(vec![
+            shown.file.clone(),
+            shown.subject.clone(),
+            shown.names.join(" "),
+            format!("{:04}-{:02}-{:02}", until.year, until.month, until.day),
+            left.to_string(),
+        ]);
+    }
+    rows
 }
 
 /// The other directors, in a line.

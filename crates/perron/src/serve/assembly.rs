@@ -17,7 +17,7 @@ use super::handlers;
 use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
 use crate::beats;
-use crate::messages::{Socket, Start};
+use crate::messages::{Secrets, Socket, Start};
 
 /// Told of each request's end at a backend that observes its traffic.
 pub(super) type Watcher = Arc<OnceLock<Box<dyn Fn(BackendIndex, ServerIndex, bool) + Send + Sync>>>;
@@ -45,6 +45,8 @@ pub(super) struct Assembly {
     pub(super) vips: bool,
     /// How workers show that they are not hung, and where; only if an address depends on it.
     pub(super) beats: Option<(Beats, Duration)>,
+    /// What TLS is made of; to be taken once.
+    pub(super) secrets: Secrets,
 }
 
 impl Assembly {
@@ -109,6 +111,7 @@ impl Assembly {
             log,
             vips: start.vips,
             beats,
+            secrets: start.secrets,
         })
     }
 }

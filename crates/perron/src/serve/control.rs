@@ -247,6 +247,28 @@ impl Control {
         facts
     }
 
+    /// What `map` makes of each check that it makes something of.
+    pub(super) fn map_checks<T>(
+        &self,
+        config: &config::Config,
+        mut map: impl FnMut(&CheckConfig) -> Option<T>,
+    ) -> Vec<(CheckIndex, T)> {
+        let asked = |owner: &Owner| {
+            let (backend, server) = (usize::from(owner.backend.0), usize::from(owner.server.0));
+            match owner.asks {
+                Asks::Server(place) => map(&self.configs[backend][server][place]),
+                Asks::Place => config.redirect_checks[backend][server].as_ref().and_then(&mut map),
+            }
+        };
+        let asked: Vec<Option<T>> = self.owners.iter().map(asked).collect();
+        (0..).map(CheckIndex).zip(asked).filter_map(|(check, made)| Some((check, made?))).collect()
+    }
+
+    /// The next probes of a check through TLS begin so.
+    pub(super) fn connect_by(&self, check: CheckIndex, connector: tls::Connector) {
+        self.driver.handle().connect_by(check, connector);
+    }
+
     fn find(&self, backend: &str, server: &str) -> Result<(BackendIndex, ServerIndex), CommandError> {
         let index = self.names.iter().position(|name| name == backend);
         let index = index.ok_or_else(|| CommandError::UnknownBackend(backend.to_owned()))?;

@@ -8,11 +8,12 @@ mod level;
 mod links;
 mod names;
 mod place;
+mod secure;
 mod sharing;
 mod sizes;
 mod status;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -21,8 +22,9 @@ use proxy::{Pulse, WorkerHandle};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::certificates;
 use crate::log;
-use crate::messages::{BEAT_INTERVAL, FromServe, LinkReceiver, LinkSender, Question, Start, ToServe, link};
+use crate::messages::{BEAT_INTERVAL, FromServe, LinkReceiver, LinkSender, Question, Secrets, Start, ToServe, link};
 use assembly::Assembly;
 use control::Control;
 use status::StatusSource;
@@ -90,10 +92,13 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
     let mut assembly = Assembly::new(*start, fds)?;
     let (events, received) = mpsc::unbounded_channel();
     let control = Arc::new(Mutex::new(Control::new(&assembly, events)));
+    let secrets = std::mem::take(&mut assembly.secrets);
+    secure::secure(&assembly.config, &assembly.shared, &lock(&control), &secrets).context("cannot speak TLS")?;
     if let Some(questions) = assembly.questions.take() {
         questions.ask(&assembly.shared, &assembly.config.proxy.backends);
     }
     let source = Arc::new(StatusSource::new(&assembly, Arc::clone(&control)));
+    source.set_certificates(certificates::shown(&assembly.config, &secrets.material()));
     if let Some(listener) = assembly.admin.take() {
         let source: Arc<StatusSource> = Arc::clone(&source);
         tokio::task::spawn_local(async move {
@@ -267,9 +272,19 @@ impl Serving {
                 }
                 self.source.set_vips(*report);
             }
+            ToServe::Secrets(secrets) => self.secure(&secrets),
             ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
         }
         Ok(())
+    }
+
+    /// Files have changed. The supervisor has seen that they go together, so that a failure is one of the system.
+    fn secure(&self, secrets: &Secrets) {
+        let Assembly { config, shared, .. } = &self.assembly;
+        match secure::secure(config, shared, &self.lock(), secrets) {
+            Ok(()) => self.source.set_certificates(certificates::shown(config, &secrets.material())),
+            Err(error) => log::error("TLS goes on as before", &[("why", &error)]),
+        }
     }
 
     fn answer(&self, question: Question) -> Result<serde_json::Value, String> {
@@ -315,9 +330,13 @@ impl Serving {
         Drain { until: Instant::now() + timeout }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Control> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        lock(&self.control)
     }
+}
+
+fn lock(control: &Mutex<Control>) -> MutexGuard<'_, Control> {
+    control.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The end of this process, under way.

@@ -35,6 +35,7 @@ pub(super) struct StatusSource {
     /// Whether somebody has looked since this was last asked.
     looked: AtomicBool,
     names: OnceLock<Arc<dns::Server>>,
+    certificates: Mutex<Vec<model::Certificate>>,
     /// Opened while this process might still look into itself.
     own_descriptors: Option<OwnedFd>,
 }
@@ -79,8 +80,20 @@ impl StatusSource {
             vips: Mutex::new(assembly.vips.then(failover::Report::default)),
             looked: AtomicBool::new(false),
             names: OnceLock::new(),
+            certificates: Mutex::default(),
             own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
         }
+    }
+
+    /// These certificates are shown to clients and servers.
+    pub(super) fn set_certificates(&self, shown: Vec<tls::Expiry>) {
+        let certificates = shown.into_iter().map(|shown| model::Certificate {
+            file: shown.path.display().to_string(),
+            subject: shown.subject,
+            names: shown.names,
+            expires_unix: unix(shown.at),
+        });
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = certificates.collect();
     }
 
     /// The other directors are these.
@@ -373,6 +386,7 @@ impl Source for StatusSource {
             process: self.process(),
             peers: self.peers.get().and_then(Weak::upgrade).map(|peers| sharing::status(&peers)),
             vips: self.vips.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            certificates: self.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             name_service: self.names.get().map(|names| names::status(names)),
         }
     }

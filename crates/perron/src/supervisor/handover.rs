@@ -135,7 +135,7 @@ pub(super) fn arguments() -> Vec<OsString> {
 /// `perron run --rehearse`: says whether this program could take over what comes on standard input.
 pub(super) fn rehearse(options: Run) -> anyhow::Result<ExitCode> {
     let state = State::read(io::stdin())?;
-    let origin = Origin::of_successor(options.config.config, options.without);
+    let origin = Origin::of_successor(options.config.config, options.without)?;
     if let Err(Refusal::Wrong(why) | Refusal::Failed(why)) = state.held.check(&origin) {
         eprint!("{why}");
         return Ok(ExitCode::from(2));

@@ -11,6 +11,7 @@ mod network;
 mod notes;
 mod prepare;
 mod record;
+mod renewal;
 mod signals;
 mod upgrade;
 
@@ -37,6 +38,7 @@ use machine::{Action, ChildId, Input, Machine, Which};
 use network::Network;
 use prepare::{Origin, Prepared, Refusal};
 use record::Record;
+use renewal::{Changed, Renewal};
 use signals::{Signals, Word};
 use upgrade::Upgrade;
 
@@ -56,6 +58,8 @@ enum Incoming {
     NetworkSaid(ChildId, FromNetwork),
     /// An administrator's programs have found something out.
     Watched(scripts::Facts),
+    /// Files of TLS have changed.
+    Files(Changed),
     /// There is something to say of those that are told.
     Noted(scripts::Note),
     /// Somebody asks at the control socket.
@@ -96,6 +100,7 @@ struct Supervisor {
     /// Whether the candidate's program is to take this one's place now.
     replace: bool,
     record: Record,
+    renewal: Renewal,
     incoming: mpsc::UnboundedSender<Incoming>,
     outcome: Option<Result<(), String>>,
 }
@@ -146,12 +151,12 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
     let begun = match options.take_over {
         Some(number) => {
             rustix::thread::set_name(c"perron")?;
-            let mut origin = Origin::of_successor(path, without);
+            let mut origin = Origin::of_successor(path, without)?;
             let (socket, prepared, taken) = handover::take_over(number, &mut origin)?;
             Begun { origin, socket, prepared, taken: Some(taken), control_asked }
         }
         None => {
-            let origin = Origin::new(path, without);
+            let origin = Origin::new(path, without)?;
             match open(&origin, options.control.control) {
                 Ok((socket, prepared)) => Begun { origin, socket, prepared, taken: None, control_asked },
                 Err(Refusal::Wrong(text)) => {
@@ -195,7 +200,8 @@ async fn supervise(begun: Begun) -> anyhow::Result<Result<(), String>> {
     let mut supervisor = Supervisor::new(begun, incoming)?;
     let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
     while supervisor.outcome.is_none() {
-        let due = [supervisor.machine.deadline().map(|(at, _)| at), supervisor.network.deadline()];
+        let renewal = Some(supervisor.renewal.deadline());
+        let due = [supervisor.machine.deadline().map(|(at, _)| at), supervisor.network.deadline(), renewal];
         let due = due.into_iter().flatten().min().map(|at| supervisor.clock.at(at));
         tokio::select! {
             word = arriving.recv() => supervisor.take(word.expect("the supervisor holds a sender itself")),
@@ -259,6 +265,7 @@ impl Supervisor {
             upgrade: None,
             replace: false,
             record: Record::default(),
+            renewal: Renewal::new(incoming.clone())?,
             incoming,
             outcome: None,
         };
@@ -269,6 +276,7 @@ impl Supervisor {
             }
             Some(taken) => supervisor.go_on(taken)?,
         }
+        supervisor.watch_files();
         Ok(supervisor)
     }
 
@@ -331,6 +339,7 @@ impl Supervisor {
             Incoming::Said(id, said) => self.hear(id, said),
             Incoming::NetworkHappened(input) => self.give_network(input),
             Incoming::NetworkSaid(id, said) => self.hear_network(id, said),
+            Incoming::Files(changed) => self.files_changed(changed),
             Incoming::Watched(facts) => self.watched(&facts),
             Incoming::Noted(note) => self.noted(&note),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
@@ -353,6 +362,9 @@ impl Supervisor {
         self.machine.handle_deadline(self.clock.now(), &mut actions);
         self.perform(actions);
         self.network_on_time();
+        if self.renewal.deadline() <= self.clock.now() {
+            self.tell_expiries();
+        }
     }
 
     fn give(&mut self, input: Input) {
@@ -513,6 +525,7 @@ impl Supervisor {
                 }
                 Action::Serving(id) => {
                     self.tell_serving(id);
+                    self.see_secrets(id);
                     self.tell_report();
                     self.network_follow();
                 }
@@ -545,12 +558,13 @@ impl Supervisor {
         let beats = if prepared.needs_beats() { Some(self.network.beats()) } else { None };
         let spawned = beats
             .transpose()
-            .and_then(|beats| prepared.start(generation, self.state.clone(), beats))
+            .and_then(|beats| prepared.start(&self.origin, generation, self.state.clone(), beats))
             .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, &program, self.incoming.clone())?)));
         match spawned {
             Ok((start, fds, child)) => {
                 child.send(ToServe::Start(Box::new(start)), fds);
                 self.children.push(child);
+                self.renewal.spawned();
             }
             Err(error) => {
                 let how = format!("it could not be started: {error}");
@@ -563,6 +577,7 @@ impl Supervisor {
         let Some(candidate) = self.candidate.take() else { return };
         self.current = candidate.prepared;
         self.generation += 1;
+        self.watch_files();
         self.machine.set_drain_timeout(self.current.config.process.drain_timeout);
         let text = format!("generation {} is served, listening on {}", self.generation, self.current.addresses());
         self.tell(Level::Info, Kind::Reload, &text);

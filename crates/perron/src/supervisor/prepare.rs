@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use config::{AccessLog, Config, Sources};
 use linux::{Bind, CapabilitySet, Listener};
@@ -17,10 +18,12 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use scripts::Fifo;
+use tls::{Material, TicketSecret};
 
 use crate::beats;
+use crate::certificates::{self, Found};
 use crate::log;
-use crate::messages::{Socket, Start, Texts};
+use crate::messages::{Secrets, Socket, Start, Texts};
 use crate::quickstart;
 
 pub(super) use held::Held;
@@ -35,6 +38,7 @@ pub(super) struct Checked {
     pub(super) config: Config,
     sources: Sources,
     user: Option<String>,
+    found: Found,
 }
 
 /// A configuration that can be run: checked, its sockets open.
@@ -53,6 +57,8 @@ pub(super) struct Prepared {
     /// By backend.
     tables: Vec<Option<Arc<Table>>>,
     access_log: Option<OwnedFd>,
+    /// What TLS is made of; in the place of what is wrong by now, what was there before.
+    pub(super) found: Found,
 }
 
 /// The sockets of one bind. They stay open while any configuration that is held has the bind.
@@ -91,6 +97,8 @@ pub(super) struct Origin {
     /// Kinds of parts that are left out.
     pub(super) without: Vec<String>,
     inherited: Vec<Arc<Group>>,
+    /// What tickets are made of where no file says it: as long as the service lasts, so that its clients resume.
+    tickets: TicketSecret,
 }
 
 impl Origin {
@@ -100,17 +108,17 @@ impl Origin {
     }
 
     /// Takes over what the service manager opened.
-    pub(super) fn new(path: Option<PathBuf>, without: Vec<String>) -> Origin {
+    pub(super) fn new(path: Option<PathBuf>, without: Vec<String>) -> anyhow::Result<Origin> {
         let inherited = linux::inherited_listeners().into_iter().filter_map(|listener| {
             let bind = bind_of(&listener)?;
             Some(Arc::new(Group { bind, listeners: vec![listener], inherited: true }))
         });
-        Origin { path, without, inherited: inherited.collect() }
+        Ok(Origin { inherited: inherited.collect(), ..Origin::of_successor(path, without)? })
     }
 
     /// For a supervisor that takes the place of another: nothing comes from the service manager.
-    pub(super) fn of_successor(path: Option<PathBuf>, without: Vec<String>) -> Origin {
-        Origin { path, without, inherited: Vec::new() }
+    pub(super) fn of_successor(path: Option<PathBuf>, without: Vec<String>) -> anyhow::Result<Origin> {
+        Ok(Origin { path, without, inherited: Vec::new(), tickets: TicketSecret::random()? })
     }
 
     /// Reads and checks; opens nothing.
@@ -120,10 +128,11 @@ impl Origin {
                 .map_err(|error| Refusal::Wrong(format!("perron: {:#}\n", anyhow::Error::new(error))))?,
             None => quickstart::sources().map_err(|error| Refusal::Failed(error.to_string()))?,
         };
-        self.check_sources(sources)
+        self.check_sources(sources, None)
     }
 
-    fn check_sources(&self, sources: Sources) -> Result<Checked, Refusal> {
+    /// `held` is what another supervisor had of the files, which are read otherwise.
+    fn check_sources(&self, sources: Sources, held: Option<Material>) -> Result<Checked, Refusal> {
         let loaded = config::load(&sources).map_err(|wrong| Refusal::Wrong(wrong.to_string()))?;
         for warning in &loaded.warnings.0 {
             log::warn(&warning.message, &[("at", &warning.at.place)]);
@@ -133,12 +142,13 @@ impl Origin {
         see_capabilities(&config)?;
         let user = choose_user(&config)?;
         see_programs(&config, user.as_deref())?;
-        Ok(Checked { config, sources, user })
+        let found = see_certificates(&config, held)?;
+        Ok(Checked { config, sources, user, found })
     }
 
     /// Opens what the configuration needs; what `before` holds open is taken over as it is.
     pub(super) fn open(&self, checked: Checked, before: Option<&Prepared>) -> Result<Prepared, Refusal> {
-        let Checked { config, sources, user } = checked;
+        let Checked { config, sources, user, found } = checked;
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let held: Vec<Arc<Table>> = before.into_iter().flat_map(Prepared::tables).cloned().collect();
         let before: Vec<Arc<Group>> = before.into_iter().flat_map(Prepared::groups).cloned().collect();
@@ -148,7 +158,7 @@ impl Origin {
         if let Some(path) = &config.notify_fifo {
             Fifo::open(path).map_err(|error| Refusal::Failed(format!("notify-fifo: {error}")))?;
         }
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log })
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found })
     }
 
     /// The sockets of a configuration's binds, of its dashboard, for its peers and of its name service, of those held or
@@ -202,6 +212,7 @@ impl Prepared {
     /// The first message to a serving process, and its descriptors.
     pub(super) fn start(
         &self,
+        origin: &Origin,
         generation: u64,
         state: Option<serde_json::Value>,
         beats: Option<OwnedFd>,
@@ -244,8 +255,14 @@ impl Prepared {
             sockets,
             state,
             vips: !self.config.failover.vips.is_empty(),
+            secrets: self.secrets(origin),
         };
         Ok((start, fds))
+    }
+
+    /// What TLS is made of.
+    pub(super) fn secrets(&self, origin: &Origin) -> Secrets {
+        Secrets::new(&self.found.material, &origin.tickets)
     }
 
     /// Its text.
@@ -391,6 +408,27 @@ fn see_programs(config: &Config, user: Option<&str>) -> Result<(), Refusal> {
         let lines = unfit.iter().map(|(command, why)| format!("error: {}: {why}\n", command.words.join(" ")));
         Refusal::Wrong(lines.collect())
     })
+}
+
+/// The files of TLS, which go together.
+fn see_certificates(config: &Config, held: Option<Material>) -> Result<Found, Refusal> {
+    let named = certificates::named(config);
+    let found = match held.filter(|held| named.keys().all(|path| held.text(path).is_some())) {
+        Some(material) => Found::held(material, &named),
+        None => certificates::read(&named).map_err(Refusal::Wrong)?,
+    };
+    let mut refused = String::new();
+    for (part, finding) in certificates::judge(config, &found.material, SystemTime::now()) {
+        match finding.severity {
+            tls::Severity::Error => refused += &format!("error: {part}: {finding}\n"),
+            tls::Severity::Warning => log::warn(&finding.to_string(), &[("in", &part)]),
+            tls::Severity::Note => {}
+        }
+    }
+    for path in &found.open_to_others {
+        log::warn(certificates::OPEN_TO_OTHERS, &[("file", &path.display())]);
+    }
+    if refused.is_empty() { Ok(found) } else { Err(Refusal::Wrong(refused)) }
 }
 
 fn cores() -> usize {

@@ -217,7 +217,8 @@ fn ends_are_known_of_every_file_that_can_be_read() {
     params.not_after = date_time_ymd(2026, 6, 2);
     let files = material(&[("it.pem", &signed(&params, &ca, &[])), ("bad.pem", "")]);
     let ends = expiries(&server(&["bad.pem", "it.pem"]).certificates, &files);
-    assert_eq!(ends, [Expiry { path: "it.pem".into(), at: at(1_780_358_400) }]);
+    let names = vec!["a.test".to_owned()];
+    assert_eq!(ends, [Expiry { path: "it.pem".into(), subject: "CN=a".to_owned(), names, at: at(1_780_358_400) }]);
 }
 
 #[test]

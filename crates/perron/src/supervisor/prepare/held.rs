@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::{HeldTable, tables};
 use super::{Checked, Group, Groups, Origin, Prepared, Refusal, cores};
+use crate::messages::Secrets;
 
 /// A configuration's text, and the numbers of the descriptors that are open for it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub(in crate::supervisor) struct Held {
     /// Programs before this one had none.
     #[serde(default)]
     tables: Vec<HeldTable>,
+    /// What TLS is made of; programs before this one had nothing of it.
+    #[serde(default)]
+    secrets: Secrets,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,6 +63,7 @@ impl Prepared {
             groups: groups.into_iter().map(|group| HeldGroup::new(group)).collect(),
             access_log: self.access_log.as_ref().map(AsRawFd::as_raw_fd),
             tables: self.tables().map(|table| HeldTable::new(table)).collect(),
+            secrets: self.secrets(origin),
         };
         (held, fds)
     }
@@ -77,12 +82,16 @@ impl Prepared {
 impl Held {
     /// Whether this version can run it; opens nothing.
     pub(in crate::supervisor) fn check(&self, origin: &Origin) -> Result<Checked, Refusal> {
-        origin.check_sources(Sources::from_texts(self.texts.clone(), self.base.clone()))
+        let sources = Sources::from_texts(self.texts.clone(), self.base.clone());
+        origin.check_sources(sources, Some(self.secrets.material()))
     }
 
     /// Takes the descriptors over. What the configuration needs beside them is opened.
     pub(in crate::supervisor) fn take_over(self, origin: &mut Origin) -> Result<Prepared, Refusal> {
-        let Checked { config, sources, user } = self.check(origin)?;
+        let Checked { config, sources, user, found } = self.check(origin)?;
+        if let Some(tickets) = self.secrets.tickets() {
+            origin.tickets = tickets;
+        }
         let failed = |error: io::Error| Refusal::Failed(format!("a descriptor was not handed over: {error}"));
         let mut groups = Vec::new();
         for group in self.groups {
@@ -97,7 +106,7 @@ impl Held {
         origin.inherited = groups.iter().filter(|group| group.inherited).cloned().collect();
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let Groups { listens, admin, peers, names } = origin.groups(&config, workers, &groups)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log })
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found })
     }
 }
 
