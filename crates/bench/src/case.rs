@@ -1,9 +1,9 @@
 //! What is measured.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -22,6 +22,9 @@ const MIB: u64 = 1 << 20;
 
 /// Kept connections of the cases of small requests.
 pub(crate) const SMALL_CONNECTIONS: u32 = 64;
+
+/// How long the application may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// Servers to choose from.
 const MANY_SERVERS: [u32; 3] = [10, 1000, 10_000];
@@ -62,6 +65,10 @@ pub(crate) enum Case {
     ChooseLeastConnections,
     #[value(name = "choose-bandwidth")]
     ChooseBandwidth,
+    #[value(name = "fastcgi-200")]
+    Fastcgi200,
+    #[value(name = "fastcgi-10m")]
+    Fastcgi10m,
     #[value(name = "idle-memory")]
     IdleMemory,
     #[value(name = "tls-full-p256")]
@@ -87,7 +94,7 @@ pub(crate) struct Contestant {
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 22] = [
+    pub(crate) const ALL: [Case; 24] = [
         Case::Proxy200,
         Case::Proxy10k,
         Case::Tcp200,
@@ -103,6 +110,8 @@ impl Case {
         Case::ChooseRoundRobin,
         Case::ChooseLeastConnections,
         Case::ChooseBandwidth,
+        Case::Fastcgi200,
+        Case::Fastcgi10m,
         Case::IdleMemory,
         Case::TlsFullP256,
         Case::TlsFullRsa,
@@ -129,6 +138,8 @@ impl Case {
             Case::ChooseRoundRobin => "choose-round-robin",
             Case::ChooseLeastConnections => "choose-least-connections",
             Case::ChooseBandwidth => "choose-bandwidth",
+            Case::Fastcgi200 => "fastcgi-200",
+            Case::Fastcgi10m => "fastcgi-10m",
             Case::IdleMemory => "idle-memory",
             Case::TlsFullP256 => "tls-full-p256",
             Case::TlsFullRsa => "tls-full-rsa",
@@ -156,6 +167,8 @@ impl Case {
             Case::ChooseRoundRobin => "302 to one of many servers, round robin",
             Case::ChooseLeastConnections => "302 to one of many servers, least connections",
             Case::ChooseBandwidth => "302 to one of many servers, bandwidth",
+            Case::Fastcgi200 => "an application's answers of 200 B over FastCGI, 64 kept connections",
+            Case::Fastcgi10m => "an application's answers of 10 MiB over FastCGI, 4 kept connections",
             Case::IdleMemory => "memory for each of 2000 idle client connections",
             Case::TlsFullP256 => "full TLS 1.3 handshakes, P-256, with a 302 each",
             Case::TlsFullRsa => "full TLS 1.3 handshakes, RSA-2048, with a 302 each",
@@ -170,11 +183,11 @@ impl Case {
     fn bytes(self) -> u64 {
         match self {
             Case::Proxy200 | Case::Proxy512 | Case::Latency | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
-            Case::TlsIdleMemory => 200,
+            Case::TlsIdleMemory | Case::Fastcgi200 => 200,
             Case::TlsKeepalive => 1024,
             Case::Proxy10k => 10 * 1024,
             Case::Files64k => 64 * 1024,
-            Case::Bulk10m | Case::TlsBulk => 10 * MIB,
+            Case::Bulk10m | Case::TlsBulk | Case::Fastcgi10m => 10 * MIB,
             Case::Files100m => 100 * MIB,
             Case::Redirect | Case::RedirectBackend | Case::RedirectFresh => 0,
             Case::ChooseRoundRobin | Case::ChooseLeastConnections | Case::ChooseBandwidth => 0,
@@ -187,7 +200,7 @@ impl Case {
     }
 
     fn is_large(self) -> bool {
-        matches!(self, Case::Bulk10m | Case::Files100m | Case::TlsBulk)
+        matches!(self, Case::Bulk10m | Case::Files100m | Case::TlsBulk | Case::Fastcgi10m)
     }
 
     /// What the programs show of themselves; `None`: clients come in clear text.
@@ -199,6 +212,10 @@ impl Case {
             }
             _ => None,
         }
+    }
+
+    fn is_application(self) -> bool {
+        matches!(self, Case::Fastcgi200 | Case::Fastcgi10m)
     }
 
     fn serves_files(self) -> bool {
@@ -237,7 +254,7 @@ impl Case {
         self,
         programs: &[Program],
         upstream: u16,
-        files: &Path,
+        folder: &Path,
         certificate: Option<&Path>,
     ) -> Vec<Contestant> {
         let mut contestants = Vec::new();
@@ -270,7 +287,9 @@ impl Case {
                     add(", as it comes", Service::Proxy { upstream });
                 }
                 Case::Bulk10m | Case::TlsBulk => add("", Service::BulkProxy { upstream }),
-                Case::Files200 | Case::Files64k | Case::Files100m => add("", Service::Files { root: files.to_owned() }),
+                Case::Files200 | Case::Files64k | Case::Files100m => {
+                    add("", Service::Files { root: folder.join("files") })
+                }
                 Case::Redirect | Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed => add("", Service::Redirect),
                 Case::RedirectBackend | Case::RedirectFresh => {
                     add("", Service::Choose { balance: Balance::RoundRobin, servers: 1 });
@@ -278,10 +297,21 @@ impl Case {
                 Case::ChooseRoundRobin => among_many(&mut add, Balance::RoundRobin),
                 Case::ChooseLeastConnections => among_many(&mut add, Balance::LeastConnections),
                 Case::ChooseBandwidth => among_many(&mut add, Balance::Bandwidth),
+                Case::Fastcgi200 | Case::Fastcgi10m => {
+                    for kept in [true, false] {
+                        let suffix = if kept { ", kept connections" } else { "" };
+                        add(suffix, Service::FastCgi { socket: socket(folder), kept });
+                    }
+                }
             }
         }
         contestants
     }
+}
+
+/// Where the application listens.
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("app.sock")
 }
 
 fn among_many(add: &mut dyn FnMut(&str, Service), balance: Balance) {
@@ -301,7 +331,7 @@ pub(crate) fn run(case: Case, programs: &[Program], plan: &Plan, folder: &Path) 
     let upstream = free_port()?;
     let _server = start_server(case, programs, upstream, &folder)?;
     let certificate = case.key().map(|key| secure::certificate(key, &folder)).transpose()?;
-    let contestants = case.contestants(programs, upstream, &files, certificate.as_deref());
+    let contestants = case.contestants(programs, upstream, &folder, certificate.as_deref());
     let outcome = if matches!(case, Case::IdleMemory | Case::TlsIdleMemory) {
         idle::measure(case, &contestants, plan, &case.expected(), &folder)
     } else if case == Case::Latency {
@@ -329,6 +359,9 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     if case.serves_files() {
         return Ok(None);
     }
+    if case.is_application() {
+        return start_application(case, folder).map(Some);
+    }
     let command = if case.is_large() {
         let nginx = programs.iter().find(|program| program.kind == Kind::Nginx);
         let nginx = nginx.context("nginx, which serves the large bodies, is not installed")?;
@@ -344,6 +377,20 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     server.check(&log)?;
     answer.context("the server behind")?;
     Ok(Some(server))
+}
+
+fn start_application(case: Case, folder: &Path) -> anyhow::Result<Running> {
+    let socket = socket(folder);
+    let mut own = Command::new(std::env::current_exe().context("this program's path")?);
+    own.arg("application").arg(&socket).arg(case.bytes().to_string());
+    let log = folder.join("application.log");
+    let mut application = Running::start("the application", own, OTHER_CORE, &log)?;
+    let deadline = Instant::now() + START_LIMIT;
+    while !socket.exists() && Instant::now() < deadline {
+        application.check(&log)?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(application)
 }
 
 /// Starts a contestant on core 0 and sees that it works.

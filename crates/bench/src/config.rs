@@ -22,6 +22,8 @@ pub(crate) enum Service {
     Tcp { upstream: u16 },
     /// Serve this folder.
     Files { root: PathBuf },
+    /// Have the application at this socket answer; `kept`: over connections that stay open.
+    FastCgi { socket: PathBuf, kept: bool },
     /// Answer everything with a redirect.
     Redirect,
     /// One of the others behind TLS 1.3 with this certificate, and with one suite.
@@ -58,7 +60,11 @@ impl Service {
 /// Whether this program can do that at all.
 pub(crate) fn can(program: &Program, service: &Service) -> bool {
     match (program.kind, service.bare().0) {
-        (Kind::Haproxy, Service::Files { .. }) => false,
+        (Kind::Haproxy, Service::Files { .. } | Service::FastCgi { .. }) => false,
+        // lighttpd ends each connection with its request.
+        (Kind::Lighttpd, Service::FastCgi { kept, .. }) => !kept,
+        (Kind::Apache, Service::FastCgi { .. }) => true,
+        (Kind::Lighttpd | Kind::Apache, _) => false,
         (Kind::Nginx, Service::Tcp { .. }) => Path::new(NGINX_STREAM).exists(),
         (Kind::Nginx, Service::Choose { .. })
         | (Kind::Haproxy, Service::Choose { balance: Balance::Bandwidth, .. }) => false,
@@ -73,6 +79,8 @@ pub(crate) fn command(program: &Program, service: &Service, port: u16, folder: &
         Kind::Perron => (perron(service, port, folder), vec!["run", "-c"]),
         Kind::Haproxy => (haproxy(service, port), vec!["-db", "-f"]),
         Kind::Nginx => (nginx(service, port, folder), vec!["-c"]),
+        Kind::Lighttpd => (lighttpd(service, port), vec!["-D", "-f"]),
+        Kind::Apache => (apache(service, port, folder), vec!["-DFOREGROUND", "-f"]),
     };
     std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     let mut command = Command::new(&program.path);
@@ -112,6 +120,10 @@ fn perron(service: &Service, port: u16, folder: &Path) -> String {
         Service::Files { root } => {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nfiles = { root = ";
             let _ = writeln!(text, "{route}\"{}\" }}", root.display());
+        }
+        Service::FastCgi { socket, kept } => {
+            let address = socket.display();
+            let _ = writeln!(text, "fastcgi = {{ address = \"unix:{address}\", keep-connection = {kept} }}");
         }
         Service::Redirect => {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
@@ -164,7 +176,7 @@ fn haproxy(service: &Service, port: u16) -> String {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } | Service::Tcp { upstream } => {
             let _ = write!(text, "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n");
         }
-        Service::Files { .. } | Service::Secured { .. } => {}
+        Service::Files { .. } | Service::FastCgi { .. } | Service::Secured { .. } => {}
         Service::Redirect => {
             let _ = writeln!(text, "    http-request redirect location {REDIRECT_TO} code 302");
         }
@@ -235,8 +247,47 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
         Service::Redirect => {
             let _ = writeln!(text, "  server {{ {listen} return 302 {REDIRECT_TO}; }}");
         }
+        Service::FastCgi { socket, kept } => {
+            let socket = socket.display();
+            let kept = if *kept { "fastcgi_keep_conn on;" } else { "" };
+            let keep = if kept.is_empty() { "" } else { "keepalive 128;" };
+            let _ = write!(
+                text,
+                "  upstream u {{ server unix:{socket}; {keep} }}\n  server {{ {listen} location / {{ \
+                 include /etc/nginx/fastcgi_params; fastcgi_pass u; {kept} fastcgi_max_temp_file_size 0; \
+                 fastcgi_buffers 8 64k; fastcgi_buffer_size 64k; fastcgi_busy_buffers_size 128k; }} }}\n"
+            );
+        }
         Service::Tcp { .. } | Service::Choose { .. } | Service::Secured { .. } => {}
     }
     text += "}\n";
     text
+}
+
+/// FastCGI is all that it is measured at here.
+fn lighttpd(service: &Service, port: u16) -> String {
+    let Service::FastCgi { socket, .. } = service else { return String::new() };
+    format!(
+        "server.bind = \"127.0.0.1\"\nserver.port = {port}\nserver.document-root = \"/var/empty\"\n\
+         server.modules = ( \"mod_fastcgi\" )\nserver.max-keep-alive-requests = 60000\n\
+         server.stream-response-body = 2\n\
+         fastcgi.server = ( \"/\" => ( ( \"socket\" => \"{}\", \"check-local\" => \"disable\" ) ) )\n",
+        socket.display()
+    )
+}
+
+/// FastCGI alone, too.
+fn apache(service: &Service, port: u16, folder: &Path) -> String {
+    let Service::FastCgi { socket, kept } = service else { return String::new() };
+    let modules = ["mpm_event", "authz_core", "proxy", "proxy_fcgi"];
+    let load = |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+    let reuse = if *kept { "on" } else { "off" };
+    format!(
+        "{}ServerName localhost\nServerRoot {folder}\nPidFile {folder}/{port}.pid\nListen 127.0.0.1:{port}\n\
+         ErrorLog {folder}/{port}.error\nStartServers 1\nServerLimit 1\nThreadsPerChild 128\nMaxRequestWorkers 128\n\
+         MaxKeepAliveRequests 0\nProxyPass / unix:{}|fcgi://localhost/ enablereuse={reuse}\n",
+        modules.map(load).concat(),
+        socket.display(),
+        folder = folder.display(),
+    )
 }

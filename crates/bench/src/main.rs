@@ -4,6 +4,7 @@
 //! short rounds, so that what else the machine does meets all of them, and ratios are taken within a round. Nothing here
 //! is a test that can fail by being slow.
 
+mod application;
 mod case;
 mod config;
 mod failover;
@@ -73,6 +74,14 @@ enum Role {
         /// Of each answer's body.
         bytes: usize,
     },
+    /// The application behind FastCGI: answers every request with as many bytes
+    #[command(hide = true)]
+    Application {
+        /// Where it listens.
+        socket: PathBuf,
+        /// Of each answer's body.
+        bytes: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -80,6 +89,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match arguments.role {
         Some(Role::Upstream { port, bytes }) => {
             upstream::serve(port, bytes).context("upstream")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Application { socket, bytes }) => {
+            application::serve(&socket, bytes).context("application")?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Role::Storm(arguments)) => {

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Perron,
     Haproxy,
     Nginx,
+    Lighttpd,
+    Apache,
 }
 
 /// A program to measure.
@@ -25,7 +27,7 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
 }
 
-/// perron first if it is built, then every HAProxy (Debian's, those in PATH, `$HAPROXY`) and nginx.
+/// perron first if it is built, then every HAProxy (Debian's, those in PATH, `$HAPROXY`), nginx, lighttpd and Apache.
 ///
 /// # Errors
 /// If there is nothing to compare.
@@ -41,6 +43,12 @@ pub(crate) fn find(perron: Option<&Path>) -> anyhow::Result<Vec<Program>> {
     }
     for path in every("nginx").into_iter().take(1) {
         add(&mut programs, Kind::Nginx, "nginx", path, &["-v"]);
+    }
+    for path in every("lighttpd").into_iter().take(1) {
+        add(&mut programs, Kind::Lighttpd, "lighttpd", path, &["-v"]);
+    }
+    for path in every("apache2").into_iter().take(1) {
+        add(&mut programs, Kind::Apache, "Apache httpd", path, &["-v"]);
     }
     if programs.len() < 2 {
         bail!("neither HAProxy nor nginx is installed: scripts/setup test");

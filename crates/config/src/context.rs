@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use proxy::config::Backend;
+
 use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
 use crate::names::Names;
 use crate::sources::{Sources, Span};
@@ -13,6 +15,8 @@ pub(crate) struct Context<'s> {
     /// Where to listen and who asked for it.
     pub(crate) claims: Vec<crate::binds::Claim>,
     pub(crate) handlers: Vec<Handler>,
+    /// Backends that routes make; they come behind those that have names in the text.
+    pub(crate) applications: Vec<Backend>,
     pub(crate) defaults: Vec<AppliedDefault>,
     /// The paths of `defaults`.
     told: BTreeSet<String>,
@@ -55,6 +59,7 @@ impl<'s> Context<'s> {
             names: Names::default(),
             claims: Vec::new(),
             handlers: Vec::new(),
+            applications: Vec::new(),
             defaults: Vec::new(),
             told: BTreeSet::new(),
             broken: false,

@@ -68,6 +68,12 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         let name = At { value: entry.key.clone(), span: entry.span };
         frontend::frontend(&name, section, &mut proxy, &mut listens, cx);
     }
+    // Those that routes made have no checks, and redirect nobody.
+    for application in std::mem::take(&mut cx.applications) {
+        checks.push(vec![Vec::new(); application.servers.len()]);
+        redirect_checks.push(vec![None; application.servers.len()]);
+        proxy.backends.push(application);
+    }
     check_deliveries(&proxy, &delivers, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));

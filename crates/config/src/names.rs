@@ -58,6 +58,11 @@ impl Names {
         }
     }
 
+    /// What backends are called, in their order.
+    pub(crate) fn backends(&self) -> Vec<String> {
+        self.backends.iter().map(|name| name.text.clone()).collect()
+    }
+
     fn of(&mut self, kind: Kind) -> &mut Vec<Name> {
         match kind {
             Kind::Frontend => &mut self.frontends,

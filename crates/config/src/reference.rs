@@ -3,8 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    answer, backend, boot, check, class, forward, frontend, headers, masters, name_service, process, rate, route,
-    server, stick, stream, tls, vip, zone,
+    answer, backend, boot, check, class, fastcgi, forward, frontend, headers, masters, name_service, process, rate,
+    route, server, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -44,7 +44,7 @@ pub(crate) static SCHEMAS: [&Schema; 48] = [
     &answer::RESPOND,
     &answer::FILES,
     &answer::HEALTH,
-    &answer::FASTCGI,
+    &fastcgi::FASTCGI,
     &backend::BACKEND,
     &backend::TIMEOUTS,
     &server::SERVER,

@@ -255,6 +255,53 @@ pub struct Backend {
     pub retry_after: Duration,
     /// Whether clients stay with the server that they were given.
     pub stick: Option<StickConfig>,
+    /// Its servers are an application's, and speak [`Protocol::FastCgi`] all.
+    pub application: Option<Application>,
+}
+
+/// What an application is told, and how it is treated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// The folder that the paths of requests stand for.
+    pub root: Option<PathBuf>,
+    /// Which part of a request's path names the program.
+    pub script: Script,
+    /// More parameters: those of these names are these, whatever the request says.
+    pub params: Vec<(String, String)>,
+    /// Whether its connections carry one request after the other.
+    pub keep_connection: bool,
+    /// Whether a request's body must have a length: others are answered 411.
+    pub length_required: bool,
+    /// What it may have sent in its place.
+    pub send_file: Option<SendFile>,
+}
+
+/// Which part of a request's path names the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// The longest of these prefixes that the path is below, without a `/` at its end; the rest is for the program.
+    Prefix {
+        /// Begin with `/`. Of a path below none of them all is for the program.
+        prefixes: Vec<String>,
+        /// The program's file; `None`: the prefix beneath the root.
+        file: Option<PathBuf>,
+    },
+    /// All up to the first segment that ends so; the rest is for the program.
+    File {
+        /// Such as `.php`.
+        ending: String,
+        /// The program in a folder; and the root's for a path that names none.
+        index: String,
+    },
+}
+
+/// Files that an application has sent in its place, by naming them in X-Sendfile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFile {
+    /// None outside of it is sent.
+    pub root: PathBuf,
+    /// Sends what is beneath the root, as the path below it.
+    pub handler: HandlerIndex,
 }
 
 /// How clients stay with the server that they were given.

@@ -39,7 +39,7 @@ pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storag
 pub use held::{Held, StreamStats};
 pub use log::LogSink;
 pub use reason::Reason;
-pub use shared::{Observer, Shared, SizeAsker};
+pub use shared::{Complaints, Observer, Shared, SizeAsker};
 pub use stats::{Classes, Counter, FrontendStats, Handshakes, Histogram, Sending, ServerStats, WorkerStats};
 pub use users::AllowUsers;
 pub use worker::{Listener, Pulse, Worker, WorkerHandle};

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use balance::ServerIndex;
@@ -102,11 +102,33 @@ impl Slot<'_> {
     }
 
     /// Keeps the connection for the next request, unless it speaks for this client alone, and gives the slot back.
+    ///
+    /// Both wait until the server has nothing more to do with the last request.
     pub(crate) fn keep(self, stream: Stream, now: Instant) {
         if self.configured().send_proxy.is_some() {
             return;
         }
-        self.context.idle.put(self.backend, self.server, stream, now);
+        match stream.poll_settled(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Ready(true) => self.context.idle.put(self.backend, self.server, stream, now),
+            Poll::Ready(false) => {}
+            Poll::Pending => self.settle_later(stream),
+        }
+    }
+
+    fn settle_later(self, stream: Stream) {
+        let Some(context) = self.context.own() else { return };
+        let (backend, server) = (self.backend, self.server);
+        self.settle(0);
+        std::mem::forget(self);
+        tokio::task::spawn_local(async move {
+            let slot = Slot { context: &context, backend, server, size: Cell::new(None) };
+            let patience = context.shared.config.backends[usize::from(backend.0)].timeouts.server;
+            let settled = tokio::time::timeout(patience, poll_fn(|cx| stream.poll_settled(cx)));
+            if settled.await == Ok(true) {
+                context.idle.put(backend, server, stream, Instant::now());
+            }
+            drop(slot);
+        });
     }
 }
 

@@ -1,3 +1,6 @@
+use std::io;
+
+use fcgi_proto::AnswerError;
 use http_proto::{ChunkError, HeadError};
 use tls::SessionError;
 use wire::proxy_header::HeaderError;
@@ -17,6 +20,8 @@ pub enum Reason {
     ClearText,
     /// The server could not be reached: TLS with it was refused.
     ServerTls(SessionError),
+    /// An application's answer was refused, or the application refused the request.
+    Application(AnswerError),
     /// The TLS handshake was not over in time.
     SlowHandshake,
     /// The PROXY header was not whole in time.
@@ -33,6 +38,8 @@ pub enum Reason {
     NoRoute,
     /// The user, or whoever shows none, is not one that may.
     Forbidden,
+    /// The request's body has no length, and the application needs one.
+    LengthRequired,
     /// No server is up.
     NoServer,
     /// As many requests wait for a server as may.
@@ -70,6 +77,7 @@ const OWN: &[Reason] = &[
     Reason::ClientGone,
     Reason::NoRoute,
     Reason::Forbidden,
+    Reason::LengthRequired,
     Reason::NoServer,
     Reason::QueueFull,
     Reason::QueueTimeout,
@@ -86,8 +94,12 @@ const OWN: &[Reason] = &[
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize =
-        OWN.len() + HeadError::ALL.len() + ChunkError::ALL.len() + HeaderError::ALL.len() + 2 * SessionError::ALL.len();
+    pub const COUNT: usize = OWN.len()
+        + HeadError::ALL.len()
+        + ChunkError::ALL.len()
+        + HeaderError::ALL.len()
+        + 2 * SessionError::ALL.len()
+        + AnswerError::ALL.len();
 
     /// Every reason, each at its [`Reason::index`].
     pub fn all() -> impl Iterator<Item = Reason> {
@@ -96,7 +108,8 @@ impl Reason {
         let proxy_headers = HeaderError::ALL.iter().copied().map(Reason::ProxyHeader);
         let sessions = SessionError::ALL.iter().copied().map(Reason::Tls);
         let at_servers = SessionError::ALL.iter().copied().map(Reason::ServerTls);
-        OWN.iter().copied().chain(heads).chain(chunks).chain(proxy_headers).chain(sessions).chain(at_servers)
+        let parsers = heads.chain(chunks).chain(proxy_headers).chain(sessions).chain(at_servers);
+        OWN.iter().copied().chain(parsers).chain(AnswerError::ALL.iter().copied().map(Reason::Application))
     }
 
     /// Its place among the counters.
@@ -118,7 +131,11 @@ impl Reason {
             }
             Reason::ServerTls(error) => {
                 let place = SessionError::ALL.iter().position(|other| *other == error).unwrap_or(0);
-                Reason::COUNT - SessionError::ALL.len() + place
+                Reason::COUNT - AnswerError::ALL.len() - SessionError::ALL.len() + place
+            }
+            Reason::Application(error) => {
+                let place = AnswerError::ALL.iter().position(|other| *other == error).unwrap_or(0);
+                Reason::COUNT - AnswerError::ALL.len() + place
             }
             reason => own(reason),
         }
@@ -139,13 +156,21 @@ impl Reason {
                 | Reason::SlowHead
                 | Reason::NoRoute
                 | Reason::Forbidden
+                | Reason::LengthRequired
                 | Reason::RateLimit
         )
     }
 
     /// Whether a server that had taken the request is to blame.
     pub(crate) fn is_servers(self) -> bool {
-        matches!(self, Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerTimeout | Reason::ServerCut)
+        matches!(
+            self,
+            Reason::ServerClosed
+                | Reason::ServerMalformed
+                | Reason::ServerTimeout
+                | Reason::ServerCut
+                | Reason::Application(_)
+        )
     }
 
     /// The status that the client gets, if it can still be told one.
@@ -157,7 +182,10 @@ impl Reason {
             Reason::ClientGone => 400,
             Reason::Forbidden => 403,
             Reason::NoRoute => 404,
+            Reason::LengthRequired => 411,
             Reason::RateLimit => 429,
+            Reason::Application(AnswerError::Overloaded) => 503,
+            Reason::Application(_) => 502,
             Reason::NoServer | Reason::QueueFull | Reason::QueueTimeout | Reason::Connect | Reason::ServerTls(_) => 503,
             Reason::HandlerTimeout | Reason::HandlerBusy | Reason::FileCut => 503,
             Reason::ServerClosed | Reason::ServerMalformed | Reason::ServerCut => 502,
@@ -174,6 +202,7 @@ impl Reason {
             Reason::Tls(error) => error.reason(),
             Reason::ClearText => "clear_text",
             Reason::ServerTls(error) => at_server(error),
+            Reason::Application(error) => error.reason(),
             Reason::SlowHandshake => "slow_handshake",
             Reason::SlowProxyHeader => "slow_proxy_header",
             Reason::Path => "malformed_path",
@@ -182,6 +211,7 @@ impl Reason {
             Reason::ClientGone => "client_gone",
             Reason::NoRoute => "no_route",
             Reason::Forbidden => "forbidden",
+            Reason::LengthRequired => "length_required",
             Reason::NoServer => "no_server",
             Reason::QueueFull => "queue_full",
             Reason::QueueTimeout => "queue_timeout",
@@ -212,5 +242,23 @@ fn at_server(error: SessionError) -> &'static str {
         SessionError::Certificate => "server_tls_certificate",
         SessionError::Alert => "server_tls_alert",
         SessionError::Protocol => "server_tls_protocol",
+    }
+}
+
+/// An error of a connection that says why a request ends with it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{}", .0.as_str())]
+pub(crate) struct Told(pub(crate) Reason);
+
+impl From<Told> for io::Error {
+    fn from(told: Told) -> io::Error {
+        io::Error::other(told)
+    }
+}
+
+impl Told {
+    /// What `error` says, if it is one of these.
+    pub(crate) fn by(error: &io::Error) -> Option<Reason> {
+        error.get_ref()?.downcast_ref().map(|Told(reason)| *reason)
     }
 }

@@ -1,7 +1,7 @@
 //! What all workers of a process share: the configuration, the backends' published choice, gates and counters.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use balance::{ServerIndex, Snapshot, Stick};
@@ -33,6 +33,7 @@ pub struct Shared {
     pub(crate) size_asker: Option<SizeAsker>,
     pub(crate) zones: Zones,
     pub(crate) rates: RateStates,
+    listener: OnceLock<Complaints>,
     acceptors: Vec<ArcSwapOption<Acceptor>>,
     /// By backend and server.
     connectors: Vec<Vec<ArcSwapOption<Connector>>>,
@@ -42,6 +43,9 @@ pub struct Shared {
 
 /// Told of each request's end at a backend that observes its traffic: backend, server, whether it went well.
 pub type Observer = Box<dyn Fn(BackendIndex, ServerIndex, bool) + Send + Sync>;
+
+/// Told what an application says on its error stream: a piece at a time, not always a line. Must not wait.
+pub type Complaints = Box<dyn Fn(BackendIndex, ServerIndex, &[u8]) + Send + Sync>;
 
 /// Asked for the length of what a server has under a URL: backend, server, the key under which
 /// [`BackendShared::learn`] wants it, path and query, host. Must not wait.
@@ -86,6 +90,7 @@ impl Shared {
             size_asker,
             zones,
             rates,
+            listener: OnceLock::new(),
             acceptors,
             connectors,
             draining: AtomicBool::new(false),
@@ -99,6 +104,17 @@ impl Shared {
             if let Some(table) = table {
                 state.stick_by(backend, table);
             }
+        }
+    }
+
+    /// Has this hear what applications complain of; the first one does.
+    pub fn listen_to_complaints(&self, listener: Complaints) {
+        let _ = self.listener.set(listener);
+    }
+
+    pub(crate) fn complain(&self, backend: BackendIndex, server: ServerIndex, complaint: &[u8]) {
+        if let Some(listener) = self.listener.get() {
+            listener(backend, server, complaint);
         }
     }
 

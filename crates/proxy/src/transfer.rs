@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Told};
 use crate::stream::Stream;
 use crate::timer::Timer;
 
@@ -22,6 +22,8 @@ pub(crate) enum Halt {
     Closed,
     /// The kernel reported a failure.
     Failed(io::ErrorKind),
+    /// The layer that carries the connection says why.
+    Told(Reason),
     /// The timer expired.
     TimedOut,
     /// The client that is watched meanwhile went away.
@@ -33,6 +35,7 @@ impl Halt {
     pub(crate) fn at_client(self) -> Reason {
         match self {
             Halt::TimedOut => Reason::ClientTimeout,
+            Halt::Told(reason) => reason,
             Halt::Closed | Halt::Failed(_) | Halt::WatchedGone => Reason::ClientGone,
         }
     }
@@ -42,6 +45,7 @@ impl Halt {
         match self {
             Halt::TimedOut => Reason::ServerTimeout,
             Halt::WatchedGone => Reason::ClientGone,
+            Halt::Told(reason) => reason,
             Halt::Closed | Halt::Failed(_) => Reason::ServerClosed,
         }
     }
@@ -51,6 +55,7 @@ impl Halt {
         match self {
             Halt::TimedOut => Reason::ServerTimeout,
             Halt::WatchedGone => Reason::ClientGone,
+            Halt::Told(reason) => reason,
             Halt::Closed | Halt::Failed(_) => Reason::ServerCut,
         }
     }
@@ -58,7 +63,10 @@ impl Halt {
 
 impl From<io::Error> for Halt {
     fn from(error: io::Error) -> Halt {
-        Halt::Failed(error.kind())
+        match Told::by(&error) {
+            Some(reason) => Halt::Told(reason),
+            None => Halt::Failed(error.kind()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::config::{Backend, BackendIndex, Protocol, ProxyConfig, ServerAddress};
 use crate::stats::WorkerStats;
-use crate::stream::{NoSession, Stream, Tls};
+use crate::stream::{FastCgi, NoSession, Stream, Tls};
 use crate::worker::{Context, prepare};
 
 /// Idle server connections of one worker.
@@ -142,7 +142,7 @@ pub(crate) async fn connect(
 ) -> Result<Stream, Unreached> {
     let configured = &context.shared.config.backends[usize::from(backend.0)];
     let of_server = &configured.servers[usize::from(server.0)];
-    if of_server.protocol != Protocol::Http1 {
+    if of_server.protocol == Protocol::Http2 {
         return Err(io::Error::from(io::ErrorKind::Unsupported).into());
     }
     let connecting = async {
@@ -167,6 +167,11 @@ pub(crate) async fn connect(
         Ok(Stream::Layer(Box::new(tls)))
     };
     match tokio::time::timeout(configured.timeouts.connect, connecting).await {
+        Ok(Ok(stream)) if of_server.protocol == Protocol::FastCgi => {
+            let keeps = configured.application.as_ref().is_some_and(|application| application.keep_connection);
+            let shared = Arc::clone(&context.shared);
+            Ok(Stream::Layer(Box::new(FastCgi::new(stream, keeps, shared, backend, server))))
+        }
         Ok(connected) => connected,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -169,6 +169,7 @@ pub(crate) struct Context {
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
     load: Arc<Load>,
+    own: Weak<Context>,
 }
 
 async fn run(
@@ -179,7 +180,8 @@ async fn run(
     load: Arc<Load>,
 ) {
     let stats = Arc::clone(&shared.workers()[index]);
-    let context = Rc::new(Context {
+    let context = Rc::new_cyclic(|own| Context {
+        own: Weak::clone(own),
         read_buffer: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
         idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
         stats,
@@ -358,6 +360,11 @@ impl Drop for RequestGuard<'_> {
 }
 
 impl Context {
+    /// For tasks of their own; `None`: the worker ends.
+    pub(crate) fn own(&self) -> Option<Rc<Context>> {
+        self.own.upgrade()
+    }
+
     pub(crate) fn begin_request(&self) -> RequestGuard<'_> {
         self.load.requests.fetch_add(1, Ordering::Relaxed);
         RequestGuard(&self.load)

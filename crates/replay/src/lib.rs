@@ -7,12 +7,14 @@
 mod announcement;
 mod authority;
 mod capture_file;
+mod cgi_head;
 mod channel;
 mod check_answer;
 mod chunked;
 mod conditional;
 mod config;
 mod dns_query;
+mod fastcgi_answer;
 mod files;
 mod load_report;
 mod path;
@@ -27,12 +29,14 @@ mod vrrp_advert;
 pub use announcement::announcement;
 pub use authority::authority;
 pub use capture_file::capture_file;
+pub use cgi_head::cgi_head;
 pub use channel::channel;
 pub use check_answer::check_answer;
 pub use chunked::chunked;
 pub use conditional::conditional;
 pub use config::config;
 pub use dns_query::dns_query;
+pub use fastcgi_answer::fastcgi_answer;
 pub use files::files;
 pub use load_report::load_report;
 pub use path::path;
@@ -48,16 +52,18 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
+    ("cgi_head", cgi_head),
     ("channel", channel),
     ("check_answer", check_answer),
     ("chunked", chunked),
     ("conditional", conditional),
     ("config", config),
     ("dns_query", dns_query),
+    ("fastcgi_answer", fastcgi_answer),
     ("files", files),
     ("load_report", load_report),
     ("path", path),

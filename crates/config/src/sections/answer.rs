@@ -4,12 +4,12 @@ use origin::{FilesConfig, HealthConfig};
 use proxy::config::{Answer, BackendIndex, HandlerIndex, Redirect, Respond};
 
 use crate::Handler;
-use crate::binds::Written;
 use crate::context::Context;
 use crate::names::{self, Kind};
 use crate::read::{At, Line, Period, Read, Whole};
 use crate::schema::{Key, Schema, form, optional, required, with};
 use crate::section::Section;
+use crate::sections::fastcgi;
 use crate::sources::Span;
 use crate::tree::{Node, Table, Value};
 
@@ -28,7 +28,7 @@ pub(crate) const fn keys() -> [Key; 6] {
             "path or table",
             "Answered 200 if the tree can be read, else 503; its root, or a table `health`.",
         ),
-        optional("fastcgi", form::TABLE, "Answered by an application over FastCGI; see `fastcgi`.").later(),
+        optional("fastcgi", form::TABLE, "Answered by an application over FastCGI; see `fastcgi`."),
     ]
 }
 
@@ -81,12 +81,6 @@ pub(crate) static HEALTH: Schema = Schema {
     ],
 };
 
-pub(crate) static FASTCGI: Schema = Schema {
-    path: "fastcgi",
-    about: "In a frontend or a route: an application that speaks FastCGI.",
-    keys: &[required("address", "`\"IP:port\"` or `\"unix:/path\"`", "Where it listens.").later()],
-};
-
 /// What a section says of its answer.
 pub(crate) enum Given {
     /// None of the keys is there, or they are wrong.
@@ -95,8 +89,6 @@ pub(crate) enum Given {
     Answer(Answer),
     /// This, for each path prefix: the part of the path that stands for a tree's root.
     Files(Vec<(String, Answer)>),
-    /// Something that is not yet run.
-    Later,
 }
 
 /// Reads whichever of [`KEYS`] is there; `prefixes` are the route's.
@@ -119,11 +111,7 @@ pub(crate) fn read(section: &mut Section<'_>, prefixes: &[String], cx: &mut Cont
         "respond" => respond(&entry.node, path, cx).map(Answer::Respond),
         "health" => health(&entry.node, path, cx).map(|health| handler(Handler::Health(health), entry.span, cx)),
         "files" => return files(&entry.node, path, prefixes, cx),
-        _ => {
-            cx.later(format!("{path}: FastCGI"), entry.span);
-            fastcgi(&entry.node, path, cx);
-            return Given::Later;
-        }
+        _ => fastcgi::fastcgi(&entry.node, path, prefixes, cx),
     };
     answer.map_or(Given::Nothing, Given::Answer)
 }
@@ -135,7 +123,7 @@ pub(crate) fn backend(node: &Node, cx: &mut Context) -> Option<BackendIndex> {
     u16::try_from(position).ok().map(BackendIndex)
 }
 
-fn handler(handler: Handler, span: Span, cx: &mut Context) -> Answer {
+pub(crate) fn handler(handler: Handler, span: Span, cx: &mut Context) -> Answer {
     let index = u16::try_from(cx.handlers.len()).unwrap_or_else(|_| {
         cx.error(span, "more than 65535 routes serve files or health").help("let a backend do some of it");
         0
@@ -257,11 +245,4 @@ fn health(node: &Node, path: String, cx: &mut Context) -> Option<HealthConfig> {
     let (mut section, files) = path_or_table(node, &HEALTH, "files", path, cx);
     let Period(timeout) = section.value("timeout", cx);
     Some(HealthConfig { files: files?, timeout })
-}
-
-fn fastcgi(node: &Node, path: String, cx: &mut Context) {
-    let Some(mut section) = Section::open(node, &FASTCGI, path, cx) else {
-        return;
-    };
-    let _: Option<Written> = section.required("address", cx);
 }

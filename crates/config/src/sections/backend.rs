@@ -202,6 +202,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         deliver: delivery.deliver,
         retry_after: delivery.retry_after,
         stick,
+        application: None,
     };
     let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
     Read { backend, checks, redirect_checks, deliver: delivery.span }
@@ -227,7 +228,7 @@ fn check_links(algorithm: &Algorithm, servers: &[Parts], cx: &mut Context) {
     }
 }
 
-fn timeouts(mut section: Section<'_>, cx: &mut Context) -> BackendTimeouts {
+pub(crate) fn timeouts(mut section: Section<'_>, cx: &mut Context) -> BackendTimeouts {
     BackendTimeouts {
         connect: section.value::<Period>("connect", cx).0,
         server: section.value::<Period>("server", cx).0,

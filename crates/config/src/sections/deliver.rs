@@ -130,7 +130,7 @@ pub(crate) fn backend(section: &mut Section<'_>, defaults: Defaults, cx: &mut Co
     delivery
 }
 
-fn retry_after(section: &mut Section<'_>, cx: &mut Context) -> Duration {
+pub(crate) fn retry_after(section: &mut Section<'_>, cx: &mut Context) -> Duration {
     let period: At<Period> = section.value("retry-after", cx);
     let Period(duration) = period.value;
     if !is_multiple(duration, Duration::from_secs(1)) {

@@ -169,7 +169,10 @@ pub(crate) fn frontend(
     let accept_proxy = proxy_header::accept(&mut section, &binds, cx);
     let frontend = terminating(name, section, mode, accept_proxy, tls, cx);
     if let Some(Answer::Backend(backend)) = frontend.default {
-        check_tcp_backend(name, &frontend, &proxy.backends[usize::from(backend.0)], cx);
+        // An application's is not there yet, and is not for TCP.
+        if let Some(backend) = proxy.backends.get(usize::from(backend.0)) {
+            check_tcp_backend(name, &frontend, backend, cx);
+        }
     }
     let index = FrontendIndex(u16::try_from(proxy.frontends.len()).unwrap_or(u16::MAX));
     proxy.frontends.push(frontend);
@@ -250,7 +253,7 @@ fn default_answer(section: &mut Section<'_>, frontend: &Frontend, cx: &mut Conte
     match given {
         Given::Answer(answer) => Some(answer),
         Given::Files(mut answers) => answers.pop().map(|(_, answer)| answer),
-        Given::Nothing | Given::Later => None,
+        Given::Nothing => None,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod boot;
 pub(crate) mod check;
 pub(crate) mod class;
 pub(crate) mod deliver;
+pub(crate) mod fastcgi;
 pub(crate) mod forward;
 pub(crate) mod frontend;
 pub(crate) mod headers;

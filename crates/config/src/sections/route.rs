@@ -118,7 +118,7 @@ fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route>
             };
             answers.into_iter().map(one).collect()
         }
-        Given::Nothing | Given::Later => Vec::new(),
+        Given::Nothing => Vec::new(),
     }
 }
 

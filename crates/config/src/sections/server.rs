@@ -95,7 +95,7 @@ pub(crate) struct Shared<'b> {
 }
 
 /// A server's address, as the text has it.
-struct Address(ServerAddress);
+pub(crate) struct Address(pub(crate) ServerAddress);
 
 impl Read for Address {
     fn read(node: &Node, cx: &mut Context) -> Option<Address> {

@@ -13,6 +13,7 @@ use proxy::config::BackendIndex;
 use proxy::{Listener, LogSink, Shared};
 
 use super::carry::Carried;
+use super::complaints;
 use super::handlers;
 use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
@@ -96,6 +97,10 @@ impl Assembly {
         shared.stick_by(sockets.tables);
         let shared = Arc::new(shared);
         let _ = home.set(Arc::downgrade(&shared));
+        if config.proxy.backends.iter().any(|backend| backend.application.is_some()) {
+            let listener = complaints::logged(&config.proxy).context("cannot start the thread of complaints")?;
+            shared.listen_to_complaints(listener);
+        }
         Ok(Assembly {
             generation: start.generation,
             config: Arc::new(config),

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod carry;
+mod complaints;
 mod control;
 mod handlers;
 mod level;

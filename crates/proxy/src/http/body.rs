@@ -1,9 +1,10 @@
 use http_proto::{ChunkError, Chunked, Framing};
 
 /// What is left of a message's body, whichever way its end is told.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Body {
     /// Nothing.
+    #[default]
     Done,
     /// So many bytes.
     Length(u64),

@@ -157,8 +157,9 @@ impl Client<'_> {
 
     async fn carry_out(&mut self, plan: Plan, record: &mut Record) -> Then {
         match plan.todo {
-            Todo::Forward { backend, claim, detour, request } => {
+            Todo::Forward { backend, claim, detour, request, head } => {
                 let mut errand = Errand::new(&request, plan.body, plan.traits, plan.route, detour);
+                errand.keep_head(head);
                 let then = exchange(self, backend, claim, &mut errand, record).await;
                 self.meta.context.recycle(request);
                 then
@@ -172,7 +173,9 @@ impl Client<'_> {
                 self.answer_error(reason, keep, plan.traits.is_head, retry_after, record).await;
                 self.after(keep, plan.body.is_done())
             }
-            Todo::Ask { handler, head } => ask(self, handler, head, &plan.body, plan.traits, plan.route, record).await,
+            Todo::Ask { handler, head } => {
+                ask(self, handler, head, None, &plan.body, plan.traits, plan.route, record).await
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use balance::ServerIndex;
+use fcgi_proto::AnswerError;
 use tokio::time::Instant;
 
 use super::body::Body;
@@ -10,7 +12,8 @@ use super::client::{Client, Then};
 use super::plan::Traits;
 use super::redirect::{Detour, write_redirect};
 use super::response::{Answered, Downstream, Heard, Upload, receive};
-use super::send::send;
+use super::send::{ask, send};
+use super::send_file::Named;
 use super::upload::{UploadEnd, upload};
 use crate::claim::Claim;
 use crate::config::{BackendIndex, RedirectTo};
@@ -19,7 +22,7 @@ use crate::proxied::preface;
 use crate::quest::{Quest, Reached, Slot};
 use crate::reason::Reason;
 use crate::splice::Patience;
-use crate::stream::Stream;
+use crate::stream::{Begin, Stream};
 use crate::timer::Timer;
 use crate::transfer::{Watch, write_all};
 use crate::tunnel::{Side, tunnel};
@@ -35,6 +38,8 @@ pub(crate) struct Errand<'a> {
     whole: bool,
     traits: Traits,
     route: Option<u16>,
+    /// The head as it came, where an application may have a file sent in its place.
+    head: Option<Vec<u8>>,
     /// Whether its client may be sent to the server itself.
     detour: Option<Detour>,
 }
@@ -48,7 +53,12 @@ impl<'a> Errand<'a> {
         route: Option<u16>,
         detour: Option<Detour>,
     ) -> Errand<'a> {
-        Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route, detour }
+        Errand { request, body, whole: request.len() <= REPLAY_BYTES, traits, route, head: None, detour }
+    }
+
+    /// The head as it came, for a file that an application may have sent.
+    pub(crate) fn keep_head(&mut self, head: Option<Vec<u8>>) {
+        self.head = head;
     }
 
     /// The path and query in its request line.
@@ -111,9 +121,11 @@ pub(crate) async fn exchange(
             Ok(then) => return then,
             Err(failed) => failed,
         };
-        let repeatable =
-            errand.whole && failure.heard == Heard::Nothing && (failure.untouched || errand.traits.is_idempotent);
-        if !repeatable || !matches!(failure.reason, Reason::ServerClosed | Reason::ServerCut) {
+        let is_refused = failure.reason == Reason::Application(AnswerError::Overloaded);
+        let repeatable = errand.whole
+            && failure.heard == Heard::Nothing
+            && (failure.untouched || is_refused || errand.traits.is_idempotent);
+        if !repeatable || !(is_refused || matches!(failure.reason, Reason::ServerClosed | Reason::ServerCut)) {
             if failure.reason.is_servers() {
                 reached.slot.observe(false);
             }
@@ -195,6 +207,12 @@ async fn attempt<'a>(
         true => reached.stream.bytes_acked(),
         false => None,
     };
+    reached.stream.begin(Begin {
+        ready: errand.request.len(),
+        body: errand.body.clone(),
+        is_head: errand.traits.is_head,
+        expects_continue: errand.traits.expects_continue,
+    });
     let sent = match preface(&reached.slot, client.told()) {
         None => write_all(&reached.stream, &mut client.timer, timeout, errand.request).await,
         Some(mut bytes) => {
@@ -239,6 +257,14 @@ async fn attempt<'a>(
             }
             Ok(client.after(keep_client, errand.body.is_done()))
         }
+        Answered::SendFile(named) => {
+            reached.slot.observe(true);
+            let (backend, server) = (reached.slot.backend, reached.slot.server);
+            if errand.body.is_done() {
+                reached.slot.keep(reached.stream, Instant::now());
+            }
+            Ok(Box::pin(send_named(client, (backend, server), *named, errand, record)).await)
+        }
         Answered::Switched => {
             let timeout = client.meta.configured().timeouts.tunnel;
             Ok(Box::pin(switch(client, reached, timeout, record)).await)
@@ -248,6 +274,30 @@ async fn attempt<'a>(
             Err((Failure { reason, heard, untouched }, reached))
         }
     }
+}
+
+/// Sends the file that an application names.
+async fn send_named(
+    client: &mut Client<'_>,
+    (backend, server): (BackendIndex, ServerIndex),
+    mut named: Named,
+    errand: &mut Errand<'_>,
+    record: &mut Record,
+) -> Then {
+    let shared = &client.meta.context.shared;
+    let application = shared.config.backends[usize::from(backend.0)].application.as_ref();
+    let send_file = application.and_then(|application| application.send_file.as_ref());
+    let found = send_file.and_then(|send_file| Some((send_file.handler, named.beneath(send_file)?)));
+    let (Some((handler, below)), Some(head)) = (found, errand.head.take()) else {
+        let path = String::from_utf8_lossy(&named.path).into_owned();
+        shared.complain(backend, server, format!("X-Sendfile: {path} is not in sendfile-root").as_bytes());
+        let keep = errand.traits.keep_alive && errand.body.is_done();
+        client.answer_error(Reason::ServerMalformed, keep, errand.traits.is_head, None, record).await;
+        return client.after(keep, errand.body.is_done());
+    };
+    named.path = below;
+    let traits = Traits { keep_alive: errand.traits.keep_alive && errand.body.is_done(), ..errand.traits };
+    ask(client, handler, head, Some(named), &errand.body, traits, errand.route, record).await
 }
 
 /// Whether the server's machine acknowledged nothing since `acked_before`: then the server read nothing either.

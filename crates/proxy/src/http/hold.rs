@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::body::Body;
 use super::response::Downstream;
+use crate::config::Protocol;
 use crate::reason::Reason;
 use crate::timer::Timer;
 use crate::transfer::{Halt, Watch, read_with};
@@ -18,10 +19,12 @@ const HELD_BYTES: u64 = 16 * 1024;
 const HOLD: Duration = Duration::from_millis(200);
 
 /// Whether an answer of which `here` bytes are written and `body` is left is held. One whose server may not be silent
-/// for so long is not: that limit is to be felt as it is configured. Nor is a stream, ever.
+/// for so long is not: that limit is to be felt as it is configured. Nor is a stream, ever, nor what an application
+/// answers: that it says something is how it shows its progress.
 pub(crate) fn is_held(way: &Downstream<'_>, body: &Body, here: usize) -> bool {
     let fits = matches!(body, Body::Length(left) if left.saturating_add(here as u64) <= HELD_BYTES);
-    fits && way.repeatable && !way.is_stream && way.timeout > HOLD
+    let is_application = way.slot.configured().protocol == Protocol::FastCgi;
+    fits && way.repeatable && !way.is_stream && !is_application && way.timeout > HOLD
 }
 
 /// Waits for the rest of `body`, which goes to `held`, or for the time to be over. `false`: more than the body came.

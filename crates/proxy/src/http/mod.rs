@@ -2,9 +2,11 @@
 //!
 //! `client` reads requests and keeps the connection, `plan` decides what answers one, `exchange` takes it to a server
 //! (`upload` sends the rest of its body) and `response` brings the answer back (`hold` waits for the rest of a small
-//! one); `reply` writes and `send` sends what is answered here. `body` follows a body to its end, whichever way that is
+//! one). `application` tells a request to a program; `reply` writes and `send` sends what is answered here, and `send_file` the
+//! file that a program names. `body` follows a body to its end, whichever way that is
 //! told.
 
+mod application;
 mod body;
 mod client;
 mod exchange;
@@ -14,6 +16,8 @@ mod redirect;
 mod reply;
 mod response;
 mod send;
+mod send_file;
 mod upload;
 
+pub(crate) use body::Body;
 pub(crate) use client::{refuse, serve};

@@ -8,6 +8,7 @@ use http_proto::{
     parse_request, resolve_path, resolve_with_slashes, write_request,
 };
 
+use super::application::{Told, write_records};
 use super::body::Body;
 use super::redirect::{Detour, ask_size, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
@@ -45,7 +46,7 @@ impl<'a> Meta<'a> {
     }
 
     /// Who the client is, as its certificate says.
-    fn user(&self) -> Option<&'a str> {
+    pub(super) fn user(&self) -> Option<&'a str> {
         self.secure?.identity.as_ref()?.user.as_deref()
     }
 }
@@ -81,12 +82,15 @@ pub(crate) struct Traits {
     pub(crate) wants_upgrade: bool,
     /// Whether sending it twice does the same as once (RFC 9110 §9.2.2).
     pub(crate) is_idempotent: bool,
+    /// Whether the client awaits `100 Continue` before it sends the body.
+    pub(crate) expects_continue: bool,
 }
 
 /// What answers.
 pub(crate) enum Todo {
     /// A server of this backend gets `request`: the head as it is sent on, and the body as far as it is here.
-    Forward { backend: BackendIndex, claim: Claim, detour: Option<Detour>, request: Vec<u8> },
+    /// With it comes the head as it came, if an application may have a file sent in its place.
+    Forward { backend: BackendIndex, claim: Claim, detour: Option<Detour>, request: Vec<u8>, head: Option<Vec<u8>> },
     /// These bytes, a whole answer, and then `rest`.
     Send { status: u16, bytes: Vec<u8>, rest: Vec<Part>, handler: Option<HandlerIndex> },
     /// An error: the request is one too many, or not its client's to ask.
@@ -156,6 +160,7 @@ fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {
         is_connect: head.method == "CONNECT",
         wants_upgrade: head.upgrade.is_some(),
         is_idempotent: matches!(head.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"),
+        expects_continue: head.expects_continue,
     }
 }
 
@@ -223,7 +228,7 @@ struct Request<'a> {
 impl Request<'_> {
     fn todo(&self, answer: &Answer, record: &mut Record) -> Result<Todo, Reason> {
         match answer {
-            Answer::Backend(backend) => Ok(self.deliver(*backend, record)),
+            Answer::Backend(backend) => self.deliver(*backend, record),
             Answer::Redirect(redirect) => {
                 let location = expand(redirect, self.head);
                 Ok(self.send(Reply { status: redirect.status, location: Some(&location), ..Reply::default() }))
@@ -239,7 +244,7 @@ impl Request<'_> {
     }
 
     /// A redirect to the server at once, if one can be taken without waiting; else all that it takes to relay or wait.
-    fn deliver(&self, backend: BackendIndex, record: &mut Record) -> Todo {
+    fn deliver(&self, backend: BackendIndex, record: &mut Record) -> Result<Todo, Reason> {
         let context = self.meta.context;
         let mut claim = Claim::of_request(context, backend, self.meta.peer, self.head);
         let configured = &context.shared.config.backends[usize::from(backend.0)];
@@ -267,10 +272,10 @@ impl Request<'_> {
         let mut bytes = context.buffer();
         let path = self.head.path_and_query;
         let status = write_redirect(&mut bytes, self.meta, self.traits, self.route, backend, target, path);
-        Todo::Send { status, bytes, rest: Vec::new(), handler: None }
+        Ok(Todo::Send { status, bytes, rest: Vec::new(), handler: None })
     }
 
-    fn forward(&self, backend: BackendIndex, claim: Claim, detour: Option<Detour>) -> Todo {
+    fn forward(&self, backend: BackendIndex, claim: Claim, detour: Option<Detour>) -> Result<Todo, Reason> {
         let frontend = self.meta.configured();
         let context = self.meta.context;
         let mut request = context.buffer();
@@ -287,8 +292,26 @@ impl Request<'_> {
                 edits: edits(frontend, self.route, |f| &f.request_headers, |r| &r.request_headers),
             },
         );
-        request.extend_from_slice(self.early_body);
-        Todo::Forward { backend, claim, detour, request }
+        let mut head = None;
+        if let Some(application) = &context.shared.config.backends[usize::from(backend.0)].application {
+            let onward = std::mem::replace(&mut request, context.buffer());
+            let (meta, reached) = (self.meta, self.reached());
+            let told = Told { meta, head: self.head, onward: &onward, reached, early_body: self.early_body };
+            write_records(&mut request, application, &told)?;
+            context.recycle(onward);
+            head = application.send_file.as_ref().map(|_| self.head_of_get());
+        } else {
+            request.extend_from_slice(self.early_body);
+        }
+        Ok(Todo::Forward { backend, claim, detour, request, head })
+    }
+
+    /// The head as it came, with another method than GET or HEAD made GET: files are to be had by no other.
+    fn head_of_get(&self) -> Vec<u8> {
+        match self.head.method {
+            "GET" | "HEAD" => self.bytes.to_vec(),
+            method => [b"GET", &self.bytes[method.len()..]].concat(),
+        }
     }
 
     fn reached(&self) -> Option<SocketAddr> {

@@ -52,8 +52,12 @@ pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], i
 pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head: bool, retry_after: Option<Duration>) {
     let status = reason.status();
     let mut body = format!("{status} {}\n", reason_phrase(status));
-    if reason == Reason::ClearText {
-        body.push_str("This port speaks TLS, and the request came in clear text: write https:// instead of http://.\n");
+    match reason {
+        Reason::ClearText => body
+            .push_str("This port speaks TLS, and the request came in clear text: write https:// instead of http://.\n"),
+        Reason::LengthRequired => body
+            .push_str("This application has to know beforehand how long a body is: send it with a Content-Length.\n"),
+        _ => {}
     }
     let mut fields = Vec::new();
     write_field(&mut fields, "Cache-Control", b"no-store");

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::hold::{hold, is_held};
 use super::plan::{Meta, Traits, edits};
 use super::reply::unix_now;
+use super::send_file::Named;
 use crate::held::Stay;
 use crate::log::{Phase, Record};
 use crate::quest::Slot;
@@ -72,6 +73,8 @@ pub(crate) enum Answered {
     Whole { keep_server: bool, keep_client: bool },
     /// The server agreed to an upgrade or a CONNECT; the client knows.
     Switched,
+    /// An application wants a file sent in the place of its answer.
+    SendFile(Box<Named>),
     /// It did not come, or not whole.
     Failed { reason: Reason, heard: Heard },
 }
@@ -95,6 +98,8 @@ enum Progress {
     Final { body: Body, dechunk: bool, keep_server: bool, keep_client: bool, unsent: Vec<u8>, held: bool },
     /// The head of an answer that ends HTTP on this connection went out.
     Switched { unsent: Vec<u8> },
+    /// An application wants a file sent in the place of its answer.
+    SendFile(Box<Named>),
 }
 
 /// Relays one answer.
@@ -150,6 +155,7 @@ pub(crate) async fn receive(
             Ok(()) => Answered::Switched,
             Err(halt) => Answered::Failed { reason: halt.at_client(), heard: Heard::Part },
         },
+        Progress::SendFile(named) => Answered::SendFile(named),
         Progress::Partial(_) => Answered::Failed { reason: Reason::ServerMalformed, heard: Heard::Nothing },
     }
 }
@@ -239,8 +245,18 @@ impl Downstream<'_> {
                 }
                 continue;
             }
+            if self.may_send_files()
+                && let Some(named) = Named::in_head(&head)
+            {
+                return Ok((Progress::SendFile(Box::new(named)), out));
+            }
             return self.begin(out, &head, &bytes[at..], record).map(|progress| (progress, Vec::new()));
         }
+    }
+
+    fn may_send_files(&self) -> bool {
+        let backend = &self.meta.context.shared.config.backends[usize::from(self.slot.backend.0)];
+        backend.application.as_ref().is_some_and(|application| application.send_file.is_some())
     }
 
     /// Whether this head ends HTTP on the connection; a server may not do so unasked.

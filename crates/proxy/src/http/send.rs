@@ -13,6 +13,7 @@ use super::body::Body;
 use super::client::{Client, Then};
 use super::plan::Traits;
 use super::reply::{write_last_fields, write_now};
+use super::send_file::Named;
 use crate::config::HandlerIndex;
 use crate::handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage};
 use crate::log::{Phase, Record};
@@ -262,11 +263,14 @@ async fn patiently<T: Send + 'static>(
     }
 }
 
-/// Has the handler answer from a thread that may wait, and sends that.
+/// Has the handler answer from a thread that may wait, and sends that; `named`: what an application wants sent, as if it
+/// were that path that was asked for.
+#[expect(clippy::too_many_arguments, reason = "what is known of a request is in as many places")]
 pub(crate) async fn ask(
     client: &mut Client<'_>,
     index: HandlerIndex,
     head: Vec<u8>,
+    named: Option<Named>,
     body: &Body,
     traits: Traits,
     route: Option<u16>,
@@ -290,12 +294,15 @@ pub(crate) async fn ask(
         let resolved = resolve_path(request.path_and_query).ok()?;
         let request = HandlerRequest {
             head: &request,
-            path: &resolved.path,
+            path: named.as_ref().map_or(&*resolved.path, |named| &named.path),
             query: resolved.query,
             date: &date,
             fields: &fields,
         };
         let answer = handler.answer(&request, Patience::Wait, &mut out).ok()?;
+        if let Some(named) = named {
+            named.join(answer.status, &mut out);
+        }
         Some((answer, out))
     }));
     let answered = answered.await;

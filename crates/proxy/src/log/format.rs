@@ -157,6 +157,7 @@ fn termination(record: &Record) -> &'static str {
             | Reason::Path
             | Reason::NoRoute
             | Reason::Forbidden
+            | Reason::LengthRequired
             | Reason::RateLimit,
             _,
         ) => "PR",
@@ -173,8 +174,8 @@ fn termination(record: &Record) -> &'static str {
         (Reason::QueueFull | Reason::QueueTimeout, _) => "sQ",
         (Reason::Connect | Reason::ServerTls(_), _) => "SC",
         (Reason::ServerClosed, _) => "SH",
-        (Reason::ServerMalformed, Phase::Data) => "PD",
-        (Reason::ServerMalformed, _) => "PH",
+        (Reason::ServerMalformed | Reason::Application(_), Phase::Data) => "PD",
+        (Reason::ServerMalformed | Reason::Application(_), _) => "PH",
         (Reason::ServerTimeout, Phase::Data) => "sD",
         (Reason::ServerTimeout, Phase::Connect) => "sC",
         (Reason::ServerTimeout, _) => "sH",

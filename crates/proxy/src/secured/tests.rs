@@ -241,6 +241,7 @@ fn backend(address: SocketAddr, tls: Option<ClientTls>) -> Backend {
         deliver: Deliver::default(),
         retry_after: Duration::from_secs(1),
         stick: None,
+        application: None,
     }
 }
 

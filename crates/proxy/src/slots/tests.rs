@@ -55,6 +55,7 @@ fn backend(island: Option<u32>, max_in_flight: Option<u32>) -> Backend {
         deliver: Deliver::default(),
         retry_after: Duration::from_secs(5),
         stick: None,
+        application: None,
     }
 }
 

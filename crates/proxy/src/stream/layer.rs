@@ -3,6 +3,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use crate::http::Body;
+
 /// Something that carries an HTTP/1 connection's bytes in its own way: TLS, one stream of HTTP/2, an application's
 /// protocol. To the relay it is a socket, except that the kernel cannot move its bytes by itself.
 ///
@@ -49,4 +51,25 @@ pub(crate) trait Layer: Debug {
     fn bytes_acked(&self) -> Option<u64> {
         None
     }
+
+    /// Is told of the request that is written next.
+    fn begin(&self, _request: Begin) {}
+
+    /// Ready when the peer has nothing more to do with the request whose answer was read to its end: whether the
+    /// connection can carry another.
+    fn poll_settled(&self, _cx: &mut Context<'_>) -> Poll<bool> {
+        Poll::Ready(true)
+    }
+}
+
+/// What a layer has to know of a request that it carries.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    /// How many of the bytes that come are in the layer's own form already.
+    pub(crate) ready: usize,
+    /// What comes after them, as the client frames it.
+    pub(crate) body: Body,
+    pub(crate) is_head: bool,
+    /// Whether the client waits to be told before it sends the body.
+    pub(crate) expects_continue: bool,
 }

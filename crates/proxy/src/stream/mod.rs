@@ -2,6 +2,7 @@
 //!
 //! What is no plain socket is a [`Layer`], each in a module of its own here.
 
+mod fastcgi;
 mod layer;
 mod tls;
 
@@ -15,7 +16,8 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 pub(crate) use self::tls::{NoSession, Tls, Turns};
-pub(crate) use layer::Layer;
+pub(crate) use fastcgi::FastCgi;
+pub(crate) use layer::{Begin, Layer};
 
 /// A connected stream. All methods take `&self`, so both directions can be driven from one task.
 #[derive(Debug)]
@@ -36,6 +38,17 @@ macro_rules! each {
 }
 
 impl Stream {
+    /// Tells a layer of the request that is written next.
+    pub(crate) fn begin(&self, request: Begin) {
+        each!(self, _stream => {}, layer => layer.begin(request));
+    }
+
+    /// Ready when the peer has nothing more to do with the request whose answer was read to its end: whether the
+    /// connection can carry another.
+    pub(crate) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        each!(self, _stream => Poll::Ready(true), layer => layer.poll_settled(cx))
+    }
+
     /// The address that the connection came to; `None` for a unix socket.
     pub(crate) fn reached(&self) -> Option<SocketAddr> {
         each!(self, stream => rustix::net::getsockname(stream).ok()?.try_into().ok(), layer => layer.reached())
