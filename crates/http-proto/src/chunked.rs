@@ -200,6 +200,11 @@ impl Chunked {
         self.take_data(bytes);
     }
 
+    /// Whether the next byte belongs to the trailers, the blank line's first included.
+    pub fn is_in_trailers(&self) -> bool {
+        matches!(self.state, State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf)
+    }
+
     /// Whether the message has ended, trailers included.
     pub fn ended(&self) -> bool {
         self.state == State::Ended
@@ -311,6 +316,11 @@ impl Chunked {
             _ => Err(ChunkError::Trailer),
         }
     }
+}
+
+/// Whether a field of this name, in lower case, must not stand in trailers.
+pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    NOT_IN_TRAILERS.contains(&name)
 }
 
 /// Appends the line that begins a chunk of `len` bytes; CRLF must follow its data.

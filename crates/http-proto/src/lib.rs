@@ -1,4 +1,5 @@
-//! HTTP/1.0 and 1.1 as bytes (RFC 9110, RFC 9112): heads, framing, chunks, ranges, conditions, routing.
+//! HTTP/1.0 and 1.1 as bytes (RFC 9110, RFC 9112): heads, framing, chunks, ranges, conditions, routing; and what of
+//! HTTP/2 becomes these.
 //!
 //! Pure: no socket, no clock, no file. What RFC 9112 calls ambiguous is refused, never repaired and passed on.
 //!
@@ -21,6 +22,7 @@ mod date;
 mod forward;
 mod head;
 mod head_error;
+pub mod http2;
 mod path;
 mod range;
 mod request;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::backend::{NoServer, Turn, Waiting, Wish};
 use crate::claim::{Claim, Size};
-use crate::config::{Backend, BackendIndex, Server};
+use crate::config::{Backend, BackendIndex, Protocol, Server};
 use crate::log::{Phase, Record};
 use crate::proxied::{Told, preface_of_tls};
 use crate::reason::Reason;
@@ -101,11 +101,12 @@ impl Slot<'_> {
         &self.context.shared.config.backends[usize::from(self.backend.0)].servers[usize::from(self.server.0)]
     }
 
-    /// Keeps the connection for the next request, unless it speaks for this client alone, and gives the slot back.
+    /// Keeps the connection for the next request, unless it speaks for this client alone or is one stream of many, and
+    /// gives the slot back.
     ///
     /// Both wait until the server has nothing more to do with the last request.
     pub(crate) fn keep(self, stream: Stream, now: Instant) {
-        if self.configured().send_proxy.is_some() {
+        if self.configured().send_proxy.is_some() || self.configured().protocol == Protocol::Http2 {
             return;
         }
         match stream.poll_settled(&mut TaskContext::from_waker(Waker::noop())) {
@@ -179,7 +180,8 @@ impl<'a> Quest<'a> {
         record: &mut Record,
     ) -> Result<Reached<'a>, Reason> {
         loop {
-            if let Some(stream) = self.context.idle.take(slot.backend, slot.server) {
+            let kept = self.context.idle.take(slot.backend, slot.server);
+            if let Some(stream) = kept.or_else(|| self.context.lines.take(slot.backend, slot.server)) {
                 record.connected = Some(Duration::ZERO);
                 record.reused = true;
                 return Ok(Reached { stream, slot, reused: true });

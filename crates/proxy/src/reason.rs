@@ -5,6 +5,8 @@ use http_proto::{ChunkError, HeadError};
 use tls::SessionError;
 use wire::proxy_header::HeaderError;
 
+use crate::http2::Http2Error;
+
 /// Why a request was refused or ended before its time. One counter each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -22,6 +24,8 @@ pub enum Reason {
     ServerTls(SessionError),
     /// An application's answer was refused, or the application refused the request.
     Application(AnswerError),
+    /// HTTP/2 was, or one of its streams.
+    Http2(Http2Error),
     /// The TLS handshake was not over in time.
     SlowHandshake,
     /// The PROXY header was not whole in time.
@@ -99,7 +103,8 @@ impl Reason {
         + ChunkError::ALL.len()
         + HeaderError::ALL.len()
         + 2 * SessionError::ALL.len()
-        + AnswerError::ALL.len();
+        + AnswerError::ALL.len()
+        + Http2Error::ALL.len();
 
     /// Every reason, each at its [`Reason::index`].
     pub fn all() -> impl Iterator<Item = Reason> {
@@ -108,8 +113,10 @@ impl Reason {
         let proxy_headers = HeaderError::ALL.iter().copied().map(Reason::ProxyHeader);
         let sessions = SessionError::ALL.iter().copied().map(Reason::Tls);
         let at_servers = SessionError::ALL.iter().copied().map(Reason::ServerTls);
+        let applications = AnswerError::ALL.iter().copied().map(Reason::Application);
+        let http2 = Http2Error::ALL.iter().copied().map(Reason::Http2);
         let parsers = heads.chain(chunks).chain(proxy_headers).chain(sessions).chain(at_servers);
-        OWN.iter().copied().chain(parsers).chain(AnswerError::ALL.iter().copied().map(Reason::Application))
+        OWN.iter().copied().chain(parsers).chain(applications).chain(http2)
     }
 
     /// Its place among the counters.
@@ -131,11 +138,15 @@ impl Reason {
             }
             Reason::ServerTls(error) => {
                 let place = SessionError::ALL.iter().position(|other| *other == error).unwrap_or(0);
-                Reason::COUNT - AnswerError::ALL.len() - SessionError::ALL.len() + place
+                Reason::COUNT - Http2Error::ALL.len() - AnswerError::ALL.len() - SessionError::ALL.len() + place
             }
             Reason::Application(error) => {
                 let place = AnswerError::ALL.iter().position(|other| *other == error).unwrap_or(0);
-                Reason::COUNT - AnswerError::ALL.len() + place
+                Reason::COUNT - Http2Error::ALL.len() - AnswerError::ALL.len() + place
+            }
+            Reason::Http2(error) => {
+                let place = Http2Error::ALL.iter().position(|other| *other == error).unwrap_or(0);
+                Reason::COUNT - Http2Error::ALL.len() + place
             }
             reason => own(reason),
         }
@@ -152,6 +163,7 @@ impl Reason {
                 | Reason::Tls(_)
                 | Reason::ClearText
                 | Reason::SlowHandshake
+                | Reason::Http2(_)
                 | Reason::Path
                 | Reason::SlowHead
                 | Reason::NoRoute
@@ -177,7 +189,8 @@ impl Reason {
     pub(crate) fn status(self) -> u16 {
         match self {
             Reason::Head(error) => error.status(),
-            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::ClearText | Reason::Path => 400,
+            Reason::Chunk(_) | Reason::ProxyHeader(_) | Reason::Tls(_) | Reason::Http2(_) => 400,
+            Reason::ClearText | Reason::Path => 400,
             Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::Forbidden => 403,
@@ -203,6 +216,7 @@ impl Reason {
             Reason::ClearText => "clear_text",
             Reason::ServerTls(error) => at_server(error),
             Reason::Application(error) => error.reason(),
+            Reason::Http2(error) => error.reason(),
             Reason::SlowHandshake => "slow_handshake",
             Reason::SlowProxyHeader => "slow_proxy_header",
             Reason::Path => "malformed_path",

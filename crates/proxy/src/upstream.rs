@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use balance::ServerIndex;
+use http::uri::Scheme;
 use tls::{Peer, SessionError};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
@@ -142,9 +143,6 @@ pub(crate) async fn connect(
 ) -> Result<Stream, Unreached> {
     let configured = &context.shared.config.backends[usize::from(backend.0)];
     let of_server = &configured.servers[usize::from(server.0)];
-    if of_server.protocol == Protocol::Http2 {
-        return Err(io::Error::from(io::ErrorKind::Unsupported).into());
-    }
     let connecting = async {
         let stream = match &of_server.address {
             ServerAddress::Ip(address) => {
@@ -164,7 +162,19 @@ pub(crate) async fn connect(
         for stats in context.stats.of_server(backend, server) {
             stats.handshakes.count(&peer);
         }
+        if of_server.protocol == Protocol::Http2 && !peer.is_http2 {
+            return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+        }
         Ok(Stream::Layer(Box::new(tls)))
+    };
+    let connecting = async {
+        match of_server.protocol {
+            Protocol::Http1 | Protocol::FastCgi => connecting.await,
+            Protocol::Http2 => {
+                let scheme = if of_server.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+                Box::pin(context.lines.connect(context, (backend, server), scheme, connecting)).await
+            }
+        }
     };
     match tokio::time::timeout(configured.timeouts.connect, connecting).await {
         Ok(Ok(stream)) if of_server.protocol == Protocol::FastCgi => {

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
+use crate::http2::Lines;
 use crate::log::{Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
@@ -159,8 +160,9 @@ impl WorkerHandle {
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stats: Arc<WorkerStats>,
-    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) read_buffer: Rc<RefCell<Box<[u8]>>>,
     pub(crate) idle: IdlePool,
+    pub(crate) lines: Lines,
     pub(crate) pipes: PipePool,
     pub(crate) turns: Turns,
     /// By handler: places for threads that may wait for it.
@@ -170,6 +172,7 @@ pub(crate) struct Context {
     chance: Cell<u64>,
     load: Arc<Load>,
     own: Weak<Context>,
+    stage: watch::Receiver<Stage>,
 }
 
 async fn run(
@@ -182,8 +185,9 @@ async fn run(
     let stats = Arc::clone(&shared.workers()[index]);
     let context = Rc::new_cyclic(|own| Context {
         own: Weak::clone(own),
-        read_buffer: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+        read_buffer: Rc::new(RefCell::new(vec![0; READ_BYTES].into_boxed_slice())),
         idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
+        lines: Lines::new(&shared.config),
         stats,
         pipes: PipePool::default(),
         turns: Turns::default(),
@@ -193,6 +197,7 @@ async fn run(
         chance: Cell::new(seed(index)),
         load,
         shared,
+        stage: stage.clone(),
     });
     for listener in listeners {
         tokio::task::spawn_local(accept_all(Rc::clone(&context), listener, stage.clone()));
@@ -305,7 +310,14 @@ async fn accept_all(context: Rc<Context>, listener: Listener, mut stage: watch::
                 arrival = secured;
             }
             match configured.mode {
-                Mode::Http => crate::http::serve(arrival, &guard).await,
+                Mode::Http if arrival.secure.as_ref().is_some_and(|secure| secure.is_http2) => {
+                    Box::pin(crate::http2::serve(arrival, guard)).await;
+                }
+                Mode::Http => {
+                    if let Some(arrival) = crate::http::serve(arrival, &guard).await {
+                        Box::pin(crate::http2::serve(arrival, guard)).await;
+                    }
+                }
                 Mode::Tcp => Box::pin(crate::tcp::serve(arrival, &guard)).await,
             }
         });
@@ -368,6 +380,12 @@ impl Context {
     pub(crate) fn begin_request(&self) -> RequestGuard<'_> {
         self.load.requests.fetch_add(1, Ordering::Relaxed);
         RequestGuard(&self.load)
+    }
+
+    /// Waits until the worker takes nobody in any more.
+    pub(crate) async fn draining(&self) {
+        // A worker that has gone drains as well.
+        let _ = self.stage.clone().wait_for(|stage| *stage >= Stage::Draining).await;
     }
 
     /// Counts whether the server of a client was remembered that could have been.
@@ -511,6 +529,7 @@ impl Context {
     fn keep_house(&self) {
         self.load.turns.fetch_add(1, Ordering::Relaxed);
         self.idle.sweep(Instant::now());
+        self.lines.sweep(&self.shared.config, Instant::now());
         for handler in &self.shared.handlers {
             handler.keep_house();
         }

@@ -1,7 +1,10 @@
 //! A client's connection: requests one after the other, until one of the two sides has had enough.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use http_proto::HeadError;
+use http_proto::http2::PREFACE;
 use tokio::time::Instant;
 
 use super::exchange::{Errand, exchange};
@@ -28,6 +31,8 @@ pub(crate) enum Then {
     Linger,
     /// It breaks off, so that nobody takes what came for the whole.
     Cut,
+    /// It goes on in HTTP/2; what has come of that is kept.
+    Http2,
 }
 
 /// A client's connection and what has come on it beyond the current request.
@@ -36,17 +41,27 @@ pub(crate) struct Client<'a> {
     pub(crate) stream: Stream,
     pub(crate) timer: Timer,
     pub(crate) carry: Vec<u8>,
+    /// Nothing has come yet that is not HTTP/2, and that may be.
+    may_be_http2: bool,
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
+/// Serves one connection to its end. What is returned turned out to be HTTP/2.
+pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) -> Option<Arrival> {
     let Arrival { stream, peer, destination, early, secure } = arrival;
     let context = &*guard.context;
     let exported = exported(context.shared.frontend(guard.frontend), secure.as_deref());
-    let exported = exported.as_deref();
-    let meta = Meta { context, frontend: guard.frontend, peer, destination, secure: secure.as_deref(), exported };
+    let meta = Meta {
+        context,
+        frontend: guard.frontend,
+        peer,
+        destination,
+        secure: secure.as_deref(),
+        exported: exported.as_deref(),
+        is_http2: false,
+    };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
-    let mut client = Client { meta, stream, timer, carry: early };
+    let may_be_http2 = meta.configured().http2 && secure.is_none();
+    let mut client = Client { meta, stream, timer, carry: early, may_be_http2 };
     let then = loop {
         match client.serve_one().await {
             Then::Keep => {}
@@ -58,18 +73,57 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) {
         Then::Cut => {
             client.stream.cut();
         }
+        Then::Http2 => {
+            let Client { stream, carry: early, .. } = client;
+            return Some(Arrival { stream, peer, destination, early, secure: None });
+        }
         Then::Keep | Then::Close => {}
+    }
+    None
+}
+
+/// Whose request a stream of HTTP/2 brings.
+pub(crate) struct Visitor<'a> {
+    pub(crate) guard: &'a ConnectionGuard,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) destination: Option<SocketAddr>,
+    pub(crate) secure: Option<&'a tls::Peer>,
+    /// See [`Meta::exported`].
+    pub(crate) exported: Option<&'a [u8]>,
+}
+
+/// Serves the one request of a stream, or says that it is refused.
+pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Option<HeadError>) {
+    let Visitor { guard, peer, destination, secure, exported } = visitor;
+    let (context, frontend) = (&*guard.context, guard.frontend);
+    let meta = Meta { context, frontend, peer, destination, secure, exported, is_http2: true };
+    let timer = Timer::new(meta.configured().timeouts.keep_alive);
+    let mut client = Client { meta, stream, timer, carry: Vec::new(), may_be_http2: false };
+    let then = match refused {
+        None => client.serve_one().await,
+        Some(error) => {
+            let mut record = Record::new(Instant::now(), meta.context.is_logged(meta.frontend));
+            record.is_http2 = true;
+            record.secure(meta.secure);
+            let then = client.refuse(Reason::Head(error), &mut record).await;
+            meta.context.finish(&record, meta.frontend, meta.peer);
+            then
+        }
+    };
+    match then {
+        Then::Cut => client.stream.cut(),
+        Then::Keep | Then::Close | Then::Linger | Then::Http2 => client.stream.shutdown_write(),
     }
 }
 
 /// Answers a client that cannot be served at all, and lets it read that.
 pub(crate) async fn refuse(arrival: Arrival, reason: Reason, record: &mut Record, guard: &ConnectionGuard) {
     let Arrival { stream, peer, destination, early, .. } = arrival;
-    let meta =
-        Meta { context: &guard.context, frontend: guard.frontend, peer, destination, secure: None, exported: None };
+    let (context, frontend) = (&*guard.context, guard.frontend);
+    let meta = Meta { context, frontend, peer, destination, secure: None, exported: None, is_http2: false };
     let timer = Timer::new(meta.configured().timeouts.idle);
     record.bytes_in = early.len() as u64;
-    let mut client = Client { meta, stream, timer, carry: early };
+    let mut client = Client { meta, stream, timer, carry: early, may_be_http2: false };
     client.refuse(reason, record).await;
     meta.context.finish(record, guard.frontend, peer);
     linger(&client.stream, &meta.context.read_buffer, &mut client.timer).await;
@@ -86,6 +140,10 @@ impl Client<'_> {
         let Some(planned) = self.await_request(&mut record).await else {
             return Then::Close;
         };
+        if matches!(planned, Planned::Http2) {
+            return Then::Http2;
+        }
+        self.may_be_http2 = false;
         let context = self.meta.context;
         let mut record = record.expect("a plan is made of bytes, and the first of them begin a record");
         record.head_took = record.began.elapsed();
@@ -95,7 +153,7 @@ impl Client<'_> {
                 self.carry_out(plan, &mut record).await
             }
             Planned::Refused(reason) => self.refuse(reason, &mut record).await,
-            Planned::Partial => Then::Close,
+            Planned::Partial | Planned::Http2 => Then::Close,
         };
         record.secure(self.meta.secure);
         context.finish(&record, self.meta.frontend, self.meta.peer);
@@ -109,11 +167,14 @@ impl Client<'_> {
         let logged = context.is_logged(self.meta.frontend);
         let mut planned = if self.carry.is_empty() {
             self.timer.set(timeouts.keep_alive);
-            let (meta, stream, carry) = (self.meta, &self.stream, &mut self.carry);
+            let (meta, stream, carry, may_be_http2) = (self.meta, &self.stream, &mut self.carry, self.may_be_http2);
             let first = read_with(stream, &context.read_buffer, &mut self.timer, None, |bytes| {
                 let record = record.insert(Record::new(Instant::now(), logged));
-                let planned = plan(meta, stream, bytes, record, carry);
-                if matches!(planned, Planned::Partial) {
+                let planned = match may_be_http2.then(|| preface_in(bytes)).flatten() {
+                    Some(planned) => planned,
+                    None => plan(meta, stream, bytes, record, carry),
+                };
+                if matches!(planned, Planned::Partial | Planned::Http2) {
                     carry.extend_from_slice(bytes);
                 }
                 planned
@@ -144,9 +205,12 @@ impl Client<'_> {
 
     fn plan_carried(&mut self, record: &mut Record) -> Planned {
         let held = std::mem::replace(&mut self.carry, self.meta.context.buffer());
-        let planned = plan(self.meta, &self.stream, &held, record, &mut self.carry);
+        let planned = match self.may_be_http2.then(|| preface_in(&held)).flatten() {
+            Some(planned) => planned,
+            None => plan(self.meta, &self.stream, &held, record, &mut self.carry),
+        };
         match planned {
-            Planned::Partial => self.carry = held,
+            Planned::Partial | Planned::Http2 => self.carry = held,
             _ => self.meta.context.recycle(held),
         }
         if self.carry.is_empty() {
@@ -219,6 +283,14 @@ impl Client<'_> {
             _ => Then::Linger,
         }
     }
+}
+
+/// Whether a connection begins as HTTP/2 does, or may still (RFC 9113 §3.4); `None`: not so.
+fn preface_in(bytes: &[u8]) -> Option<Planned> {
+    if bytes.starts_with(PREFACE) {
+        return Some(Planned::Http2);
+    }
+    PREFACE.starts_with(bytes).then_some(Planned::Partial)
 }
 
 impl Record {

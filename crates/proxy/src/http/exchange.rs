@@ -300,8 +300,12 @@ async fn send_named(
     ask(client, handler, head, Some(named), &errand.body, traits, errand.route, record).await
 }
 
-/// Whether the server's machine acknowledged nothing since `acked_before`: then the server read nothing either.
+/// Whether the server's machine acknowledged nothing since `acked_before`: then the server read nothing either. Or the
+/// server says so.
 fn is_untouched(server: &Stream, acked_before: Option<u64>) -> bool {
+    if server.is_untouched() {
+        return true;
+    }
     let Some(before) = acked_before else {
         return false;
     };

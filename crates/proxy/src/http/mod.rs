@@ -20,4 +20,4 @@ mod send_file;
 mod upload;
 
 pub(crate) use body::Body;
-pub(crate) use client::{refuse, serve};
+pub(crate) use client::{Visitor, refuse, serve, serve_one};

@@ -33,6 +33,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) secure: Option<&'a tls::Peer>,
     /// What servers are told of its certificate; `None`: they are told nothing of anybody's.
     pub(crate) exported: Option<&'a [u8]>,
+    /// It speaks HTTP/2; its requests come one by one as if they were HTTP/1's.
+    pub(crate) is_http2: bool,
 }
 
 impl<'a> Meta<'a> {
@@ -52,9 +54,12 @@ impl<'a> Meta<'a> {
 }
 
 /// What some bytes of a client turned out to be.
+#[expect(clippy::large_enum_variant, reason = "most are requests, and it is moved once")]
 pub(crate) enum Planned {
     /// The beginning of a head.
     Partial,
+    /// The beginning of HTTP/2.
+    Http2,
     /// Nothing that may be answered otherwise than with this.
     Refused(Reason),
     /// A request.
@@ -108,6 +113,7 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
         Err(error) => return Planned::Refused(Reason::Head(error)),
     };
     record.version = Some(head.version);
+    record.is_http2 = meta.is_http2;
     if record.wall.is_some() {
         record.request = format!("{} {}", head.method, head.target);
     }

@@ -135,6 +135,7 @@ fn write_request(out: &mut Vec<u8>, record: &Record) {
         }
     }
     match record.version {
+        _ if record.is_http2 => out.extend_from_slice(b" HTTP/2.0"),
         Some(http_proto::Version::Http10) => out.extend_from_slice(b" HTTP/1.0"),
         _ => out.extend_from_slice(b" HTTP/1.1"),
     }
@@ -154,6 +155,7 @@ fn termination(record: &Record) -> &'static str {
             | Reason::ProxyHeader(_)
             | Reason::Tls(_)
             | Reason::ClearText
+            | Reason::Http2(_)
             | Reason::Path
             | Reason::NoRoute
             | Reason::Forbidden

@@ -36,6 +36,8 @@ pub(crate) struct Record {
     pub(crate) version: Option<Version>,
     /// Who asks, where that is known; only where a line will be written.
     pub(crate) user: Option<String>,
+    /// It came by HTTP/2, whatever `version` it has become.
+    pub(crate) is_http2: bool,
     pub(crate) backend: Option<BackendIndex>,
     pub(crate) server: Option<ServerIndex>,
     pub(crate) status: u16,
@@ -86,6 +88,7 @@ impl Record {
             request: String::new(),
             version: None,
             user: None,
+            is_http2: false,
             backend: None,
             server: None,
             status: 0,

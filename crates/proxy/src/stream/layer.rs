@@ -46,6 +46,11 @@ pub(crate) trait Layer: Debug {
     /// The address that the connection below came to.
     fn reached(&self) -> Option<SocketAddr>;
 
+    /// Whether the peer has said that it has not looked at what was written.
+    fn is_untouched(&self) -> bool {
+        false
+    }
+
     /// How many bytes the peer's machine has acknowledged, where that stands still if it has seen nothing of what was
     /// written since; `None` where it says nothing.
     fn bytes_acked(&self) -> Option<u64> {

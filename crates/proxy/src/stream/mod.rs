@@ -79,7 +79,7 @@ impl Stream {
     }
 
     /// Writes what can leave now of all `slices`, in their order.
-    fn try_write_slices(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write_slices(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         each!(self, stream => stream.try_write_vectored(slices), _layer => Err(io::ErrorKind::Unsupported.into()))
     }
 
@@ -164,6 +164,11 @@ impl Stream {
             Stream::Layer(layer) => layer.bytes_acked(),
             Stream::Tcp(_) | Stream::Unix(_) => linux::tcp_bytes_acked(self.socket()?).ok(),
         }
+    }
+
+    /// Whether the peer has said that it has not looked at what was written.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self, Stream::Layer(layer) if layer.is_untouched())
     }
 
     /// Has the kernel send whole segments only, until this is taken back.

@@ -1,0 +1,184 @@
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use http_proto::http2::{Budget, Flood, Frame, Frames};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::clock::Clock;
+use crate::stream::Stream;
+use crate::worker::Context;
+
+/// A connection as the library of frames takes it.
+pub(super) struct Io {
+    stream: Stream,
+    /// What had been read of it before, from `early_read` on.
+    early: Vec<u8>,
+    early_read: usize,
+    gauge: Rc<Gauge>,
+    buffer: Rc<RefCell<Box<[u8]>>>,
+}
+
+/// What the frames of one connection tell that its library does not.
+#[derive(Debug)]
+pub(super) struct Gauge {
+    frames: RefCell<(Frames, Frames)>,
+    budget: RefCell<Budget>,
+    /// What there was too much of. Nothing is read from then on.
+    pub(super) flood: Cell<Option<Flood>>,
+    /// Resets that were sent, by code: of requests that were malformed, and of those beyond the streams at once.
+    pub(super) resets: Cell<Resets>,
+    /// Bytes that have come.
+    pub(super) received: Cell<u64>,
+    clock: Clock,
+}
+
+/// How many streams were reset here, by the reasons that are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Resets {
+    /// PROTOCOL_ERROR: what came was no request.
+    pub(super) malformed: u32,
+    /// REFUSED_STREAM: more requests at once than there may be.
+    pub(super) refused: u32,
+}
+
+impl Gauge {
+    /// Of a connection whose peer's first frame comes after a preface of it, if it is a client.
+    pub(super) fn new(is_client: bool, clock: Clock) -> Rc<Gauge> {
+        let (preface, plain) = (Frames::after_preface(), Frames::new());
+        Rc::new(Gauge {
+            frames: RefCell::new(if is_client { (preface, plain) } else { (plain, preface) }),
+            budget: RefCell::new(Budget::new(clock.now())),
+            flood: Cell::new(None),
+            resets: Cell::new(Resets::default()),
+            received: Cell::new(0),
+            clock,
+        })
+    }
+
+    /// What has been reset since this was asked last.
+    pub(super) fn take_resets(&self) -> Resets {
+        self.resets.take()
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        self.received.set(self.received.get() + bytes.len() as u64);
+        let mut budget = self.budget.borrow_mut();
+        self.frames.borrow_mut().0.follow(bytes, |frame| {
+            if let Err(flood) = budget.received(frame, || self.clock.now()) {
+                self.flood.set(Some(flood));
+            }
+        });
+    }
+
+    fn sent(&self, bytes: &[u8]) {
+        let mut budget = self.budget.borrow_mut();
+        self.frames.borrow_mut().1.follow(bytes, |frame| {
+            budget.sent(frame);
+            self.count_reset(frame);
+        });
+    }
+
+    fn count_reset(&self, frame: Frame) {
+        if frame.kind != http_proto::http2::kind::RST_STREAM {
+            return;
+        }
+        let mut resets = self.resets.get();
+        match h2::Reason::from(frame.code) {
+            h2::Reason::PROTOCOL_ERROR => resets.malformed += 1,
+            h2::Reason::REFUSED_STREAM => resets.refused += 1,
+            _ => {}
+        }
+        self.resets.set(resets);
+    }
+}
+
+impl Io {
+    pub(super) fn new(stream: Stream, early: Vec<u8>, gauge: Rc<Gauge>, context: &Context) -> Io {
+        Io { stream, early, early_read: 0, gauge, buffer: Rc::clone(&context.read_buffer) }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let io = self.get_mut();
+        if io.gauge.flood.get().is_some() {
+            // The connection's driver sees to it when this returns to it.
+            return Poll::Pending;
+        }
+        if io.early_read < io.early.len() {
+            let rest = &io.early[io.early_read..];
+            let taken = rest.len().min(out.remaining());
+            io.gauge.received(&rest[..taken]);
+            out.put_slice(&rest[..taken]);
+            io.early_read += taken;
+            if io.early_read == io.early.len() {
+                io.early = Vec::new();
+                io.early_read = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let mut buffer = io.buffer.borrow_mut();
+        let want = buffer.len().min(out.remaining());
+        let read = ready!(io.stream.poll_read(cx, &mut buffer[..want]))?;
+        io.gauge.received(&buffer[..read]);
+        out.put_slice(&buffer[..read]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_write(bytes) {
+                Ok(written) => {
+                    self.gauge.sent(&bytes[..written]);
+                    return Poll::Ready(Ok(written));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_write_ready(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_write_slices(slices) {
+                Ok(written) => {
+                    let mut left = written;
+                    for slice in slices {
+                        let of_this = left.min(slice.len());
+                        self.gauge.sent(&slice[..of_this]);
+                        left -= of_this;
+                    }
+                    return Poll::Ready(Ok(written));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_write_ready(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.socket().is_some()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.stream.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}

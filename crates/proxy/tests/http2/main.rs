@@ -1,0 +1,9 @@
+//! HTTP/2 with clients of a worker (RFC 9113), and with servers behind it.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod client;
+mod limits;
+mod messages;
+mod server;
+mod site;
