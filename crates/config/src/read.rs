@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use units::{Bandwidth, Network, NetworkError, parse_duration, write_duration};
+use units::{Bandwidth, ByteSize, Network, NetworkError, parse_duration, write_duration};
 
 use crate::context::Context;
 use crate::sources::Span;
@@ -186,6 +186,21 @@ impl Read for Bandwidth {
             Err(error) => {
                 cx.error(node.span, format!("\"{}\" is no bandwidth: {error}", text.escape_debug())).help(HELP)
             }
+        };
+        None
+    }
+}
+
+impl Read for ByteSize {
+    fn read(node: &Node, cx: &mut Context) -> Option<ByteSize> {
+        const HELP: &str = "write a whole number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB: \"10GiB\"";
+        let Value::Text(text) = &node.value else {
+            return wrong(node, "a size", HELP, cx);
+        };
+        match text.parse() {
+            Ok(ByteSize(0)) => cx.error(node.span, "the size is zero").help(HELP),
+            Ok(size) => return Some(size),
+            Err(error) => cx.error(node.span, format!("\"{}\" is no size: {error}", text.escape_debug())).help(HELP),
         };
         None
     }

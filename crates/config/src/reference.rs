@@ -3,8 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    answer, backend, boot, check, class, fastcgi, forward, frontend, headers, masters, name_service, process, rate,
-    route, server, stick, stream, tls, vip, zone,
+    answer, backend, boot, check, class, fastcgi, files, forward, frontend, headers, masters, name_service, process,
+    rate, route, server, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -42,7 +42,7 @@ pub(crate) static SCHEMAS: [&Schema; 48] = [
     &stream::STREAM,
     &answer::REDIRECT,
     &answer::RESPOND,
-    &answer::FILES,
+    &files::FILES,
     &answer::HEALTH,
     &fastcgi::FASTCGI,
     &backend::BACKEND,

@@ -80,6 +80,7 @@ pub(crate) mod form {
     pub(crate) const TABLES: &str = "list of tables";
     pub(crate) const TEXT: &str = "text";
     pub(crate) const TEXTS: &str = "text or list";
+    pub(crate) const SIZE: &str = "size";
     pub(crate) const PATH: &str = "path";
     pub(crate) const NETWORKS: &str = "network or list";
     pub(crate) const ADDRESS: &str = "`\"IP:port\"`";

@@ -141,10 +141,50 @@ address = "10.0.0.1:80"
             symlinks: false,
             precompressed: false,
             timeout: secs(5),
+            upload: None,
         })
     };
     let health = Handler::Health(origin::HealthConfig { files: "/srv".into(), timeout: secs(1) });
     assert_eq!(config.handlers, [files("/g/"), files("/h/"), health]);
+}
+
+#[test]
+fn files_that_are_taken_in() {
+    let upload = |files: &str| {
+        let text =
+            format!("[frontend.a]\nbind = \"0.0.0.0:80\"\nfiles = {{ root = \"/srv\", upload = true{files} }}\n");
+        let sources = Sources::from_texts(vec![("perron.toml".into(), text)], "/etc/perron".into());
+        let loaded = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(loaded.config.later.is_empty());
+        let [Handler::Files(files)] = &loaded.config.handlers[..] else { panic!("one tree") };
+        files.upload.clone().expect("it takes files in")
+    };
+    let plain = origin::UploadConfig {
+        max_size: None,
+        quota: None,
+        keep_free: None,
+        mode: 0o644,
+        make_directories: false,
+        delete: false,
+        keep_partial: secs(86_400),
+        partial_quota: None,
+        timeout: secs(30),
+    };
+    assert_eq!(upload(""), plain);
+    let text = ", delete = true, max-size = \"4GiB\", quota = \"10GiB\", keep-free = \"500MB\", mode = \"0660\", \
+                make-directories = true, keep-partial = \"1h\", partial-quota = \"1GiB\", upload-timeout = \"2s\"";
+    let everything = origin::UploadConfig {
+        max_size: Some(4 << 30),
+        quota: Some(10 << 30),
+        keep_free: Some(500_000_000),
+        mode: 0o660,
+        make_directories: true,
+        delete: true,
+        keep_partial: secs(3600),
+        partial_quota: Some(1 << 30),
+        timeout: secs(2),
+    };
+    assert_eq!(upload(text), everything);
 }
 
 #[test]

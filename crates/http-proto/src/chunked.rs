@@ -169,7 +169,19 @@ impl Chunked {
     /// # Errors
     /// If the bytes are no chunked body, or one that others might read differently.
     pub fn advance(&mut self, input: &[u8]) -> Result<Step, ChunkError> {
-        let start = self.follow_frame(input)?;
+        self.step(input, |_| {})
+    }
+
+    /// Like [`Chunked::advance`], and appends the lines of trailers to `trailers`, the empty line at their end too.
+    ///
+    /// # Errors
+    /// As [`Chunked::advance`].
+    pub fn advance_keeping(&mut self, input: &[u8], trailers: &mut Vec<u8>) -> Result<Step, ChunkError> {
+        self.step(input, |byte| trailers.push(byte))
+    }
+
+    fn step(&mut self, input: &[u8], of_trailers: impl FnMut(u8)) -> Result<Step, ChunkError> {
+        let start = self.follow_frame(input, of_trailers)?;
         let data = start..start + self.skip_data(input.len() - start);
         Ok(Step { taken: data.end, data, ended: self.ended() })
     }
@@ -211,10 +223,14 @@ impl Chunked {
     }
 
     /// Follows what is no payload, up to the first byte of payload or the message's end: how many bytes that were.
-    fn follow_frame(&mut self, input: &[u8]) -> Result<usize, ChunkError> {
+    fn follow_frame(&mut self, input: &[u8], mut of_trailers: impl FnMut(u8)) -> Result<usize, ChunkError> {
         for (index, &byte) in input.iter().enumerate() {
-            if matches!(self.state, State::Data | State::Ended) {
-                return Ok(index);
+            match self.state {
+                State::Data | State::Ended => return Ok(index),
+                State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf | State::EndLf => {
+                    of_trailers(byte)
+                }
+                _ => {}
             }
             self.state = self.follow(byte)?;
         }

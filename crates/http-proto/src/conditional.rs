@@ -28,8 +28,17 @@ pub enum Precondition {
 /// Evaluates If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since in the order of RFC 9110 §13.2.2,
 /// for a representation that exists.
 pub fn evaluate(request: &RequestHead<'_>, validators: Validators<'_>) -> Precondition {
-    let fields = request.fields;
-    let reads = matches!(request.method, "GET" | "HEAD");
+    evaluate_fields(request.method, request.fields, validators)
+}
+
+/// The same for a representation that does not exist: only If-Match asks for one (RFC 9110 §13.1).
+pub fn evaluate_absent(fields: Fields<'_>) -> Precondition {
+    if has(fields, "If-Match") { Precondition::Failed } else { Precondition::Proceed }
+}
+
+/// [`evaluate`] for a request of which these fields were kept.
+pub fn evaluate_fields(method: &str, fields: Fields<'_>, validators: Validators<'_>) -> Precondition {
+    let reads = matches!(method, "GET" | "HEAD");
     if has(fields, "If-Match") {
         if !names_tag(fields, "If-Match", validators.etag, Comparison::Strong) {
             return Precondition::Failed;
@@ -207,6 +216,17 @@ mod tests {
             (&[("If-Unmodified-Since", LATER)], Proceed),
             (&[("If-Unmodified-Since", "yesterday")], Proceed),
         ]);
+    }
+
+    #[test]
+    fn what_is_not_there_matches_no_tag() {
+        let of = |fields: &[(&str, &str)]| with("PUT", fields, |request| evaluate_absent(request.fields));
+        assert_eq!(of(&[]), Proceed);
+        assert_eq!(of(&[("If-None-Match", "*")]), Proceed);
+        assert_eq!(of(&[("If-Match", "*")]), Failed);
+        assert_eq!(of(&[("If-Match", "\"xyzzy\"")]), Failed);
+        assert_eq!(outcome("PUT", &[("If-None-Match", "*")]), Failed);
+        assert_eq!(outcome("PUT", &[("If-Match", "\"xyzzy\"")]), Proceed);
     }
 
     #[test]

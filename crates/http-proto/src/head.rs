@@ -158,7 +158,8 @@ impl<'b> Fields<'b> {
         self.values(name).flat_map(list_items).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+    /// The values of all lines with this name, whatever its case.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 }

@@ -33,7 +33,9 @@ mod survey;
 mod token;
 
 pub use chunked::{ChunkError, Chunked, LAST_CHUNK, Step, write_chunk_head};
-pub use conditional::{Precondition, Validators, applicable_range, evaluate, imf_fixdate, parse_date};
+pub use conditional::{
+    Precondition, Validators, applicable_range, evaluate, evaluate_absent, evaluate_fields, imf_fixdate, parse_date,
+};
 pub use date::write_date;
 pub use forward::{Connection, Forwarded, HeaderEdits, RequestForward, ResponseForward, write_request, write_response};
 pub use head::{

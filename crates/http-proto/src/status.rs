@@ -1,9 +1,11 @@
-/// The words that go with a status (RFC 9110 §15, RFC 6585, RFC 8297); empty for one that has none registered.
+/// The words that go with a status (RFC 9110 §15, RFC 6585, RFC 8297, and the draft of
+/// resumable uploads); empty for one that has none registered.
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",
         103 => "Early Hints",
+        104 => "Upload Resumption Supported",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",

@@ -1,4 +1,5 @@
 use crate::span::FileSpan;
+use http_proto::reason_phrase;
 
 /// An answer whose head, and perhaps body, was written; and what of it is still to be sent.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl<'o> HeadWriter<'o> {
     /// `date` may be empty; `connection` is whole field lines or empty.
     pub(crate) fn new(status: u16, date: &[u8], connection: &[u8], out: &'o mut Vec<u8>) -> HeadWriter<'o> {
         out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(status_line(status).as_bytes());
+        push_status(status, out);
         out.extend_from_slice(b"\r\n");
         let mut head = HeadWriter { out };
         if !date.is_empty() {
@@ -92,21 +93,11 @@ pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// A status with its phrase (RFC 9110 §15).
-pub(crate) fn status_line(status: u16) -> &'static str {
-    match status {
-        200 => "200 OK",
-        206 => "206 Partial Content",
-        301 => "301 Moved Permanently",
-        304 => "304 Not Modified",
-        403 => "403 Forbidden",
-        404 => "404 Not Found",
-        405 => "405 Method Not Allowed",
-        412 => "412 Precondition Failed",
-        416 => "416 Range Not Satisfiable",
-        503 => "503 Service Unavailable",
-        _ => unreachable!("the origin answers with no other status"),
-    }
+/// Appends a status with its phrase (RFC 9110 §15).
+pub(crate) fn push_status(status: u16, out: &mut Vec<u8>) {
+    push_number(u64::from(status), out);
+    out.push(b' ');
+    out.extend_from_slice(reason_phrase(status).as_bytes());
 }
 
 #[cfg(test)]

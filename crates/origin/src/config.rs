@@ -1,3 +1,4 @@
+use crate::upload::UploadConfig;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct FilesConfig {
     pub precompressed: bool,
     /// How long opening or reading may take before the client gets 503.
     pub timeout: Duration,
+    /// How files are taken in; `None`: they are not.
+    pub upload: Option<UploadConfig>,
 }
 
 /// A health route: whether a tree can be opened and read.

@@ -9,7 +9,8 @@ use crate::media::media_type;
 use crate::memory;
 use crate::negotiate::{self, Coding};
 use crate::respond::{self, Chosen};
-use crate::tree::{self, Opened, Root};
+use crate::tree::{self, Opened, Root, is_temporary};
+use crate::upload::{self, Begun, Receipt, Taker};
 use http_proto::RequestHead;
 use rustix::fs::FileType;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub struct Files {
     root: CurrentRoot,
     /// No two of a process have the same.
     number: u64,
+    taker: Option<Arc<Taker>>,
 }
 
 /// Why a tree of files cannot be served at all.
@@ -75,7 +77,29 @@ impl Files {
             prefix.push(b'/');
         }
         let root = CurrentRoot::new(config.root.clone(), config.symlinks, config.timeout);
-        Ok(Files { config, prefix, root, number: NUMBERS.fetch_add(1, Ordering::Relaxed) })
+        let taker = config.upload.clone().map(|upload| {
+            let root = CurrentRoot::new(config.root.clone(), config.symlinks, upload.timeout);
+            Taker::new(upload, root, config.root.clone(), prefix.clone())
+        });
+        Ok(Files { config, prefix, root, number: NUMBERS.fetch_add(1, Ordering::Relaxed), taker })
+    }
+
+    /// Whether [`Files::begin`] is for requests of this method.
+    pub fn takes(&self, method: &str) -> bool {
+        self.taker.is_some() && Taker::takes(method)
+    }
+
+    /// Looks at a request whose body is to become a file. It may wait for disks and other machines without end.
+    pub fn begin(&self, request: &FileRequest<'_>) -> Begun {
+        match &self.taker {
+            Some(taker) => taker.begin(request),
+            None => Begun::Refused(upload::not_taken()),
+        }
+    }
+
+    /// How long a thread that may wait is to be given for each step of an upload.
+    pub fn upload_timeout(&self) -> Duration {
+        self.taker.as_ref().map_or(self.config.timeout, |taker| taker.config.timeout)
     }
 
     /// Appends the answer's head, and its body if it is small, to `out`; returns what is to be sent after that.
@@ -116,8 +140,15 @@ impl Files {
     }
 
     fn attempt(&self, request: &FileRequest<'_>, blocking: bool, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
+        if let Some(receipt) = self.change(request, blocking)? {
+            return Ok(respond::receipt(request, &receipt, out));
+        }
         if !matches!(request.head.method, "GET" | "HEAD") {
-            return Ok(respond::error(request, 405, out));
+            let allowed = self.taker.as_ref().map_or("GET, HEAD", |taker| taker.allowed());
+            return Ok(respond::not_allowed(request, allowed, out));
+        }
+        if is_temporary(request.path) {
+            return Err(Failure::Missing);
         }
         let firmware = negotiate::is_firmware(request.head.fields);
         let attempt = Attempt { files: self, request, blocking, firmware, now: Instant::now() };
@@ -142,6 +173,23 @@ impl Files {
             FileType::Directory => Ok(respond::redirect_to_folder(request, out)),
             _ => Err(Failure::Missing),
         }
+    }
+}
+
+impl Files {
+    /// What comes of a request that is about an upload, or deletes a file; `None`: it is neither.
+    fn change(&self, request: &FileRequest<'_>, blocking: bool) -> Result<Option<Receipt>, Failure> {
+        let Some(taker) = &self.taker else {
+            return Ok(None);
+        };
+        let token = negotiate::parameter(request.query, "upload");
+        let answered = match (request.head.method, token) {
+            ("HEAD" | "DELETE", Some(_)) | ("DELETE", None) if !blocking => return Err(Failure::Wait),
+            ("HEAD" | "DELETE", Some(token)) => taker.ask(request, token),
+            ("DELETE", None) if taker.config.delete => taker.delete(request),
+            _ => return Ok(None),
+        };
+        Ok(Some(answered.unwrap_or_else(|refusal| refusal)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Serves files from a tree, and says whether the tree can be read.
+//! Serves files from a tree, takes files into it, and says whether the tree can be read.
 //!
 //! It parses no request and owns no connection: the caller gives a request's head, and sends what comes back.
 //! It keeps no byte of any file: what has changed on disk is served changed at the next request. Files that are asked for
@@ -22,6 +22,7 @@ mod negotiate;
 mod respond;
 mod span;
 mod tree;
+mod upload;
 mod url;
 
 pub use answer::{Body, FileAnswer, Part};
@@ -30,3 +31,4 @@ pub use files::{FileRequest, Files, FilesError, WouldBlock};
 pub use health::{Health, Step, Verdict};
 pub use memory::let_go;
 pub use span::{FileSpan, Storage, is_resident, preread, read};
+pub use upload::{Begun, Receipt, Upload, UploadConfig};

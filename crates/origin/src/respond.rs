@@ -1,11 +1,12 @@
 //! Answers for a file that was found: under which conditions, and how much of it (RFC 9110 §13.2.2, §14.2); and for none.
 
-use crate::answer::{Body, FileAnswer, HeadWriter, Part, push_number, status_line};
+use crate::answer::{Body, FileAnswer, HeadWriter, Part, push_number, push_status};
 use crate::failure::Failure;
 use crate::files::FileRequest;
 use crate::negotiate::Coding;
 use crate::span::{FileSpan, Reading, append};
 use crate::tree::Opened;
+use crate::upload::Receipt;
 use crate::url;
 use http_proto::{
     ByteRange, Precondition, Ranges, Validators, applicable_range, evaluate, imf_fixdate, resolve_ranges,
@@ -71,10 +72,32 @@ pub(crate) fn page(request: &FileRequest<'_>, is_json: bool, page: &[u8], out: &
     finish(request, 200, page, out)
 }
 
+/// Answers that the method is not for this path.
+pub(crate) fn not_allowed(request: &FileRequest<'_>, allowed: &str, out: &mut Vec<u8>) -> FileAnswer {
+    short(request, 405, Some(("Allow", allowed.as_bytes())), out)
+}
+
+/// Answers with what came of something that was to be changed.
+pub(crate) fn receipt(request: &FileRequest<'_>, receipt: &Receipt, out: &mut Vec<u8>) -> FileAnswer {
+    let mut head = HeadWriter::new(receipt.status, request.date, &[request.connection, &receipt.fields].concat(), out);
+    if receipt.status != 204 {
+        head = head.length(receipt.body.len() as u64);
+    }
+    if !receipt.body.is_empty() {
+        head = head.field("Content-Type", b"text/plain; charset=utf-8");
+    }
+    head.end();
+    finish(request, receipt.status, receipt.body.as_bytes(), out)
+}
+
+/// The entity tag of a file that is sent as it is, by when it was modified and its size.
+pub(crate) fn plain_etag(modified_nanos: u64, size: u64) -> String {
+    format!("\"{modified_nanos:x}-{size:x}\"")
+}
+
 /// Answers with an error and its words as text.
 pub(crate) fn error(request: &FileRequest<'_>, status: u16, out: &mut Vec<u8>) -> FileAnswer {
     let extra: Option<(&str, &[u8])> = match status {
-        405 => Some(("Allow", b"GET, HEAD")),
         503 => Some(("Retry-After", RETRY_AFTER)),
         _ => None,
     };
@@ -231,14 +254,16 @@ fn head<'o>(request: &FileRequest<'_>, status: u16, out: &'o mut Vec<u8>) -> Hea
 
 /// An answer whose body is its status in words.
 fn short(request: &FileRequest<'_>, status: u16, extra: Option<(&str, &[u8])>, out: &mut Vec<u8>) -> FileAnswer {
-    let text = [status_line(status), "\n"].concat();
+    let mut text = Vec::new();
+    push_status(status, &mut text);
+    text.push(b'\n');
     let mut head =
         head(request, status, out).field("Content-Type", b"text/plain; charset=utf-8").length(text.len() as u64);
     if let Some((name, value)) = extra {
         head = head.field(name, value);
     }
     head.end();
-    finish(request, status, text.as_bytes(), out)
+    finish(request, status, &text, out)
 }
 
 fn finish(request: &FileRequest<'_>, status: u16, body: &[u8], out: &mut Vec<u8>) -> FileAnswer {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+/// What stands between a file's name and a token in the name of its upload.
+pub(crate) const TEMPORARY: &[u8] = b".perron-";
+
 /// Attempts to open while other processes rename folders on the way (EAGAIN of RESOLVE_BENEATH).
 const ATTEMPTS_MAX: usize = 16;
 
@@ -101,6 +104,11 @@ impl Root {
         self.resolve(path, OFlags::PATH | OFlags::DIRECTORY, blocking).map(drop)
     }
 
+    /// Opens a folder to change what is in it; may wait.
+    pub(crate) fn open_folder(&self, path: &[u8]) -> Result<OwnedFd, Failure> {
+        self.find(path, OFlags::RDONLY | OFlags::DIRECTORY, true).map(|(folder, _)| folder)
+    }
+
     /// What is at the path, without the right to read it; may wait.
     pub(crate) fn locate(&self, path: &[u8]) -> Result<Opened, Failure> {
         self.resolve(path, OFlags::PATH, true)
@@ -158,13 +166,13 @@ impl Root {
 
 impl Opened {
     fn new(file: OwnedFd, stat: &Stat, storage: Storage) -> Opened {
-        let seconds = stat.st_mtime;
+        let (modified, modified_nanos) = stamp_of(stat);
         Opened {
             file: Arc::new(File::from(file)),
             kind: FileType::from_raw_mode(stat.st_mode),
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: u64::try_from(seconds).unwrap_or(0),
-            modified_nanos: (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec),
+            modified,
+            modified_nanos,
             storage,
             stamp: Stamp::from_stat(stat),
         }
@@ -191,6 +199,21 @@ impl Stamp {
             links: stat.st_nlink,
         }
     }
+}
+
+/// When a file was modified: in seconds since 1970, zero for earlier; and in nanoseconds, modulo 2⁶⁴.
+pub(crate) fn stamp_of(stat: &Stat) -> (u64, u64) {
+    let nanos = (stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec);
+    (u64::try_from(stat.st_mtime).unwrap_or(0), nanos)
+}
+
+/// Whether a path ends in the name of an upload that is under way: a dot before, [`TEMPORARY`] and digits at the end.
+pub(crate) fn is_temporary(path: &[u8]) -> bool {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let at = name.windows(TEMPORARY.len()).rposition(|window| window == TEMPORARY);
+    let digits = at.map(|at| &name[at + TEMPORARY.len()..]);
+    name.starts_with(b".")
+        && digits.is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Whether this kernel, and whatever filters its system calls, has openat2 (Linux 5.6).

@@ -43,6 +43,58 @@ pub trait Handler: Send + Sync {
 
     /// How long an answer, or the next span of one, may take.
     fn timeout(&self) -> Duration;
+
+    /// Whether the bodies of requests of this method are wanted, by [`Handler::begin`].
+    fn takes(&self, _method: &str) -> bool {
+        false
+    }
+
+    /// Looks at a request whose body it may want; may wait. Called only for methods that it takes.
+    ///
+    /// # Errors
+    /// The answer, if it does not want the body.
+    fn begin(&self, _request: &HandlerRequest<'_>) -> Result<Begun, Receipt> {
+        Err(Receipt { status: 405, fields: Vec::new(), body: String::new() })
+    }
+
+    /// How long one step of taking a body may last.
+    fn take_timeout(&self) -> Duration {
+        self.timeout()
+    }
+}
+
+/// Takes the body of one request. Every call may wait, and dropping it may too.
+pub trait Intake: Send {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// The answer, if it wants no more.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Receipt>;
+
+    /// Brings the whole body to its end; `None`: by another call. `trailers` are whole lines, or nothing.
+    fn finish(&mut self, trailers: &[u8]) -> Option<Receipt>;
+
+    /// The client has gone; `rest` is what came last.
+    fn abandon(&mut self, rest: &[u8]);
+}
+
+/// A body is wanted.
+pub struct Begun {
+    /// What takes it.
+    pub intake: Box<dyn Intake>,
+    /// Interim answers, whole, for clients of HTTP/1.1; or nothing.
+    pub interim: Vec<u8>,
+}
+
+/// The answer to a request whose body was to be taken, short of what every answer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The status.
+    pub status: u16,
+    /// Whole field lines.
+    pub fields: Vec<u8>,
+    /// Plain text, or nothing.
+    pub body: String,
 }
 
 /// Whether a handler may wait.

@@ -36,7 +36,9 @@ mod zones;
 
 pub use backend::BackendShared;
 pub use clock::Clock;
-pub use handler::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Storage, WouldBlock};
+pub use handler::{
+    Begun, Handler, HandlerAnswer, HandlerRequest, Intake, Part, Patience, Receipt, Storage, WouldBlock,
+};
 pub use held::{Held, StreamStats};
 pub use http2::Http2Error;
 pub use log::LogSink;

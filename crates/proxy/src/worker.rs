@@ -41,6 +41,9 @@ const HOUSEKEEPING: Duration = Duration::from_millis(200);
 /// Threads of one worker that may wait for one handler at once: a hung mount takes these and no more.
 const PATIENT_MAX: usize = 32;
 
+/// Bodies that one worker takes for one handler at once: each has up to two pieces in memory, half a MiB.
+const INTAKES_MAX: usize = 32;
+
 /// How long accepting rests when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -167,6 +170,8 @@ pub(crate) struct Context {
     pub(crate) turns: Turns,
     /// By handler: places for threads that may wait for it.
     pub(crate) patient: Vec<Arc<Semaphore>>,
+    /// By handler: places for bodies that it takes.
+    pub(crate) intakes: Vec<Rc<Semaphore>>,
     spare: RefCell<Vec<Vec<u8>>>,
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
@@ -192,6 +197,7 @@ async fn run(
         pipes: PipePool::default(),
         turns: Turns::default(),
         patient: shared.handlers.iter().map(|_| Arc::new(Semaphore::new(PATIENT_MAX))).collect(),
+        intakes: shared.handlers.iter().map(|_| Rc::new(Semaphore::new(INTAKES_MAX))).collect(),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
         chance: Cell::new(seed(index)),

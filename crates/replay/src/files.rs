@@ -106,6 +106,7 @@ fn tree() -> (Files, TempDir) {
         symlinks: true,
         precompressed: true,
         timeout: Duration::from_secs(60),
+        upload: None,
     };
     (Files::open(config).expect("openat2 is there"), folder)
 }

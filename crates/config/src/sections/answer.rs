@@ -1,6 +1,4 @@
-use std::path::PathBuf;
-
-use origin::{FilesConfig, HealthConfig};
+use origin::HealthConfig;
 use proxy::config::{Answer, BackendIndex, HandlerIndex, Redirect, Respond};
 
 use crate::Handler;
@@ -9,9 +7,9 @@ use crate::names::{self, Kind};
 use crate::read::{At, Line, Period, Read, Whole};
 use crate::schema::{Key, Schema, form, optional, required, with};
 use crate::section::Section;
-use crate::sections::fastcgi;
+use crate::sections::{fastcgi, files};
 use crate::sources::Span;
-use crate::tree::{Node, Table, Value};
+use crate::tree::{Node, Value};
 
 /// The keys of which one answers.
 pub(crate) const KEYS: [&str; 6] = ["backend", "redirect", "respond", "files", "health", "fastcgi"];
@@ -55,22 +53,6 @@ pub(crate) static RESPOND: Schema = Schema {
     ],
 };
 
-pub(crate) static FILES: Schema = Schema {
-    path: "files",
-    about: "In a frontend or a route: `files = \"/srv/www\"`, or as a table with these keys. The route's `path` stands \
-            for the root: with `path = \"/export/\"` and root `/srv/x`, `/export/a` is `/srv/x/a`. Nothing outside the \
-            root is ever opened, and nothing is kept in memory.",
-    keys: &[
-        required("root", form::PATH, "The tree to serve."),
-        with("listing", form::BOOLEAN, "false", "List folders that have no index."),
-        with("index", form::TEXTS, "[\"index.html\"]", "Files looked for in a folder, in this order."),
-        with("symlinks", form::BOOLEAN, "false", "Follow symbolic links, never out of the root."),
-        with("precompressed", form::BOOLEAN, "false", "Send `NAME.zst`, `NAME.br`, `NAME.gz` to who accepts them."),
-        with("timeout", form::TIME, "\"5s\"", "How long opening or reading may take before the client gets 503."),
-        with("upload", form::BOOLEAN, "false", "Take PUT.").later(),
-    ],
-};
-
 pub(crate) static HEALTH: Schema = Schema {
     path: "health",
     about: "In a frontend or a route: `health = \"/srv/www\"`, or as a table with these keys. A tree on a file system \
@@ -110,7 +92,7 @@ pub(crate) fn read(section: &mut Section<'_>, prefixes: &[String], cx: &mut Cont
         "redirect" => redirect(&entry.node, path, cx).map(Answer::Redirect),
         "respond" => respond(&entry.node, path, cx).map(Answer::Respond),
         "health" => health(&entry.node, path, cx).map(|health| handler(Handler::Health(health), entry.span, cx)),
-        "files" => return files(&entry.node, path, prefixes, cx),
+        "files" => return files::files(&entry.node, path, prefixes, cx),
         _ => fastcgi::fastcgi(&entry.node, path, prefixes, cx),
     };
     answer.map_or(Given::Nothing, Given::Answer)
@@ -181,68 +163,8 @@ fn respond(node: &Node, path: String, cx: &mut Context) -> Option<Respond> {
     Some(Respond { status: number, content_type, body: body.value })
 }
 
-fn files(node: &Node, path: String, prefixes: &[String], cx: &mut Context) -> Given {
-    let Some(files) = files_config(node, path, cx) else {
-        return Given::Nothing;
-    };
-    let whole = ["/".to_owned()];
-    let prefixes = if prefixes.is_empty() { &whole } else { prefixes };
-    let mut answers = Vec::new();
-    for prefix in prefixes {
-        let files = FilesConfig { strip_prefix: prefix.clone(), ..files.clone() };
-        answers.push((prefix.clone(), handler(Handler::Files(files), node.span, cx)));
-    }
-    Given::Files(answers)
-}
-
-fn files_config(node: &Node, path: String, cx: &mut Context) -> Option<FilesConfig> {
-    let (mut section, root) = path_or_table(node, &FILES, "root", path, cx);
-    let files = FilesConfig {
-        root: PathBuf::new(),
-        strip_prefix: "/".to_owned(),
-        listing: section.value("listing", cx),
-        index: section.value::<Vec<At<Line>>>("index", cx).into_iter().filter_map(|name| file_name(name, cx)).collect(),
-        symlinks: section.value("symlinks", cx),
-        precompressed: section.value("precompressed", cx),
-        timeout: section.value::<Period>("timeout", cx).0,
-    };
-    let upload: At<bool> = section.value("upload", cx);
-    if upload.value {
-        cx.later(format!("{}.upload: uploads", section.path), upload.span);
-    }
-    Some(FilesConfig { root: root?, ..files })
-}
-
-/// A table, or a path alone that stands for a table with just `key`.
-fn path_or_table<'t>(
-    node: &'t Node,
-    schema: &'static Schema,
-    key: &str,
-    path: String,
-    cx: &mut Context,
-) -> (Section<'t>, Option<PathBuf>) {
-    if let Value::Table(table) = &node.value {
-        let mut section = Section::of(table, node.span, schema, path, cx);
-        let value = section.required(key, cx);
-        return (section, value);
-    }
-    let mut section = Section::of(Table::EMPTY, node.span, schema, path, cx);
-    section.entry(key);
-    (section, PathBuf::read(node, cx))
-}
-
-fn file_name(name: At<Line>, cx: &mut Context) -> Option<String> {
-    let Line(text) = name.value;
-    if text.contains('/') || text == "." || text == ".." {
-        cx.error(name.span, format!("\"{}\" is no file's name", text.escape_debug()))
-            .help("write a name without /, such as \"index.html\"");
-        return None;
-    }
-    Some(text)
-}
-
 fn health(node: &Node, path: String, cx: &mut Context) -> Option<HealthConfig> {
-    let (mut section, files) = path_or_table(node, &HEALTH, "files", path, cx);
+    let (mut section, files) = files::path_or_table(node, &HEALTH, "files", path, cx);
     let Period(timeout) = section.value("timeout", cx);
     Some(HealthConfig { files: files?, timeout })
 }

@@ -186,6 +186,7 @@ fn send_file_from(root: At<PathBuf>, cx: &mut Context) -> Option<SendFile> {
         symlinks: false,
         precompressed: false,
         timeout: SEND_FILE_TIMEOUT,
+        upload: None,
     };
     match handler(Handler::Files(files), root.span, cx) {
         Answer::Handler(handler) => Some(SendFile { root: root.value, handler }),

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod class;
 pub(crate) mod deliver;
 pub(crate) mod fastcgi;
+pub(crate) mod files;
 pub(crate) mod forward;
 pub(crate) mod frontend;
 pub(crate) mod headers;

@@ -247,3 +247,22 @@ proptest! {
         let _ = Chunked::new().scan(&body);
     }
 }
+
+#[test]
+fn trailers_are_kept_whatever_their_pieces() {
+    let body = b"3;a=b\r\nabc\r\n0\r\nRepr-Digest: sha-256=:AA==:\r\nX: y\r\n\r\nNEXT";
+    for piece in 1..=body.len() {
+        let (mut chunked, mut trailers, mut data) = (Chunked::new(), Vec::new(), Vec::new());
+        for input in body.chunks(piece) {
+            let mut at = 0;
+            while at < input.len() && !chunked.ended() {
+                let step = chunked.advance_keeping(&input[at..], &mut trailers).unwrap();
+                data.extend_from_slice(&input[at..][step.data]);
+                at += step.taken;
+            }
+        }
+        assert!(chunked.ended());
+        assert_eq!(data, b"abc");
+        assert_eq!(trailers, b"Repr-Digest: sha-256=:AA==:\r\nX: y\r\n\r\n", "pieces of {piece}");
+    }
+}

@@ -43,6 +43,7 @@ impl Tree {
             symlinks: false,
             precompressed: false,
             timeout: Duration::from_secs(2),
+            upload: None,
         };
         Tree { folder, config }
     }

@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use origin::{FileAnswer, FileRequest, FileSpan};
-use proxy::{Handler, HandlerAnswer, HandlerRequest, Part, Patience, Shared, Storage, WouldBlock};
+use proxy::{
+    Begun, Handler, HandlerAnswer, HandlerRequest, Intake, Part, Patience, Receipt, Shared, Storage, WouldBlock,
+};
 
 use crate::log;
 
@@ -90,6 +92,42 @@ impl Handler for Files {
     fn timeout(&self) -> Duration {
         self.0.timeout()
     }
+
+    fn takes(&self, method: &str) -> bool {
+        self.0.takes(method)
+    }
+
+    fn begin(&self, request: &HandlerRequest<'_>) -> Result<Begun, Receipt> {
+        let HandlerRequest { head, path, query, date, fields } = *request;
+        match self.0.begin(&FileRequest { head, path, query, date, connection: fields }) {
+            origin::Begun::Taking { upload, interim } => Ok(Begun { intake: Box::new(Upload(upload)), interim }),
+            origin::Begun::Refused(receipt) => Err(receipt_of(receipt)),
+        }
+    }
+
+    fn take_timeout(&self) -> Duration {
+        self.0.upload_timeout()
+    }
+}
+
+struct Upload(Box<origin::Upload>);
+
+impl Intake for Upload {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Receipt> {
+        self.0.write(bytes).map_err(receipt_of)
+    }
+
+    fn finish(&mut self, trailers: &[u8]) -> Option<Receipt> {
+        self.0.finish(trailers).map(receipt_of)
+    }
+
+    fn abandon(&mut self, rest: &[u8]) {
+        self.0.abandon(rest);
+    }
+}
+
+fn receipt_of(origin::Receipt { status, fields, body }: origin::Receipt) -> Receipt {
+    Receipt { status, fields, body }
 }
 
 fn rest_of(answer: FileAnswer) -> HandlerAnswer {

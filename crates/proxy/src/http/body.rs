@@ -48,6 +48,16 @@ impl Body {
 
     /// Like [`Body::take`], and appends the payload without its framing to `out`.
     pub(crate) fn take_payload(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ChunkError> {
+        self.take_apart(bytes, out, &mut Vec::new())
+    }
+
+    /// Like [`Body::take_payload`], and appends the lines of trailers to `trailers`.
+    pub(crate) fn take_apart(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        trailers: &mut Vec<u8>,
+    ) -> Result<usize, ChunkError> {
         let Body::Chunked(chunked) = self else {
             let taken = self.take(bytes)?;
             out.extend_from_slice(&bytes[..taken]);
@@ -55,7 +65,7 @@ impl Body {
         };
         let mut taken = 0;
         while taken < bytes.len() && !chunked.ended() {
-            let step = chunked.advance(&bytes[taken..])?;
+            let step = chunked.advance_keeping(&bytes[taken..], trailers)?;
             out.extend_from_slice(&bytes[taken..][step.data]);
             taken += step.taken;
         }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::exchange::{Errand, exchange};
 use super::plan::{Meta, Plan, Planned, Todo, plan};
+use super::receive::receive;
 use super::reply::write_error;
 use super::send::{ask, send};
 use crate::log::{Phase, Record};
@@ -237,6 +238,7 @@ impl Client<'_> {
                 self.answer_error(reason, keep, plan.traits.is_head, retry_after, record).await;
                 self.after(keep, plan.body.is_done())
             }
+            Todo::Take(taken) => Box::pin(receive(self, *taken, plan.traits, plan.route, record)).await,
             Todo::Ask { handler, head } => {
                 ask(self, handler, head, None, &plan.body, plan.traits, plan.route, record).await
             }

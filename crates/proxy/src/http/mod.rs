@@ -3,8 +3,8 @@
 //! `client` reads requests and keeps the connection, `plan` decides what answers one, `exchange` takes it to a server
 //! (`upload` sends the rest of its body) and `response` brings the answer back (`hold` waits for the rest of a small
 //! one). `application` tells a request to a program; `reply` writes and `send` sends what is answered here, and `send_file` the
-//! file that a program names. `body` follows a body to its end, whichever way that is
-//! told.
+//! file that a program names; `receive` has a handler take a body in. `body` follows a body to its end, whichever way
+//! that is told.
 
 mod application;
 mod body;
@@ -12,6 +12,7 @@ mod client;
 mod exchange;
 mod hold;
 mod plan;
+mod receive;
 mod redirect;
 mod reply;
 mod response;

@@ -10,6 +10,7 @@ use http_proto::{
 
 use super::application::{Told, write_records};
 use super::body::Body;
+use super::receive::Taken;
 use super::redirect::{Detour, ask_size, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
 use crate::backend::Wish;
@@ -102,6 +103,8 @@ pub(crate) enum Todo {
     TurnAway { reason: Reason, retry_after: Option<Duration> },
     /// The handler, from a thread that may wait; it gets the head anew.
     Ask { handler: HandlerIndex, head: Vec<u8> },
+    /// The handler, which takes the body.
+    Take(Box<Taken>),
 }
 
 /// Reads a head from `bytes`, decides, and leaves in `rest` what belongs to the next request.
@@ -141,7 +144,7 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     let Some(answer) = meta.configured().answer(route) else {
         return Planned::Refused(Reason::NoRoute);
     };
-    if !matches!(answer, Answer::Backend(_)) && !body.is_done() {
+    if !wants_body(meta, answer, &head) && !body.is_done() {
         // Nobody wants the rest of this body: the answer says that the connection ends with it.
         traits.keep_alive = false;
     }
@@ -155,6 +158,15 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     match request.todo(answer, record) {
         Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),
         Err(reason) => Planned::Refused(reason),
+    }
+}
+
+/// Whether what answers has a use for the request's body.
+fn wants_body(meta: Meta<'_>, answer: &Answer, head: &RequestHead<'_>) -> bool {
+    match answer {
+        Answer::Backend(_) => true,
+        Answer::Handler(index) => meta.context.shared.handlers[usize::from(index.0)].takes(head.method),
+        Answer::Redirect(_) | Answer::Respond(_) => false,
     }
 }
 
@@ -336,6 +348,9 @@ impl Request<'_> {
     fn ask(&self, index: HandlerIndex) -> Result<Todo, Reason> {
         let resolved = resolve_path(self.head.path_and_query).map_err(|_| Reason::Path)?;
         let handler = &self.meta.context.shared.handlers[usize::from(index.0)];
+        if handler.takes(self.head.method) {
+            return Ok(Todo::Take(Box::new(Taken::new(index, self.head, self.bytes, self.early_body))));
+        }
         let mut bytes = self.meta.context.buffer();
         let fields = self.fields();
         let mut date = self.meta.context.buffer();

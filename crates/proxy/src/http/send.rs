@@ -206,7 +206,8 @@ impl Span<'_, '_> {
             if !self.handler.is_resident(&self.file, self.offset, length) {
                 let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
                 let timeout = handler.timeout();
-                patiently(client, self.index, timeout, move || handler.bring_in(&file, offset, length)).await?;
+                patiently(client.meta.context, self.index, timeout, move || handler.bring_in(&file, offset, length))
+                    .await?;
             }
             self.send(client, length, record).await?;
         }
@@ -220,7 +221,7 @@ impl Span<'_, '_> {
             let (handler, file, offset) = (Arc::clone(&self.handler), Arc::clone(&self.file), self.offset);
             let timeout = handler.timeout();
             bytes.clear();
-            let read = patiently(client, self.index, timeout, move || {
+            let read = patiently(client.meta.context, self.index, timeout, move || {
                 let read = handler.read(&file, offset, length as usize, &mut bytes);
                 read.map(|()| bytes)
             });
@@ -238,13 +239,13 @@ impl Span<'_, '_> {
 
 /// Runs `work` on one of the few threads that may wait for this handler, for as long as `timeout`, the wait for such a
 /// thread included. Work that hangs keeps its thread.
-async fn patiently<T: Send + 'static>(
-    client: &Client<'_>,
+pub(crate) async fn patiently<T: Send + 'static>(
+    context: &Context,
     handler: HandlerIndex,
     timeout: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Reason> {
-    let places = Arc::clone(&client.meta.context.patient[usize::from(handler.0)]);
+    let places = Arc::clone(&context.patient[usize::from(handler.0)]);
     let waited = Cell::new(true);
     let done = tokio::time::timeout(timeout, async {
         let place = places.acquire_owned().await.ok()?;
@@ -285,7 +286,7 @@ pub(crate) async fn ask(
     write_last_fields(&mut fields, client.meta, route, traits.version, traits.keep_alive);
     record.phase = Phase::Headers;
     let sending = begin(context, Some(index), 0, &[]);
-    let answered = Box::pin(patiently(client, index, timeout, move || {
+    let answered = Box::pin(patiently(context, index, timeout, move || {
         let mut out = Vec::new();
         let mut slots = field_slots();
         let Ok(Parsed::Whole(request, _)) = parse_request(&head, &mut slots, &limits) else {
