@@ -8,6 +8,7 @@ mod application;
 mod case;
 mod config;
 mod failover;
+mod held;
 mod idle;
 mod latency;
 mod load;
@@ -66,6 +67,8 @@ enum Role {
     Vips(failover::crowd::Arguments),
     /// Bad adverts by the thousand, and what becomes of good ones, with keepalived's for comparison (root)
     Flood(failover::flood::Arguments),
+    /// How old messages are at their clients, through perron, nginx and lighttpd
+    Held(held::Arguments),
     /// The server behind the proxies: answers every request with as many bytes
     #[command(hide = true)]
     Upstream {
@@ -111,6 +114,7 @@ fn main() -> anyhow::Result<ExitCode> {
             failover::flood::run(&arguments).context("flood")?;
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Role::Held(arguments)) => return held::run(&arguments).context("held"),
         None => {}
     }
     if let Some(code) = machine::run_apart()? {

@@ -1,9 +1,17 @@
+mod call;
+mod transfer;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use call::CALL_EXAMPLES;
+pub(crate) use call::{Call, Tls, Wanted};
+use transfer::{EXPORT_EXAMPLES, IMPORT_EXAMPLES};
+pub(crate) use transfer::{Export, Import, Way};
 
 const ABOUT: &str = "The front door of a computing cluster: one URL over many servers.";
 
@@ -58,6 +66,15 @@ pub(crate) enum Command {
     Upgrade(Upgrade),
     /// Have the running service finish its requests and end.
     Stop(Client),
+    /// Ask a server whose answer is a stream of messages: show progress as it comes, and end as the result says.
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(Call),
+    /// Send a file to a server that takes files in, over breaks, and verify it.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Export),
+    /// Fetch a file in parallel parts, over breaks, and verify it.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    ImportData(Import),
     /// Record failovers as the network sees them, or read a recording, and say of each packet what it means.
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(Capture),

@@ -17,6 +17,7 @@ mod dns_query;
 mod fastcgi_answer;
 mod files;
 mod load_report;
+mod messages;
 mod path;
 mod peer;
 mod proxy_header;
@@ -39,6 +40,7 @@ pub use dns_query::dns_query;
 pub use fastcgi_answer::fastcgi_answer;
 pub use files::files;
 pub use load_report::load_report;
+pub use messages::messages;
 pub use path::path;
 pub use peer::peer;
 pub use proxy_header::proxy_header;
@@ -52,7 +54,7 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
@@ -66,6 +68,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("fastcgi_answer", fastcgi_answer),
     ("files", files),
     ("load_report", load_report),
+    ("messages", messages),
     ("path", path),
     ("peer", peer),
     ("proxy_header", proxy_header),
