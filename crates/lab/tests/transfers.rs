@@ -260,3 +260,26 @@ fn a_server_without_parts_is_read_at_once_and_anew_after_a_break() {
     output.success();
     assert!(fs::read_to_string(&here).is_ok_and(|read| read == body));
 }
+
+#[test]
+fn a_file_is_sent_over_ten_cuts() {
+    let rig = lab::require!(rig("transfers-export", ", upload = true"));
+    let here = rig.client.new_folder("here").join("disk.img");
+    write(&here, mebibytes());
+    fs::set_permissions(&rig.root, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("the folder is ours");
+    rig.client.limit_sending("1gbit");
+    let mut command = rig.command(&["export", text(&here), &format!("{URL}/disk.img"), "--json"]);
+    let peak = rig.cut_often(&mut command, || rig.client.traffic().sent);
+    let serving: u64 = rig.perron.serve_pids().into_iter().map(peak_kib).max().expect("it serves");
+    let said = said(command.output());
+    assert!(same(&here, &rig.root.join("disk.img")), "what came is what was sent: {said}");
+    assert!(said["breaks"].as_u64() >= Some(CUTS), "{said}");
+    assert_eq!((&said["bytes"], said["verified"].as_bool()), (&(mebibytes() << 20).into(), Some(true)));
+    let is_constant = |kib| 0 < kib && kib < MEMORY_KIB;
+    assert!(is_constant(peak) && is_constant(serving), "{peak} KiB and {serving} KiB in use");
+    let piped = format!("printf hello | {} export - {URL}/piped", text(&perron_binary()));
+    let [ca, me] = ["ca.pem", "me.pem"].map(|name| rig.certificates.join(name));
+    let secure = format!("{piped} --ca {} --cert {}", text(&ca), text(&me));
+    rig.client.run(&["sh", "-c", &secure]).success();
+    assert_eq!(fs::read_to_string(rig.root.join("piped")).expect("it is there"), "hello");
+}
