@@ -20,7 +20,8 @@ use crate::verify::roots;
 /// By which name [`Material`] has the authorities that this machine trusts: what [`machine_authorities`] reads.
 pub const MACHINE_AUTHORITIES: &str = "the authorities of this machine";
 
-/// How many servers' sessions are kept to be resumed: by the names that they have, of which most have one.
+/// How many tickets are kept: rustls holds eight for each name, and a connector is for one server, which has one name
+/// or a few addresses.
 const RESUMABLE: usize = 64;
 
 /// What connections to a server begin with; made once for each server and each change of its files.

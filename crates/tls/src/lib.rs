@@ -9,10 +9,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acceptor;
+pub mod authority;
 mod by_name;
 pub mod config;
 mod connector;
 mod dates;
+pub mod describe;
 mod error;
 mod identity;
 mod inspect;

@@ -46,7 +46,7 @@ fn all<T: PemObject>(path: &Path, material: &Material, what: &str) -> Result<Vec
     Ok(read)
 }
 
-fn broken(error: &pem::Error) -> String {
+pub(crate) fn broken(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
             format!("it is cut off: \"-----END {}-----\" is missing", String::from_utf8_lossy(end_marker).trim())

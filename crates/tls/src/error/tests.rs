@@ -34,6 +34,8 @@ fn a_broken_handshake_breaks_the_protocol() {
     assert_eq!(said(&[22, 3, 1, 0, 4, 2, 0, 0, 0]), SessionError::Protocol);
     assert_eq!(said(&[22, 3, 1, 0xff, 0xff, 1]), SessionError::Protocol);
     assert_eq!(said(&[22, 3, 1, 0, 4, 1, 0, 0, 0]), SessionError::Protocol);
+    // A message that is longer than 64 KiB is not waited for.
+    assert_eq!(said(&[22, 3, 1, 0, 4, 1, 1, 0, 0]), SessionError::Protocol);
 }
 
 #[test]
