@@ -73,7 +73,7 @@ pub(crate) static FRONTEND_TLS: Schema = Schema {
             "export-headers",
             form::BOOLEAN,
             "false",
-            "Tell HTTP servers of the client's certificate in header fields (`X-SSL-Client-…`); a client's own such fields are removed.",
+            "Tell HTTP servers of the client's certificate in header fields (`SSL-Client-…`); a client's own such fields are removed.",
         ),
         optional(
             "user",
