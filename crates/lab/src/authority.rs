@@ -94,8 +94,13 @@ impl Authority {
     pub fn revoke(&self, name: &str, certificates: &[&Path]) -> PathBuf {
         let (index, settings) = (self.file("index.txt"), self.file("ca.cnf"));
         fs::write(&index, "").expect("the folder is ours");
+        let number = self.file("crlnumber");
         let says = format!("[ca]\ndefault_ca=d\n[d]\ndatabase={index}\ndefault_md=sha256\ndefault_crl_days=10\n");
-        fs::write(&settings, says).expect("the folder is ours");
+        // With a number it is of version 2, which is what RFC 5280 section 5.1.2.1 asks for.
+        fs::write(&settings, format!("{says}crlnumber={number}\n")).expect("the folder is ours");
+        if !Path::new(&number).exists() {
+            fs::write(&number, "01\n").expect("the folder is ours");
+        }
         let (authority, its_key) = (self.certificate(), self.file(&format!("{}.key", self.name)));
         let ca = ["ca", "-config", &settings, "-cert", text(&authority), "-keyfile", &its_key];
         for certificate in certificates {

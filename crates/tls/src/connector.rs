@@ -80,6 +80,13 @@ impl Connector {
         Ok(Connector { config: Arc::clone(&self.config), name: name.map(server_name).transpose()? })
     }
 
+    /// The same for who is to see the server's certificate each time: no session is resumed.
+    pub fn without_memory(&self) -> Connector {
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::disabled();
+        Connector { config: Arc::new(config), name: self.name.clone() }
+    }
+
     /// A session with the server at `host`, an address or a name without a port, which must be it unless the
     /// configuration names another.
     ///
