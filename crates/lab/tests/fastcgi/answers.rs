@@ -170,3 +170,57 @@ fn connections_are_kept_where_the_application_keeps_them() {
         perron.stop();
     }
 }
+
+#[test]
+fn a_file_is_sent_in_the_place_of_an_answer() {
+    let site = lab::require!(Site::new("fastcgi-sendfile"));
+    let root = site.front.new_folder("files");
+    let content: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
+    std::fs::write(root.join("large.bin"), &content).expect("the folder is ours");
+    std::fs::write(root.with_file_name("secret"), "not for clients").expect("the folder is ours");
+    let named = root.display().to_string();
+    let _app = site.application("app.sock", move |wire| {
+        serve(wire, |asked, _| {
+            let path = match asked.get("QUERY_STRING").unwrap_or_default() {
+                "outside" => "/etc/passwd".to_owned(),
+                "above" => format!("{named}/../secret"),
+                "gone" => format!("{named}/gone"),
+                "relative" => "large.bin".to_owned(),
+                _ => format!("{named}/large.bin"),
+            };
+            answer(format!(
+                "X-Sendfile: {path}\nContent-Type: image/png\nContent-Length: 4\nSet-Cookie: c=1\nETag: \"app\"\n\nbody"
+            ))
+        });
+    });
+    let mut perron = site.perron(&format!("keep-connection = true, sendfile-root = \"{}\"", root.display()));
+    let mut client = site.connect();
+    client.set_limit(std::time::Duration::from_secs(20));
+    let mut ask = |method: &str, query: &str, fields: &str| {
+        client.send(format!("{method} /app?{query} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        if method == "HEAD" { client.answer_to_head() } else { client.answer() }
+    };
+    for query in ["", "relative"] {
+        let whole = ask("GET", query, "");
+        assert_eq!(whole.status(), 200);
+        assert!(whole.body == content, "{} bytes", whole.body.len());
+        assert_eq!((whole.field("content-type"), whole.field("set-cookie")), (Some("image/png"), Some("c=1")));
+        assert_eq!(whole.field("x-sendfile"), None);
+    }
+    let part = ask("GET", "", "Range: bytes=256-1279\r\n");
+    assert_eq!((part.status(), part.field("content-range")), (206, Some("bytes 256-1279/3145728")));
+    assert!(part.body == content[256..1280]);
+    let etag = part.field("etag").expect("files have one").to_owned();
+    assert_ne!(etag, "\"app\"");
+    assert_eq!(ask("GET", "", &format!("If-None-Match: {etag}\r\n")).status(), 304);
+    let head = ask("HEAD", "", "");
+    assert_eq!((head.status(), head.field("content-length")), (200, Some("3145728")));
+    let posted = ask("POST", "", "Content-Length: 0\r\n");
+    assert!(posted.status() == 200 && posted.body == content);
+    assert_eq!(ask("GET", "gone", "").status(), 404);
+    for query in ["outside", "above"] {
+        assert_eq!(ask("GET", query, "").status(), 502, "{query}");
+    }
+    assert_eq!(ask("GET", "", "").status(), 200, "it is still in step");
+    lab::wait_for(lab::SOON, "the log tells", || perron.process().stderr().contains("/etc/passwd"));
+}
