@@ -1,4 +1,5 @@
 mod call;
+mod cert;
 mod transfer;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::cert::{Cert, Making};
 use call::CALL_EXAMPLES;
 pub(crate) use call::{Call, Tls, Wanted};
 use transfer::{EXPORT_EXAMPLES, IMPORT_EXAMPLES};
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Record failovers as the network sees them, or read a recording, and say of each packet what it means.
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(Capture),
+    /// Make an authority of one's own, certificates of servers and clients, and say what certificates say.
+    #[command(subcommand, after_help = cert::EXAMPLES)]
+    Cert(Cert),
     /// Start a whole cluster on this machine to play with: two directors, three origins, a small load.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),

@@ -31,6 +31,16 @@ pub enum Section {
     Other,
 }
 
+impl Section {
+    /// How many certificates it revokes.
+    pub fn revoked(&self) -> usize {
+        match self {
+            Section::Revocations(list) => list.revoked.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
