@@ -5,7 +5,7 @@ use proxy::config::Backend;
 use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
 use crate::names::Names;
 use crate::sources::{Sources, Span};
-use crate::{AppliedDefault, Handler, Part};
+use crate::{Acme, AppliedDefault, Handler, Part};
 
 /// What reading leaves behind besides the values: problems, defaults, later parts.
 pub(crate) struct Context<'s> {
@@ -17,6 +17,8 @@ pub(crate) struct Context<'s> {
     pub(crate) handlers: Vec<Handler>,
     /// Backends that routes make; they come behind those that have names in the text.
     pub(crate) applications: Vec<Backend>,
+    /// The authority, and what frontends have asked of it so far.
+    pub(crate) acme: Option<Acme>,
     pub(crate) defaults: Vec<AppliedDefault>,
     /// The paths of `defaults`.
     told: BTreeSet<String>,
@@ -60,6 +62,7 @@ impl<'s> Context<'s> {
             claims: Vec::new(),
             handlers: Vec::new(),
             applications: Vec::new(),
+            acme: None,
             defaults: Vec::new(),
             told: BTreeSet::new(),
             broken: false,

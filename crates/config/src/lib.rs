@@ -95,10 +95,35 @@ pub struct Config {
     pub notify_fifo: Option<PathBuf>,
     /// The cluster's name.
     pub dns: Option<dns::Plan>,
+    /// Where certificates come from that are not handed over.
+    pub acme: Option<Acme>,
     /// Parts that [`Config::leave_out`] can take away, in the order of the text.
     pub parts: Vec<Part>,
     /// Parts that are right but that this version cannot run, in the order of the text.
     pub later: Vec<Part>,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// The authority, and what is asked of it.
+    pub config: acme::AcmeConfig,
+    /// What connections to it begin with.
+    pub tls: tls::config::ClientTls,
+    /// Where they are kept, with their keys and the account's: a certificate's file is called by its first name.
+    pub folder: PathBuf,
+}
+
+impl Acme {
+    /// The file of the certificate and its key.
+    pub fn file(&self, label: &str) -> PathBuf {
+        self.folder.join(format!("{label}.pem"))
+    }
+
+    /// The file of the account with the authority.
+    pub fn account(&self) -> PathBuf {
+        self.folder.join("account.json")
+    }
 }
 
 /// A socket to open.

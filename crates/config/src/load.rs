@@ -9,7 +9,7 @@ use crate::names::{self, Names};
 use crate::read::At;
 use crate::reference::ROOT;
 use crate::section::Section;
-use crate::sections::{backend, boot, frontend, masters, name_service, process, stick, vip, zone};
+use crate::sections::{acme, backend, boot, frontend, masters, name_service, process, stick, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
 use crate::{Config, Loaded};
@@ -59,6 +59,8 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         delivers.push(read.deliver);
     }
     proxy.zones = zones(&mut root, cx);
+    let authority = root.entry("acme").map_or(root.span, |entry| entry.span);
+    cx.acme = root.optional_section("acme", &acme::ACME, cx).and_then(|section| acme::acme(section, cx));
     let mut listens = Vec::new();
     let frontends = root.named("frontend", &frontend::FRONTEND, cx);
     for (entry, section) in frontends {
@@ -74,6 +76,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         redirect_checks.push(vec![None; application.servers.len()]);
         proxy.backends.push(application);
     }
+    let acme = acme::finish(authority, cx);
     check_deliveries(&proxy, &delivers, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
@@ -99,6 +102,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         group_notify,
         notify_fifo,
         dns,
+        acme,
         parts,
         later,
     }

@@ -3,7 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    answer, backend, boot, check, class, fastcgi, files, forward, frontend, headers, masters, name_service, process,
+    acme, answer, backend, boot, check, class, fastcgi, files, forward, frontend, headers, masters, name_service,
+    process,
     rate, route, server, stick, stream, tls, vip, zone,
 };
 
@@ -11,7 +12,7 @@ const PREFACE: &str = include_str!("reference.md");
 
 pub(crate) static ROOT: Schema = Schema { path: "", about: "The tables at the top.", keys: &ROOT_KEYS };
 
-const ROOT_KEYS: [Key; 12] = [
+const ROOT_KEYS: [Key; 13] = [
     optional("process", form::TABLE, "The program itself."),
     optional("admin", form::TABLE, "What operators and monitors see."),
     optional("frontend", "tables `[frontend.NAME]`", "What clients reach."),
@@ -21,13 +22,14 @@ const ROOT_KEYS: [Key; 12] = [
     optional("vip", "tables `[vip.NAME]`", "Addresses that move."),
     optional("vip-group", "tables `[vip-group.NAME]`", "Vips that move together."),
     optional("dns", form::TABLE, "Name service."),
+    optional("acme", form::TABLE, "Certificates from an authority."),
     optional("inventory", form::TABLE, "Nodes.").later(),
     optional("masters", form::TABLE, "Machines that run the boot services.").later(),
     optional("boot", form::TABLE, "How nodes boot.").later(),
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 48] = [
+pub(crate) static SCHEMAS: [&Schema; 49] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -68,6 +70,7 @@ pub(crate) static SCHEMAS: [&Schema; 48] = [
     &vip::NOTIFY,
     &vip::GROUP,
     &name_service::DNS,
+    &acme::ACME,
     &masters::INVENTORY,
     &masters::MASTERS,
     &boot::BOOT,
@@ -120,4 +123,4 @@ fn header(schema: &Schema) -> String {
 }
 
 /// Paths without a dot that are headers nevertheless.
-const TOP: [&str; 7] = ["process", "admin", "peers", "dns", "inventory", "masters", "boot"];
+const TOP: [&str; 8] = ["process", "admin", "peers", "dns", "acme", "inventory", "masters", "boot"];

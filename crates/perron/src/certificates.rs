@@ -109,6 +109,7 @@ fn uses(config: &Config) -> Vec<(String, Use<'_>)> {
     let mut uses: Vec<_> = frontends
         .filter_map(|frontend| Some((format!("frontend.{}.tls", frontend.name), Use::Clients(frontend.tls.as_ref()?))))
         .collect();
+    uses.extend(config.acme.iter().map(|acme| ("acme".to_owned(), Use::Server(&acme.tls))));
     let mut known: Vec<ClientTls> = Vec::new();
     for (at, backend) in config.proxy.backends.iter().enumerate() {
         for (place, server) in backend.servers.iter().enumerate() {
@@ -125,6 +126,27 @@ fn uses(config: &Config) -> Vec<(String, Use<'_>)> {
         }
     }
     uses
+}
+
+/// Reads every file that the configuration names. Where an authority has yet to give a certificate, there is one that
+/// nobody trusts.
+pub(crate) fn read_of(config: &Config) -> Result<Found, String> {
+    let mut named = named(config);
+    let mut awaited = Vec::new();
+    for (acme, wanted) in config.acme.iter().flat_map(|acme| acme.config.certificates.iter().map(move |it| (acme, it)))
+    {
+        let path = acme.file(&wanted.label);
+        if Stamp::of(&path).is_none() && named.remove(&path).is_some() {
+            awaited.push((path, &wanted.names));
+        }
+    }
+    let mut found = read(&named)?;
+    for (path, names) in awaited {
+        let text = tls::placeholder(names).map_err(|error| format!("error: acme: {error}\n"))?;
+        found.material.insert(path.clone(), text);
+        found.stamps.insert(path, None);
+    }
+    Ok(found)
 }
 
 /// Reads these files; those that cannot be read are told in lines, all of them.

@@ -105,6 +105,8 @@ pub(crate) enum Kind {
     CertificateReloaded,
     /// It has changed, and what was there before stays in use.
     CertificateRefused,
+    /// An authority has given a certificate, or says why not.
+    CertificateGiven,
     /// A certificate has not much time left, or none.
     CertificateExpires,
     /// No address of the cluster's name is up.
@@ -152,6 +154,7 @@ impl Kind {
             Kind::VipNote => "vip-note",
             Kind::CertificateReloaded => "certificate-reloaded",
             Kind::CertificateRefused => "certificate-refused",
+            Kind::CertificateGiven => "certificate-given",
             Kind::CertificateExpires => "certificate-expires",
             Kind::NameNoneUp => "name-none-up",
             Kind::NameUp => "name-up",

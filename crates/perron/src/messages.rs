@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 
 use crate::event::Event;
 pub(crate) use network::{FromNetwork, Prepare, Texts, ToNetwork};
-pub(crate) use secrets::Secrets;
+pub(crate) use secrets::{FromAuthority, Secret, Secrets};
 
 /// The version of these messages and of what one supervisor hands to the next. A running service can be upgraded to a
 /// program of the same format, and must be started anew for another. Fields may be added with a default, and messages
@@ -87,6 +87,8 @@ pub(crate) enum FromServe {
     },
     /// Something happened to a server. It is not logged here: the supervisor does that, and keeps it.
     Event(Event),
+    /// An authority has given a certificate, or has not.
+    Authority(FromAuthority),
     /// After [`ToServe::Drain`]: nothing is under way any more.
     Drained,
     /// It is not hung. Every [`BEAT_INTERVAL`], from [`ToServe::Start`] to its end.

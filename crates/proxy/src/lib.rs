@@ -14,6 +14,7 @@ mod held;
 mod http;
 mod http2;
 mod log;
+mod proofs;
 mod proxied;
 mod quest;
 mod rates;

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Backend, BackendIndex, Frontend, FrontendIndex, ProxyConfig};
 use crate::handler::Handler;
 use crate::log::LogSink;
+use crate::proofs::Proofs;
 use crate::rates::RateStates;
 use crate::reason::Reason;
 use crate::stats::{Counter, FrontendStats, Sending, ServerStats, WorkerStats};
@@ -37,6 +38,7 @@ pub struct Shared {
     acceptors: Vec<ArcSwapOption<Acceptor>>,
     /// By backend and server.
     connectors: Vec<Vec<ArcSwapOption<Connector>>>,
+    pub(crate) proofs: Proofs,
     draining: AtomicBool,
     workers: Vec<Arc<WorkerStats>>,
 }
@@ -93,6 +95,7 @@ impl Shared {
             listener: OnceLock::new(),
             acceptors,
             connectors,
+            proofs: Proofs::default(),
             draining: AtomicBool::new(false),
             workers,
         }
@@ -133,6 +136,12 @@ impl Shared {
     /// What connections to a server begin with, as far as that is known.
     pub fn connector(&self, backend: BackendIndex, server: ServerIndex) -> Option<Arc<Connector>> {
         self.connectors[usize::from(backend.0)][usize::from(server.0)].load_full()
+    }
+
+    /// Has every HTTP frontend answer an authority that looks whether names are ours: by token, with these contents and
+    /// no others.
+    pub fn show_proofs(&self, proofs: Vec<(String, String)>) {
+        self.proofs.show(proofs);
     }
 
     /// What a frontend's connections begin with, as far as that is known.

@@ -6,6 +6,7 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
 use crate::by_name::ByName;
+use crate::challenge::{self, Challenges, Proving};
 use crate::config::{CertificateFiles, Cipher, ClientAuth, ServerTls, Version};
 use crate::error::SetupError;
 use crate::material::Material;
@@ -71,6 +72,18 @@ impl Acceptor {
         let mut config = (*self.config).clone();
         config.cert_resolver = Arc::new(ByName::new(&[Arc::new(certificate)]));
         self.config = Arc::new(config);
+    }
+
+    /// The same, and shows authorities what proves that names are ours.
+    #[must_use]
+    pub fn proving(self, challenges: Challenges) -> Acceptor {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.cert_resolver = Arc::new(Proving { challenges, clients: Arc::clone(&config.cert_resolver) });
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+        }
+        config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
+        Acceptor { config: Arc::new(config), ..self }
     }
 
     /// A client's session, before its first byte.

@@ -4,6 +4,7 @@
 //! has expired ([`Severity::Warning`]): clients that insist see what is wrong, those that do not are served, and a
 //! director that does not start would serve nobody.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -150,6 +151,26 @@ pub fn expiries(certificates: &[CertificateFiles], material: &Material) -> Vec<E
         })
     };
     certificates.iter().filter_map(of).collect()
+}
+
+/// From when to when the first certificate of a PEM is right; `None` if there is none, or if it has signed itself.
+pub fn validity(pem: &str) -> Option<(SystemTime, SystemTime)> {
+    let path = Path::new("");
+    let material: Material = [(path.to_owned(), pem.to_owned())].into_iter().collect();
+    let chain = pem::certificates(path, &material).ok()?;
+    let certificate = parse(chain.first()?)?;
+    let of = |time: ASN1Time| Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).ok()?));
+    let is_its_own = certificate.issuer() == certificate.subject();
+    let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+    Some((of(from)?, of(until)?)).filter(|_| !is_its_own)
+}
+
+/// The names of hosts, in lower case, that the first certificate of a PEM is for.
+pub fn names(pem: &str) -> BTreeSet<String> {
+    let path = Path::new("");
+    let material: Material = [(path.to_owned(), pem.to_owned())].into_iter().collect();
+    let chain = pem::certificates(path, &material).unwrap_or_default();
+    chain.first().map(host_names).unwrap_or_default().into_iter().collect()
 }
 
 /// Whether one of a frontend's certificates is for this name, in lower case: for the hosts that its routes name.

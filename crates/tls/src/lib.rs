@@ -11,6 +11,7 @@
 mod acceptor;
 pub mod authority;
 mod by_name;
+mod challenge;
 pub mod config;
 mod connector;
 mod dates;
@@ -29,9 +30,12 @@ mod ticket;
 mod verify;
 
 pub use acceptor::Acceptor;
+pub use challenge::{Challenges, placeholder};
 pub use connector::{Connector, MACHINE_AUTHORITIES, connect, machine_authorities};
 pub use error::{ConnectError, SessionError, SetupError};
-pub use inspect::{EXPIRES_SOON, Expiry, Finding, Severity, covers, expiries, inspect, inspect_client};
+pub use inspect::{
+    EXPIRES_SOON, Expiry, Finding, Severity, covers, expiries, inspect, inspect_client, names, validity,
+};
 pub use material::Material;
 pub use peer::{Identity, Peer, variables};
 pub use session::{Read, Session};

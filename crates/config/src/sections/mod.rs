@@ -1,5 +1,6 @@
 //! A module for each part of the language: its schema, and the reading of it.
 
+pub(crate) mod acme;
 pub(crate) mod answer;
 pub(crate) mod backend;
 pub(crate) mod boot;

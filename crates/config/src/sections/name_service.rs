@@ -44,7 +44,7 @@ pub(crate) static DNS: Schema = Schema {
 };
 
 /// A domain name, in lower case and without the last dot.
-struct Name(String);
+pub(crate) struct Name(pub(crate) String);
 
 impl Read for Name {
     fn read(node: &Node, cx: &mut Context) -> Option<Name> {

@@ -5,8 +5,9 @@ use tls::config::{CertificateFiles, Cipher, ClientAuth, ClientTls, ServerTls, Us
 
 use crate::context::Context;
 use crate::read::{At, Line, Read, Some1, Whole, wrong};
-use crate::schema::{Schema, form, optional, required, says, with};
+use crate::schema::{Schema, form, optional, says, with};
 use crate::section::Section;
+use crate::sections::acme;
 use crate::sections::check::Template;
 use crate::sections::deliver::Redirect;
 use crate::sections::redirect_to::{Place, is_name_or_ipv4};
@@ -26,11 +27,16 @@ pub(crate) static FRONTEND_TLS: Schema = Schema {
             have changed, and those that are right are used from the next connection on. A file that is wrong is told \
             (`perron events`), and what was there before stays in use.",
     keys: &[
-        required(
+        optional(
             "certificate",
             "path or list",
             "The certificate, then its chain and, if `key` is not given, its key. Of several, clients get the one for the \
              name that they ask for (SNI); the first, if they ask for none of them.",
+        ),
+        optional(
+            "acme",
+            "name or list",
+            "Names to have a certificate for from the authority that `[acme]` says, instead of `certificate` or behind it.",
         ),
         optional("key", "path or list", "The key; of several certificates, one for each, in their order."),
         with("min-version", VERSION_FORM, "\"1.2\"", "The oldest version of TLS that is spoken."),
@@ -169,7 +175,18 @@ pub(crate) fn frontend(mut section: Section<'_>, http: bool, cx: &mut Context) -
 }
 
 fn certificates(section: &mut Section<'_>, cx: &mut Context) -> Vec<CertificateFiles> {
-    let certificates = section.required::<Some1<PathBuf>>("certificate", cx).map_or(Vec::new(), |Some1(paths)| paths);
+    let asked_for = acme::certificate(section, cx).map(|certificate| CertificateFiles { certificate, key: None });
+    let mut certificates = given(section, cx);
+    certificates.extend(asked_for);
+    certificates
+}
+
+fn given(section: &mut Section<'_>, cx: &mut Context) -> Vec<CertificateFiles> {
+    let certificates = match section.has("acme") {
+        true => section.optional::<Some1<PathBuf>>("certificate", cx),
+        false => section.required("certificate", cx),
+    };
+    let certificates = certificates.map_or(Vec::new(), |Some1(paths)| paths);
     let keys = section.optional::<At<Some1<PathBuf>>>("key", cx);
     let Some(At { value: Some1(keys), span }) = keys else {
         return certificates.into_iter().map(|certificate| CertificateFiles { certificate, key: None }).collect();

@@ -55,7 +55,7 @@ struct Files {
 impl Files {
     fn of(loaded: &Loaded) -> Files {
         let mut files = Files::default();
-        let found = match certificates::read(&certificates::named(&loaded.config)) {
+        let found = match certificates::read_of(&loaded.config) {
             Ok(found) => found,
             Err(lines) => {
                 files.wrong.extend(lines.lines().map(|line| line.trim_start_matches("error: ").to_owned()));

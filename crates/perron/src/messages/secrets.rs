@@ -13,12 +13,58 @@ pub(crate) struct Secrets {
     files: BTreeMap<PathBuf, String>,
     /// Empty where nothing needs it.
     tickets: Vec<u8>,
+    /// The account with an authority that gives certificates.
+    #[serde(default)]
+    account: Option<String>,
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+/// What a serving process has heard from an authority that gives certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FromAuthority {
+    /// There is an account, to be handed to the next process.
+    Account(Secret),
+    /// There is a certificate.
+    Issued {
+        /// What it is called.
+        label: String,
+        /// With its chain and its key.
+        pem: Secret,
+    },
+    /// There is none.
+    Failed {
+        /// What it is called.
+        label: String,
+        /// A sentence.
+        why: String,
+        /// Seconds to the next try.
+        again_secs: u64,
+    },
 }
 
 impl Secrets {
     pub(crate) fn new(material: &Material, tickets: &TicketSecret) -> Secrets {
         let own = |(path, text): (&Path, &str)| (path.to_owned(), text.to_owned());
-        Secrets { files: material.iter().map(own).collect(), tickets: tickets.as_bytes().to_vec() }
+        Secrets { files: material.iter().map(own).collect(), tickets: tickets.as_bytes().to_vec(), account: None }
+    }
+
+    /// The same, with an account.
+    pub(crate) fn with_account(self, account: Option<String>) -> Secrets {
+        Secrets { account, ..self }
+    }
+
+    /// The account with an authority that gives certificates.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     /// The files.

@@ -1,6 +1,7 @@
 //! The process that carries the traffic: workers on threads of their own; checks, numbers and orders on this one.
 
 mod assembly;
+mod authority;
 mod carry;
 mod complaints;
 mod control;
@@ -25,7 +26,11 @@ use tokio::time::Instant;
 
 use crate::certificates;
 use crate::log;
-use crate::messages::{BEAT_INTERVAL, FromServe, LinkReceiver, LinkSender, Question, Secrets, Start, ToServe, link};
+use tls::Challenges;
+
+use crate::messages::{
+    BEAT_INTERVAL, FromAuthority, FromServe, LinkReceiver, LinkSender, Question, Secrets, Start, ToServe, link,
+};
 use assembly::Assembly;
 use control::Control;
 use status::StatusSource;
@@ -81,6 +86,12 @@ struct Serving {
     /// The name service, where there is one.
     names: Option<names::Names>,
     name_events: mpsc::Receiver<dns::Event>,
+    /// What authorities are shown by a handshake.
+    challenges: Option<Challenges>,
+    /// Who asks an authority for certificates, until this process drains.
+    authority: Option<authority::Authority>,
+    /// What that authority gives.
+    given: mpsc::UnboundedReceiver<FromAuthority>,
     assembly: Assembly,
 }
 
@@ -94,7 +105,9 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
     let (events, received) = mpsc::unbounded_channel();
     let control = Arc::new(Mutex::new(Control::new(&assembly, events)));
     let secrets = std::mem::take(&mut assembly.secrets);
-    secure::secure(&assembly.config, &assembly.shared, &lock(&control), &secrets).context("cannot speak TLS")?;
+    let challenges = authority::challenges(&assembly.config);
+    secure::secure(&assembly.config, &assembly.shared, &lock(&control), &secrets, challenges.as_ref())
+        .context("cannot speak TLS")?;
     if let Some(questions) = assembly.questions.take() {
         questions.ask(&assembly.shared, &assembly.config.proxy.backends);
     }
@@ -132,6 +145,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners, pulse.clone());
         workers.push(worker.context("cannot start a worker's thread")?);
     }
+    let (authority, given) = authority::begin(&assembly.config, &assembly.shared, challenges.clone(), &secrets)?;
     let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
     Ok(Serving {
         control,
@@ -143,6 +157,9 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         peer_events,
         names,
         name_events,
+        challenges,
+        authority,
+        given,
         facts: None,
         assembly,
     })
@@ -206,6 +223,7 @@ impl Serving {
                         sender.send(&FromServe::Event(event), Vec::new()).await?;
                     }
                 }
+                Some(given) = self.given.recv() => sender.send(&FromServe::Authority(given), Vec::new()).await?,
                 () = until(deadline) => self.lock().handle_deadline(),
                 _ = tick.tick() => self.lock().handle_tick(),
                 _ = beat.tick() => {
@@ -282,7 +300,7 @@ impl Serving {
     /// Files have changed. The supervisor has seen that they go together, so that a failure is one of the system.
     fn secure(&self, secrets: &Secrets) {
         let Assembly { config, shared, .. } = &self.assembly;
-        match secure::secure(config, shared, &self.lock(), secrets) {
+        match secure::secure(config, shared, &self.lock(), secrets, self.challenges.as_ref()) {
             Ok(()) => self.source.set_certificates(certificates::shown(config, &secrets.material())),
             Err(error) => log::error("TLS goes on as before", &[("why", &error)]),
         }
@@ -317,6 +335,7 @@ impl Serving {
     fn begin_drain(&mut self, timeout: Duration, kept_connections: bool) -> Drain {
         // Whoever takes over speaks with them now.
         self.peers = None;
+        self.authority = None;
         if let Some(names) = &self.names {
             names.server.finish();
         }

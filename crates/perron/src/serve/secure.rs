@@ -6,7 +6,7 @@ use config::Config;
 use proxy::Shared;
 use proxy::config::{BackendIndex, FrontendIndex};
 use tls::config::ClientTls;
-use tls::{Acceptor, Connector, Material, SetupError, TicketSecret};
+use tls::{Acceptor, Challenges, Connector, Material, SetupError, TicketSecret};
 
 use super::control::Control;
 use crate::messages::Secrets;
@@ -18,13 +18,24 @@ type Known = Vec<(ClientTls, Connector)>;
 ///
 /// # Errors
 /// If they cannot be used together; then nothing has changed.
-pub(super) fn secure(config: &Config, shared: &Shared, control: &Control, secrets: &Secrets) -> Result<(), SetupError> {
+pub(super) fn secure(
+    config: &Config,
+    shared: &Shared,
+    control: &Control,
+    secrets: &Secrets,
+    challenges: Option<&Challenges>,
+) -> Result<(), SetupError> {
     let material = secrets.material();
     let tickets = secrets.tickets().map_or_else(TicketSecret::random, Ok)?;
     let mut acceptors = Vec::new();
     for (index, frontend) in (0..).map(FrontendIndex).zip(&config.proxy.frontends) {
         if let Some(tls) = &frontend.tls {
-            acceptors.push((index, Acceptor::new(tls, &material, &tickets)?));
+            let acceptor = Acceptor::new(tls, &material, &tickets)?;
+            let acceptor = match challenges {
+                Some(challenges) => acceptor.proving(challenges.clone()),
+                None => acceptor,
+            };
+            acceptors.push((index, acceptor));
         }
     }
     let (mut known, mut connectors, mut checks) = (Known::new(), Vec::new(), Vec::new());

@@ -2,6 +2,7 @@
 //!
 //! It carries no traffic and, beside the configuration, reads nothing that a client of the service sends.
 
+mod authority;
 mod child;
 mod control;
 mod end;
@@ -404,6 +405,11 @@ impl Supervisor {
                 }
             }
             FromServe::Looked => self.looked(),
+            FromServe::Authority(said) => {
+                if self.machine.serving() == Some(id) {
+                    self.hear_authority(said);
+                }
+            }
         }
     }
 

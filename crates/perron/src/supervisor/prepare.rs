@@ -262,7 +262,8 @@ impl Prepared {
 
     /// What TLS is made of.
     pub(super) fn secrets(&self, origin: &Origin) -> Secrets {
-        Secrets::new(&self.found.material, &origin.tickets)
+        let account = self.config.acme.as_ref().and_then(super::authority::account);
+        Secrets::new(&self.found.material, &origin.tickets).with_account(account)
     }
 
     /// Its text.
@@ -415,7 +416,7 @@ fn see_certificates(config: &Config, held: Option<Material>) -> Result<Found, Re
     let named = certificates::named(config);
     let found = match held.filter(|held| named.keys().all(|path| held.text(path).is_some())) {
         Some(material) => Found::held(material, &named),
-        None => certificates::read(&named).map_err(Refusal::Wrong)?,
+        None => certificates::read_of(config).map_err(Refusal::Wrong)?,
     };
     let mut refused = String::new();
     for (part, finding) in certificates::judge(config, &found.material, SystemTime::now()) {

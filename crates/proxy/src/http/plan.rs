@@ -128,6 +128,9 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     };
     record.bytes_in = (length + taken) as u64;
     rest.extend_from_slice(&after[taken..]);
+    if let Some(content) = meta.context.shared.proofs.find(head.path_and_query) {
+        return Planned::Request(prove(meta, traits(&head, true), content.as_bytes(), body));
+    }
     let route = match choose(meta, &head) {
         Ok(route) => route,
         Err(reason) => return Planned::Refused(reason),
@@ -168,6 +171,15 @@ fn wants_body(meta: Meta<'_>, answer: &Answer, head: &RequestHead<'_>) -> bool {
         Answer::Handler(index) => meta.context.shared.handlers[usize::from(index.0)].takes(head.method),
         Answer::Redirect(_) | Answer::Respond(_) => false,
     }
+}
+
+/// Shows an authority what it looks for.
+fn prove(meta: Meta<'_>, traits: Traits, content: &[u8], body: Body) -> Plan {
+    let reply = Reply { content_type: Some("application/octet-stream"), body: content, ..Reply::default() };
+    let mut bytes = meta.context.buffer();
+    write_reply(&mut bytes, &reply, b"Connection: close\r\n", traits.is_head);
+    let todo = Todo::Send { status: reply.status, bytes, rest: Vec::new(), handler: None };
+    Plan { todo, traits, route: None, body }
 }
 
 fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {

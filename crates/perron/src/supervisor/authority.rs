@@ -1,0 +1,75 @@
+//! What an authority gave, kept for root alone: an account and certificates with their keys.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use config::Acme;
+
+use super::Supervisor;
+use crate::event::{Event, Kind};
+use crate::log::Level;
+use crate::messages::{FromAuthority, Secret};
+
+/// A text from a process without privileges that is longer than this is nothing that an authority gives.
+const TEXT_MAX: usize = 1 << 20;
+
+impl Supervisor {
+    /// A serving process has heard from the authority. A certificate that is kept is taken over like any other file that
+    /// changes.
+    pub(super) fn hear_authority(&mut self, said: FromAuthority) {
+        let Some(acme) = self.current.config.acme.clone() else { return };
+        match said {
+            FromAuthority::Account(text) => {
+                if let Err(error) = keep(&acme, &acme.account(), &text) {
+                    self.tell_authority(Level::Error, "acme", &format!("the account cannot be kept: {error}"));
+                }
+            }
+            FromAuthority::Issued { label, pem } => self.keep_certificate(&acme, &label, &pem),
+            FromAuthority::Failed { label, why, again_secs } => {
+                let again = Duration::from_secs(again_secs.max(1));
+                let text = format!("no certificate for {label}: {why}; asked again in {again:?}");
+                self.tell_authority(Level::Error, &label, &text);
+            }
+        }
+    }
+
+    fn keep_certificate(&mut self, acme: &Acme, label: &str, pem: &Secret) {
+        let is_wanted = acme.config.certificates.iter().any(|wanted| wanted.label == label);
+        if !is_wanted || tls::validity(&pem.0).is_none() {
+            return;
+        }
+        let kept = keep(acme, &acme.file(label), pem);
+        let (level, text) = match kept {
+            Ok(()) => (Level::Info, format!("the authority has given a certificate for {label}")),
+            Err(error) => (Level::Error, format!("the certificate for {label} cannot be kept: {error}")),
+        };
+        self.tell_authority(level, label, &text);
+    }
+
+    fn tell_authority(&mut self, level: Level, subject: &str, text: &str) {
+        self.record.add(Event::new(level, Kind::CertificateGiven, subject, self.generation, text));
+    }
+}
+
+/// Puts a text into the place of what was there, whole or not at all.
+fn keep(acme: &Acme, path: &Path, Secret(text): &Secret) -> io::Result<()> {
+    if text.len() > TEXT_MAX {
+        return Err(io::Error::other("it is too long"));
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&acme.folder)?;
+    fs::set_permissions(&acme.folder, Permissions::from_mode(0o700))?;
+    let fresh = path.with_extension("new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    File::open(&acme.folder)?.sync_all()
+}
+
+/// The account as it was kept; `None`: there is none.
+pub(super) fn account(acme: &Acme) -> Option<String> {
+    fs::read_to_string(acme.account()).ok()
+}
