@@ -4,8 +4,7 @@ use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
     acme, answer, backend, boot, check, class, fastcgi, files, forward, frontend, headers, masters, name_service,
-    process,
-    rate, route, server, stick, stream, tls, vip, zone,
+    process, rate, route, server, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
