@@ -131,22 +131,29 @@ impl Workspace {
     /// # Errors
     /// If cargo cannot be run or fails.
     pub fn read(root: &Path) -> anyhow::Result<Workspace> {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let output = Command::new(cargo)
-            .args(["metadata", "--format-version", "1", "--filter-platform", PLATFORM])
-            .current_dir(root)
-            .output()
-            .context("cargo metadata")?;
-        if !output.status.success() {
-            bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let metadata: metadata::Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-        Ok(metadata.into_workspace())
+        let said = cargo(root, &["metadata", "--format-version", "1", "--filter-platform", PLATFORM])?;
+        let metadata: metadata::Metadata = serde_json::from_slice(&said).context("cargo metadata")?;
+        // Metadata names what is in the lock file, also for features that nobody asks for.
+        let tree =
+            ["tree", "--workspace", "--target", PLATFORM, "--edges", "all", "--prefix", "none", "--format", "{p}"];
+        let built = String::from_utf8(cargo(root, &tree)?).context("cargo tree")?;
+        let packages = built.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+        Ok(Workspace { packages, ..metadata.into_workspace() })
     }
 
     fn row(&self, name: &str) -> Option<Option<Row>> {
         self.crates.iter().find(|known| known.name == name).map(|known| known.row)
     }
+}
+
+/// What cargo says.
+fn cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(program).args(arguments).current_dir(root).output().context("cargo")?;
+    if !output.status.success() {
+        bail!("cargo {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(output.stdout)
 }
 
 /// Rows, arrows, dependencies and the manifests' common parts.
