@@ -16,6 +16,8 @@ mod config;
 mod dns_query;
 mod fastcgi_answer;
 mod files;
+mod http2_frames;
+mod http2_head;
 mod load_report;
 mod messages;
 mod path;
@@ -39,6 +41,8 @@ pub use config::config;
 pub use dns_query::dns_query;
 pub use fastcgi_answer::fastcgi_answer;
 pub use files::files;
+pub use http2_frames::http2_frames;
+pub use http2_head::http2_head;
 pub use load_report::load_report;
 pub use messages::messages;
 pub use path::path;
@@ -54,7 +58,7 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
@@ -67,6 +71,8 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("dns_query", dns_query),
     ("fastcgi_answer", fastcgi_answer),
     ("files", files),
+    ("http2_frames", http2_frames),
+    ("http2_head", http2_head),
     ("load_report", load_report),
     ("messages", messages),
     ("path", path),

@@ -16,7 +16,7 @@ use crate::sources::Span;
 use crate::suggest;
 use crate::tree::Entry;
 
-const KEYS: [Key; 31] = {
+const KEYS: [Key; 32] = {
     let [deliver, redirect_status, proxy_clients, redirect_clients, redirect_check, retry_after] =
         deliver::backend_keys();
     let [stick, stick_ttl, stick_size] = stick::backend_keys();
@@ -81,6 +81,7 @@ const KEYS: [Key; 31] = {
         redirect_check,
         optional("class", "tables `[backend.NAME.class.NAME]`", "Kinds of servers; see `class`."),
         proxy_header::backend_key(),
+        server::protocol_key(),
         optional("tls", "true or table", "TLS with the servers; see `tls`."),
         quorum,
         hysteresis,
@@ -168,7 +169,9 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
     let delivery = deliver::backend(&mut section, defaults, cx);
     let checks = templates.as_deref().unwrap_or_default();
     let tls = tls::server(&mut section, cx).map(|tls| tls.value);
-    let shared = Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults, tls: tls.as_ref() };
+    let protocol = server::protocol(&mut section, cx);
+    let shared =
+        Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults, tls: tls.as_ref(), protocol };
     let servers = server::servers(&mut section, shared, cx);
     if let Some(observe) = observe.filter(|_| servers.iter().any(|server| !server.pool.checked)) {
         cx.error(observe.span, "a server that traffic takes down has no check to bring it back")

@@ -257,8 +257,7 @@ pub(crate) fn pool(
 pub(crate) fn add(backend: Backend, span: Span, cx: &mut Context) -> BackendIndex {
     names::check("backend", &backend.name, span, cx);
     let named = cx.names.backends();
-    let is_taken = named.iter().any(|name| *name == backend.name)
-        || cx.applications.iter().any(|other| other.name == backend.name);
+    let is_taken = named.contains(&backend.name) || cx.applications.iter().any(|other| other.name == backend.name);
     if is_taken {
         cx.error(span, format!("there is a backend \"{}\" already", backend.name)).help("give this one another name");
     }

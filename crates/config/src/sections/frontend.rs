@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use ::tls::config::ServerTls;
 use proxy::config::{
-    AcceptProxy, Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, ProxyConfig,
-    RateLimits, TcpKeepalive,
+    AcceptProxy, Answer, BackendIndex, Frontend, FrontendIndex, FrontendTimeouts, LogFormat, Mode, Protocol,
+    ProxyConfig, RateLimits, Server, TcpKeepalive,
 };
 
 use crate::binds::{Claim, Transport, Written};
@@ -17,7 +17,7 @@ use crate::sections::{forward, headers, proxy_header, rate, route, stick, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
-const KEYS: [Key; 22] = {
+const KEYS: [Key; 23] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         with(
@@ -59,6 +59,12 @@ const KEYS: [Key; 22] = {
         ),
         users::frontend_key(),
         optional("tls", form::TABLE, "TLS with the clients; see `tls`."),
+        with(
+            "http2",
+            form::BOOLEAN,
+            "true",
+            "Whether clients may speak HTTP/2: over TLS where they agree on it (ALPN), in clear text where they begin so. HTTP only.",
+        ),
         optional("forward", form::TABLE, "How the kernel forwards; see `forward`.").later(),
         optional("sync", form::TABLE, "Connection tables copied to the other director; see `sync`.").later(),
     ]
@@ -131,7 +137,7 @@ enum Wanted {
 }
 
 /// What only means something where requests are read.
-const HTTP_ONLY: [&str; 11] = [
+const HTTP_ONLY: [&str; 12] = [
     "route",
     "redirect",
     "respond",
@@ -143,6 +149,7 @@ const HTTP_ONLY: [&str; 11] = [
     "forwarded",
     "rate-limit",
     "allow-users",
+    "http2",
 ];
 
 /// Reads `[frontend.NAME]` into `proxy` and `listens`.
@@ -201,6 +208,7 @@ fn terminating(
     let tcp_keepalive = keepalive(&mut section, cx);
     let timeouts = section.section("timeouts", &TIMEOUTS, cx);
     let timeouts = timeouts_of(timeouts, http, accept_proxy != AcceptProxy::Nobody, cx);
+    let http2 = http && section.value("http2", cx);
     let mut frontend = Frontend {
         name: name.value.clone(),
         mode: if http { Mode::Http } else { Mode::Tcp },
@@ -216,8 +224,8 @@ fn terminating(
         log: section.choice("log", &LOGS, cx),
         rate_limits: RateLimits::default(),
         allow_users: None,
-        tls,
-        http2: true,
+        tls: tls.map(|tls| ServerTls { http2, ..tls }),
+        http2,
     };
     if http {
         let forwarded = section.section("forwarded", &headers::FORWARDED, cx);
@@ -269,6 +277,12 @@ fn check_tcp_backend(name: &At<String>, frontend: &Frontend, backend: &proxy::co
     use balance::Algorithm::{Header, Uri};
     if frontend.mode == Mode::Tcp {
         stick::check_tcp(name.span, backend, cx);
+    }
+    let is_plain = |server: &Server| server.protocol == Protocol::Http1;
+    if frontend.mode == Mode::Tcp && !backend.servers.iter().all(is_plain) {
+        let message =
+            format!("servers of backend \"{}\" are asked in a protocol, and this frontend reads none", backend.name);
+        cx.error(name.span, message).help("write mode = \"http\" here");
     }
     if frontend.mode == Mode::Tcp && matches!(backend.pool.algorithm, Uri | Header(_)) {
         let message =

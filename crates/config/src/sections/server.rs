@@ -22,7 +22,7 @@ use crate::tree::{Node, Value};
 /// What a pool holds, so that an index fits its tables.
 const SERVERS_MAX: usize = 16_384;
 
-const KEYS: [Key; 16] = {
+const KEYS: [Key; 17] = {
     let [redirect_to, redirect_check] = deliver::server_keys();
     [
         required("address", "`\"IP:port\"` or `\"unix:/path\"`", "Where it listens. Names are not looked up."),
@@ -60,9 +60,23 @@ const KEYS: [Key; 16] = {
         proxy_header::server_key(),
         redirect_to,
         redirect_check,
+        protocol_key(),
         says("tls", "true, false or table", "the backend's, else as its checks have it", "TLS with it; see `tls`."),
     ]
 };
+
+/// What servers speak, as a backend or a server says.
+pub(crate) fn protocol(section: &mut Section<'_>, cx: &mut Context) -> Option<Protocol> {
+    section.optional_choice("protocol", &[("http1", Protocol::Http1), ("http2", Protocol::Http2)], cx)
+}
+
+pub(crate) const fn protocol_key() -> Key {
+    optional(
+        "protocol",
+        "`\"http1\"`, `\"http2\"`",
+        "What it is asked in; a server's word comes before its backend's, else it is `\"http1\"`. `\"http2\"`: many requests on one connection; over TLS it has to agree (ALPN), in clear text to expect it. Checks ask in HTTP/1 all the same.",
+    )
+}
 
 pub(crate) static SERVER: Schema = Schema {
     path: "[backend.NAME.server]",
@@ -92,6 +106,7 @@ pub(crate) struct Shared<'b> {
     pub(crate) redirect_check: &'b RedirectCheck,
     pub(crate) defaults: Defaults,
     pub(crate) tls: Option<&'b tls::Wish>,
+    pub(crate) protocol: Option<Protocol>,
 }
 
 /// A server's address, as the text has it.
@@ -175,6 +190,7 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
         section.entry("checks").map(|list| checks::list(&list.node, &format!("{}.checks", section.path), defaults, cx));
     let redirect = deliver::server(&mut section, defaults, cx);
     let wish = tls::server(&mut section, cx);
+    let protocol = protocol(&mut section, cx).or(shared.protocol).unwrap_or_default();
     let At { value: Address(address), span } = address?;
     let name = match name {
         Some(name) => {
@@ -188,6 +204,10 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
     if let (Some(ClientTls { name: None, .. }), ServerAddress::Unix(_)) = (&tls, &address) {
         cx.error(span, "nothing says what name the certificate of a server on a unix socket has")
             .help("write tls = { name = \"server.example.org\" }");
+    }
+    if protocol == Protocol::Http2 && send_proxy.is_some() {
+        cx.error(span, "a connection of HTTP/2 carries many clients, and a PROXY header names one")
+            .help("write send-proxy = false, or protocol = \"http1\"");
     }
     let begun = Begun { send_proxy, tls: tls.as_ref(), span };
     let checks: Vec<_> = templates.iter().filter_map(|template| template.aim(&address, begun, cx)).collect();
@@ -216,8 +236,8 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
             send_proxy,
             redirect_to: redirect.map(|redirect| redirect.place.to),
             rate_limit,
-            tls,
-            protocol: Protocol::Http1,
+            tls: tls.map(|tls| ClientTls { http2: protocol == Protocol::Http2, ..tls }),
+            protocol,
         },
     })
 }

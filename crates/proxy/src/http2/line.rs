@@ -187,6 +187,15 @@ async fn shake(context: &Context, stream: Stream, scheme: Scheme) -> io::Result<
         .max_header_list_size(HEADER_LIST_BYTES)
         .max_send_buffer_size(SEND_BYTES);
     let (send, mut connection) = builder.handshake::<_, Bytes>(io).await.map_err(io::Error::other)?;
+    // Its settings are the first that a server says (RFC 9113 §3.4): how many requests it takes, and that it is one.
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => {
+            Poll::Ready(Err(ended.err().map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::other)))
+        }
+        Poll::Pending if gauge.received.get() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
     let watched = Rc::clone(&gauge);
     tokio::task::spawn_local(poll_fn(move |cx| {
         let ended = Pin::new(&mut connection).poll(cx).map(|_| ());

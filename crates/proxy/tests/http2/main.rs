@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod client;
+mod foreign;
 mod limits;
 mod messages;
 mod server;
+mod servers;
 mod site;
