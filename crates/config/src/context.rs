@@ -15,6 +15,8 @@ pub(crate) struct Context<'s> {
     /// Where to listen and who asked for it.
     pub(crate) claims: Vec<crate::binds::Claim>,
     pub(crate) handlers: Vec<Handler>,
+    /// What a [`proxy::config::PasswordsIndex`] points to.
+    pub(crate) password_files: Vec<std::path::PathBuf>,
     /// Backends that routes make; they come behind those that have names in the text.
     pub(crate) applications: Vec<Backend>,
     /// The authority, and what frontends have asked of it so far.
@@ -61,6 +63,7 @@ impl<'s> Context<'s> {
             names: Names::default(),
             claims: Vec::new(),
             handlers: Vec::new(),
+            password_files: Vec::new(),
             applications: Vec::new(),
             acme: None,
             defaults: Vec::new(),

@@ -77,6 +77,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         proxy.backends.push(application);
     }
     let acme = acme::finish(authority, cx);
+    proxy.password_files = std::mem::take(&mut cx.password_files);
     check_deliveries(&proxy, &delivers, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));

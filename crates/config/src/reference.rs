@@ -3,8 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    acme, answer, backend, boot, check, class, fastcgi, files, forward, frontend, headers, masters, name_service,
-    process, rate, route, server, stick, stream, tls, vip, zone,
+    acme, answer, backend, basic_auth, boot, check, class, fastcgi, files, forward, frontend, headers, masters,
+    name_service, process, rate, route, server, shape, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -28,7 +28,7 @@ const ROOT_KEYS: [Key; 13] = [
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 49] = [
+pub(crate) static SCHEMAS: [&Schema; 51] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -40,6 +40,8 @@ pub(crate) static SCHEMAS: [&Schema; 49] = [
     &headers::EDITS,
     &route::ROUTE,
     &rate::RATE_LIMIT,
+    &basic_auth::BASIC_AUTH,
+    &shape::REWRITE,
     &stream::STREAM,
     &answer::REDIRECT,
     &answer::RESPOND,

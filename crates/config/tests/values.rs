@@ -188,6 +188,36 @@ fn files_that_are_taken_in() {
 }
 
 #[test]
+fn users_codings_pages_and_paths() {
+    use proxy::Coding::{Gzip, Zstd};
+    use proxy::config::{BasicAuth, ErrorPageFile, PasswordsIndex, Rewrite};
+    let text = "[frontend.a]\nbind = \"0.0.0.0:80\"\nbackend = \"b\"\ncompress = \"gzip\"\n\
+        error-pages = { 404 = \"pages/404.html\", 503 = \"/srv/503.json\" }\n\
+        basic-auth = { file = \"users\", realm = \"our \\\"place\\\"\" }\nallow-users = \"admin\"\n\
+        [[frontend.a.route]]\npath = \"/old/\"\nbackend = \"b\"\ncompress = [\"zstd\", \"gzip\", \"zstd\"]\n\
+        basic-auth = { file = \"other\" }\nrewrite = { from = \"/old/\", to = \"/new/\" }\n\
+        [[frontend.a.route]]\npath = \"/same\"\nbackend = \"b\"\nbasic-auth = { file = \"users\" }\n\
+        [[backend.b.server]]\naddress = \"10.0.0.1:80\"\n";
+    let sources = Sources::from_texts(vec![("perron.toml".into(), text.into())], "/etc/perron".into());
+    let proxy = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}")).config.proxy;
+    assert_eq!(proxy.password_files, ["/etc/perron/users", "/etc/perron/other"].map(PathBuf::from));
+    let auth = |place, realm: &str| Some(BasicAuth { passwords: PasswordsIndex(place), realm: realm.into() });
+    let frontend = &proxy.frontends[0];
+    assert_eq!((&frontend.basic_auth, &frontend.compress), (&auth(0, "our \"place\""), &vec![Gzip]));
+    let page = |status, path: &str, content_type: &str| ErrorPageFile {
+        status,
+        path: path.into(),
+        content_type: content_type.into(),
+    };
+    let html = page(404, "/etc/perron/pages/404.html", "text/html; charset=utf-8");
+    assert_eq!(frontend.error_pages, [html, page(503, "/srv/503.json", "application/json")]);
+    let [first, second] = &frontend.routes[..] else { panic!("two routes") };
+    assert_eq!((&first.basic_auth, &first.compress), (&auth(1, "perron"), &Some(vec![Zstd, Gzip])));
+    assert_eq!(first.rewrite, Some(Rewrite { from: "/old/".into(), to: "/new/".into() }));
+    assert_eq!((&second.basic_auth, &second.compress, &second.rewrite), (&auth(0, "perron"), &None, &None));
+}
+
+#[test]
 fn a_frontend_with_everything() {
     let loaded = pair(
         "max-connections = 7\ntcp-keepalive = { idle = \"60s\", count = 3 }\nlog = \"haproxy\"\n\

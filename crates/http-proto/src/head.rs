@@ -142,6 +142,13 @@ pub fn field_slots<'b>() -> FieldSlots<'b> {
     [const { MaybeUninit::uninit() }; FIELDS_MAX]
 }
 
+impl<'b> RequestHead<'b> {
+    /// The same request for another path and query.
+    pub fn with_path(&self, path_and_query: &'b str) -> RequestHead<'b> {
+        RequestHead { path_and_query, ..*self }
+    }
+}
+
 impl<'b> Fields<'b> {
     /// The lines in their order.
     pub fn iter(&self) -> impl Iterator<Item = &'b Field<'b>> + use<'b> {

@@ -8,6 +8,7 @@ use http_proto::{Condition, Forwarded, HeaderEdits};
 use units::Network;
 use wire::proxy_header;
 
+use crate::stream::Coding;
 use crate::users::AllowUsers;
 
 /// Everything that the workers need to carry traffic.
@@ -19,6 +20,8 @@ pub struct ProxyConfig {
     pub backends: Vec<Backend>,
     /// In the order of the text; a [`balance::ZoneIndex`] points here.
     pub zones: Vec<Zone>,
+    /// In the order of the text; a [`PasswordsIndex`] points here. The wiring reads them.
+    pub password_files: Vec<PathBuf>,
 }
 
 /// Where clients and servers stand.
@@ -73,6 +76,12 @@ pub struct Frontend {
     pub rate_limits: RateLimits,
     /// Who may ask, where a route says nothing else; `None`: everybody.
     pub allow_users: Option<AllowUsers>,
+    /// How clients show who they are, where a route says nothing else.
+    pub basic_auth: Option<BasicAuth>,
+    /// What answers may be coded in, the most wanted first, where a route says nothing else.
+    pub compress: Vec<Coding>,
+    /// Pages for errors of this program's own.
+    pub error_pages: Vec<ErrorPageFile>,
     /// What its clients' connections begin with. The wiring makes an acceptor of it, with what the files hold.
     pub tls: Option<tls::config::ServerTls>,
     /// Whether clients in clear text may speak HTTP/2 from the first byte (RFC 9113 §3.3). Over TLS it is agreed on
@@ -169,6 +178,12 @@ pub struct Route {
     pub rate_limits: RateLimits,
     /// Who may ask; `None`: whoever the frontend allows.
     pub allow_users: Option<AllowUsers>,
+    /// How clients show who they are; `None`: as the frontend says.
+    pub basic_auth: Option<BasicAuth>,
+    /// What answers may be coded in; `None`: what the frontend says.
+    pub compress: Option<Vec<Coding>>,
+    /// Another path for the server. With a backend only.
+    pub rewrite: Option<Rewrite>,
     /// Whether its answers are streams of messages, each of which is to be at the client before the next is made.
     pub stream: Option<StreamConfig>,
 }
@@ -179,6 +194,39 @@ pub struct StreamConfig {
     /// Silence of the server, and of a client whose request is a stream too, in place of the backend's `server` and the
     /// frontend's `idle`.
     pub idle: Duration,
+}
+
+/// Who asks shows a name and a password (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// Whose they may be.
+    pub passwords: PasswordsIndex,
+    /// What the client is told it is for; ASCII without control characters.
+    pub realm: String,
+}
+
+/// A file of users' place in [`ProxyConfig::password_files`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PasswordsIndex(pub u16);
+
+/// Another beginning of the path for servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The beginning of the path, decoded and resolved.
+    pub from: String,
+    /// What stands in its place.
+    pub to: String,
+}
+
+/// A page for an error, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPageFile {
+    /// 400 to 599.
+    pub status: u16,
+    /// The wiring reads it.
+    pub path: PathBuf,
+    /// What it is.
+    pub content_type: String,
 }
 
 /// What answers a request.

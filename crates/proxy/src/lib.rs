@@ -9,11 +9,13 @@ mod claim;
 mod clients;
 mod clock;
 pub mod config;
+mod error_page;
 mod handler;
 mod held;
 mod http;
 mod http2;
 mod log;
+mod passwords;
 mod proofs;
 mod proxied;
 mod quest;
@@ -37,14 +39,17 @@ mod zones;
 
 pub use backend::BackendShared;
 pub use clock::Clock;
+pub use error_page::{ERROR_PAGE_BYTES_MAX, ErrorPage, ErrorPages, TooLong};
 pub use handler::{
     Begun, Handler, HandlerAnswer, HandlerRequest, Intake, Part, Patience, Receipt, Storage, WouldBlock,
 };
 pub use held::{Held, StreamStats};
 pub use http2::Http2Error;
 pub use log::LogSink;
+pub use passwords::{Passwords, PasswordsError, PasswordsFault};
 pub use reason::Reason;
 pub use shared::{Complaints, Observer, Shared, SizeAsker};
 pub use stats::{Classes, Counter, FrontendStats, Handshakes, Histogram, Sending, ServerStats, WorkerStats};
+pub use stream::Coding;
 pub use users::AllowUsers;
 pub use worker::{Listener, Pulse, Worker, WorkerHandle};

@@ -44,6 +44,8 @@ pub enum Reason {
     Forbidden,
     /// The request's body has no length, and the application needs one.
     LengthRequired,
+    /// The client shows no name and password that are right.
+    Unauthorized,
     /// No server is up.
     NoServer,
     /// As many requests wait for a server as may.
@@ -82,6 +84,7 @@ const OWN: &[Reason] = &[
     Reason::NoRoute,
     Reason::Forbidden,
     Reason::LengthRequired,
+    Reason::Unauthorized,
     Reason::NoServer,
     Reason::QueueFull,
     Reason::QueueTimeout,
@@ -169,6 +172,7 @@ impl Reason {
                 | Reason::NoRoute
                 | Reason::Forbidden
                 | Reason::LengthRequired
+                | Reason::Unauthorized
                 | Reason::RateLimit
         )
     }
@@ -194,6 +198,7 @@ impl Reason {
             Reason::SlowHead | Reason::SlowProxyHeader | Reason::SlowHandshake | Reason::ClientTimeout => 408,
             Reason::ClientGone => 400,
             Reason::Forbidden => 403,
+            Reason::Unauthorized => 401,
             Reason::NoRoute => 404,
             Reason::LengthRequired => 411,
             Reason::RateLimit => 429,
@@ -226,6 +231,7 @@ impl Reason {
             Reason::NoRoute => "no_route",
             Reason::Forbidden => "forbidden",
             Reason::LengthRequired => "length_required",
+            Reason::Unauthorized => "unauthorized",
             Reason::NoServer => "no_server",
             Reason::QueueFull => "queue_full",
             Reason::QueueTimeout => "queue_timeout",

@@ -12,14 +12,19 @@ use wire::load_report::LoadReport;
 
 use crate::backend::BackendShared;
 use crate::clock::Clock;
-use crate::config::{Backend, BackendIndex, Frontend, FrontendIndex, ProxyConfig};
+use crate::config::{Backend, BackendIndex, Frontend, FrontendIndex, PasswordsIndex, ProxyConfig};
+use crate::error_page::{ErrorPage, ErrorPages};
 use crate::handler::Handler;
 use crate::log::LogSink;
+use crate::passwords::Passwords;
 use crate::proofs::Proofs;
 use crate::rates::RateStates;
 use crate::reason::Reason;
 use crate::stats::{Counter, FrontendStats, Sending, ServerStats, WorkerStats};
 use crate::zones::Zones;
+
+/// Passwords that are verified at once: each takes a core for tenths of a second, and with argon2 some MiB.
+const VERIFYING_MAX: usize = 4;
 
 /// Everything that the workers of one process share. Immutable but for atomics and the published snapshots.
 pub struct Shared {
@@ -35,6 +40,11 @@ pub struct Shared {
     pub(crate) zones: Zones,
     pub(crate) rates: RateStates,
     listener: OnceLock<Complaints>,
+    /// Places for threads that verify passwords.
+    pub(crate) verifying: Arc<Semaphore>,
+    passwords: Vec<ArcSwapOption<Passwords>>,
+    /// By frontend.
+    error_pages: Vec<ErrorPages>,
     acceptors: Vec<ArcSwapOption<Acceptor>>,
     /// By backend and server.
     connectors: Vec<Vec<ArcSwapOption<Connector>>>,
@@ -76,6 +86,8 @@ impl Shared {
             .collect();
         let zones = Zones::new(&config.zones);
         let rates = RateStates::new(&config.frontends);
+        let passwords = config.password_files.iter().map(|_| ArcSwapOption::empty()).collect();
+        let error_pages = config.frontends.iter().map(|_| ErrorPages::new()).collect();
         let acceptors = config.frontends.iter().map(|_| ArcSwapOption::empty()).collect();
         let of_backend = |backend: &Backend| backend.servers.iter().map(|_| ArcSwapOption::empty()).collect();
         let connectors = config.backends.iter().map(of_backend).collect();
@@ -93,6 +105,9 @@ impl Shared {
             zones,
             rates,
             listener: OnceLock::new(),
+            verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
+            passwords,
+            error_pages,
             acceptors,
             connectors,
             proofs: Proofs::default(),
@@ -119,6 +134,24 @@ impl Shared {
         if let Some(listener) = self.listener.get() {
             listener(backend, server, complaint);
         }
+    }
+
+    /// Has a frontend's errors look so.
+    pub fn show_on_errors(&mut self, index: FrontendIndex, pages: ErrorPages) {
+        self.error_pages[usize::from(index.0)] = pages;
+    }
+
+    pub(crate) fn error_page(&self, index: FrontendIndex, status: u16) -> Option<&ErrorPage> {
+        self.error_pages[usize::from(index.0)].get(&status)
+    }
+
+    /// Has these be the users that are let in. Until this is called nobody is.
+    pub fn let_in(&self, index: PasswordsIndex, passwords: Passwords) {
+        self.passwords[usize::from(index.0)].store(Some(Arc::new(passwords)));
+    }
+
+    pub(crate) fn passwords(&self, index: PasswordsIndex) -> Option<Arc<Passwords>> {
+        self.passwords[usize::from(index.0)].load_full()
     }
 
     /// Has the next connections of a frontend's clients begin with TLS as `acceptor` has it. Those that are there stay.

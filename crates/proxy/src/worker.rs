@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
+use crate::http::Remembered;
 use crate::http2::Lines;
 use crate::log::{Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
@@ -43,6 +44,9 @@ const PATIENT_MAX: usize = 32;
 
 /// Bodies that one worker takes for one handler at once: each has up to two pieces in memory, half a MiB.
 const INTAKES_MAX: usize = 32;
+
+/// Answers that one worker codes at once, each with an encoder of up to a MiB; further ones go as they are.
+const CODERS_MAX: usize = 32;
 
 /// How long accepting rests when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -172,6 +176,9 @@ pub(crate) struct Context {
     pub(crate) patient: Vec<Arc<Semaphore>>,
     /// By handler: places for bodies that it takes.
     pub(crate) intakes: Vec<Rc<Semaphore>>,
+    pub(crate) remembered: Remembered,
+    /// Places for answers that are coded.
+    pub(crate) coders: Rc<Semaphore>,
     spare: RefCell<Vec<Vec<u8>>>,
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
@@ -198,6 +205,8 @@ async fn run(
         turns: Turns::default(),
         patient: shared.handlers.iter().map(|_| Arc::new(Semaphore::new(PATIENT_MAX))).collect(),
         intakes: shared.handlers.iter().map(|_| Rc::new(Semaphore::new(INTAKES_MAX))).collect(),
+        remembered: Remembered::default(),
+        coders: Rc::new(Semaphore::new(CODERS_MAX)),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
         chance: Cell::new(seed(index)),

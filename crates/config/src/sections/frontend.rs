@@ -13,11 +13,11 @@ use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::users::{self, Known};
-use crate::sections::{forward, headers, proxy_header, rate, route, stick, tls};
+use crate::sections::{basic_auth, forward, headers, proxy_header, rate, route, shape, stick, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
-const KEYS: [Key; 23] = {
+const KEYS: [Key; 26] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         with(
@@ -58,6 +58,9 @@ const KEYS: [Key; 23] = {
             "What a request or connection leaves in the access log: a JSON object, HAProxy's `httplog` or `tcplog` line, nothing.",
         ),
         users::frontend_key(),
+        basic_auth::frontend_key(),
+        shape::compress_key(),
+        shape::error_pages_key(),
         optional("tls", form::TABLE, "TLS with the clients; see `tls`."),
         with(
             "http2",
@@ -137,7 +140,10 @@ enum Wanted {
 }
 
 /// What only means something where requests are read.
-const HTTP_ONLY: [&str; 12] = [
+const HTTP_ONLY: [&str; 15] = [
+    "basic-auth",
+    "compress",
+    "error-pages",
     "route",
     "redirect",
     "respond",
@@ -224,6 +230,9 @@ fn terminating(
         log: section.choice("log", &LOGS, cx),
         rate_limits: RateLimits::default(),
         allow_users: None,
+        basic_auth: None,
+        compress: Vec::new(),
+        error_pages: Vec::new(),
         tls: tls.map(|tls| ServerTls { http2, ..tls }),
         http2,
     };
@@ -233,7 +242,11 @@ fn terminating(
         frontend.forwarded = headers::forwarded(forwarded, cx);
         frontend.request_headers = headers::edits(&mut section, "request-headers", cx);
         frontend.response_headers = headers::edits(&mut section, "response-headers", cx);
-        let known = Known::of(frontend.tls.as_ref(), section.has("tls"));
+        frontend.basic_auth = basic_auth::basic_auth(&mut section, cx);
+        frontend.compress = shape::compress(&mut section, cx).unwrap_or_default();
+        frontend.error_pages = shape::error_pages(&mut section, cx);
+        let shows = frontend.basic_auth.is_some();
+        let known = if shows { Known::Yes } else { Known::of(frontend.tls.as_ref(), section.has("tls")) };
         frontend.routes = route::routes(&mut section, known, cx);
         frontend.allow_users = users::allow(&mut section, known, cx);
         frontend.default = default_answer(&mut section, &frontend, cx);

@@ -3,6 +3,7 @@
 pub(crate) mod acme;
 pub(crate) mod answer;
 pub(crate) mod backend;
+pub(crate) mod basic_auth;
 pub(crate) mod boot;
 pub(crate) mod check;
 pub(crate) mod class;
@@ -21,6 +22,7 @@ pub(crate) mod rate;
 pub(crate) mod redirect_to;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod shape;
 pub(crate) mod stick;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -9,10 +9,10 @@ use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::http::{Host, Method, RoutePath, check_field_name};
 use crate::sections::users::{self, Known};
-use crate::sections::{headers, rate, stream};
+use crate::sections::{basic_auth, headers, rate, shape, stream};
 use crate::tree::{Node, Value};
 
-const KEYS: [Key; 17] = {
+const KEYS: [Key; 20] = {
     let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
     [
         optional(
@@ -40,6 +40,9 @@ const KEYS: [Key; 17] = {
         optional("request-headers", form::TABLE, "Changes to the request, after the frontend's."),
         optional("response-headers", form::TABLE, "Changes to the answer, after the frontend's."),
         users::route_key(),
+        basic_auth::route_key(),
+        shape::compress_key(),
+        shape::rewrite_key(),
     ]
 };
 
@@ -84,7 +87,10 @@ fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route>
     let response_headers = headers::edits(&mut section, "response-headers", cx);
     let rate_limits = rate::limits(&mut section, cx);
     let stream = stream::stream(&mut section, cx);
+    let basic_auth = basic_auth::basic_auth(&mut section, cx);
+    let known = if basic_auth.is_some() { Known::Yes } else { known };
     let allow_users = users::allow(&mut section, known, cx);
+    let (compress, rewrite) = (shape::compress(&mut section, cx), shape::rewrite(&mut section, cx));
     let route = |when: Vec<Condition>, answer: Answer| Route {
         when,
         answer,
@@ -93,6 +99,9 @@ fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route>
         rate_limits,
         stream,
         allow_users: allow_users.clone(),
+        basic_auth: basic_auth.clone(),
+        compress: compress.clone(),
+        rewrite: rewrite.clone(),
     };
     let given = answer::read(&mut section, &prefixes, cx);
     if matches!(given, Given::Nothing) && answer::KEYS.iter().all(|key| !section.has(key)) && !cx.broken {
@@ -107,11 +116,15 @@ fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route>
     match given {
         Given::Answer(answer) => {
             stream::check(&mut section, &answer, cx);
+            shape::check_rewrite(&mut section, &answer, cx);
             when.splice(0..0, below(prefixes));
             vec![route(when, answer)]
         }
         Given::Files(answers) => {
-            answers.iter().take(1).for_each(|(_, answer)| stream::check(&mut section, answer, cx));
+            answers.iter().take(1).for_each(|(_, answer)| {
+                stream::check(&mut section, answer, cx);
+                shape::check_rewrite(&mut section, answer, cx);
+            });
             let one = |(prefix, answer)| {
                 let prefix = if prefixes.is_empty() { Vec::new() } else { vec![prefix] };
                 route(below(prefix).into_iter().chain(when.iter().cloned()).collect(), answer)

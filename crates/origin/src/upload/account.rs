@@ -27,6 +27,8 @@ struct Bytes {
     held: Option<u64>,
     /// Promised to uploads that have said their length.
     reserved: u64,
+    /// How often `held` has changed by what this process did.
+    changes: u64,
 }
 
 /// An upload that is under way, or was left.
@@ -71,13 +73,17 @@ impl Account {
     pub(super) fn written(&self, count: u64) {
         self.with(|bytes| {
             bytes.reserved = bytes.reserved.saturating_sub(count);
+            bytes.changes += 1;
             bytes.held = bytes.held.map(|held| held.saturating_add(count));
         });
     }
 
     /// A file is gone.
     pub(super) fn removed(&self, count: u64) {
-        self.with(|bytes| bytes.held = bytes.held.map(|held| held.saturating_sub(count)));
+        self.with(|bytes| {
+            bytes.changes += 1;
+            bytes.held = bytes.held.map(|held| held.saturating_sub(count));
+        });
     }
 
     /// Counts the tree anew and removes the uploads that nobody goes on with; may wait.
@@ -85,10 +91,16 @@ impl Account {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(root, flags, Mode::empty())?;
         let device = rustix::fs::fstat(&folder)?.st_dev;
+        let before = self.with(|bytes| bytes.changes);
         let mut found = Found::default();
         found.look_into(&folder, &mut Vec::new(), device, 0);
         let removed = found.remove_left(&folder, config, now);
-        self.with(|bytes| bytes.held = Some(found.bytes.saturating_sub(removed)));
+        self.with(|bytes| {
+            // Nobody knows whether what changed meanwhile was seen before or after.
+            if bytes.changes == before || bytes.held.is_none() {
+                bytes.held = Some(found.bytes.saturating_sub(removed));
+            }
+        });
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use proxy::{Listener, LogSink, Shared};
 
 use super::carry::Carried;
 use super::complaints;
+use super::extras;
 use super::handlers;
 use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
@@ -95,6 +96,7 @@ impl Assembly {
             asker,
         );
         shared.stick_by(sockets.tables);
+        extras::read(&config.proxy, &mut shared)?;
         let shared = Arc::new(shared);
         let _ = home.set(Arc::downgrade(&shared));
         if config.proxy.backends.iter().any(|backend| backend.application.is_some()) {

@@ -5,6 +5,7 @@ mod authority;
 mod carry;
 mod complaints;
 mod control;
+mod extras;
 mod handlers;
 mod level;
 mod links;

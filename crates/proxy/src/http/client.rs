@@ -1,6 +1,7 @@
 //! A client's connection: requests one after the other, until one of the two sides has had enough.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http_proto::HeadError;
@@ -8,7 +9,8 @@ use http_proto::http2::PREFACE;
 use tokio::time::Instant;
 
 use super::exchange::{Errand, exchange};
-use super::plan::{Meta, Plan, Planned, Todo, plan};
+use super::login::verify;
+use super::plan::{Doubt, Meta, Pass, Plan, Planned, Todo, Traits, plan};
 use super::receive::receive;
 use super::reply::write_error;
 use super::send::{ask, send};
@@ -58,6 +60,7 @@ pub(crate) async fn serve(arrival: Arrival, guard: &ConnectionGuard) -> Option<A
         destination,
         secure: secure.as_deref(),
         exported: exported.as_deref(),
+        shown: None,
         is_http2: false,
     };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
@@ -97,7 +100,7 @@ pub(crate) struct Visitor<'a> {
 pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Option<HeadError>) {
     let Visitor { guard, peer, destination, secure, exported } = visitor;
     let (context, frontend) = (&*guard.context, guard.frontend);
-    let meta = Meta { context, frontend, peer, destination, secure, exported, is_http2: true };
+    let meta = Meta { context, frontend, peer, destination, secure, exported, shown: None, is_http2: true };
     let timer = Timer::new(meta.configured().timeouts.keep_alive);
     let mut client = Client { meta, stream, timer, carry: Vec::new(), may_be_http2: false };
     let then = match refused {
@@ -121,7 +124,8 @@ pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Opt
 pub(crate) async fn refuse(arrival: Arrival, reason: Reason, record: &mut Record, guard: &ConnectionGuard) {
     let Arrival { stream, peer, destination, early, .. } = arrival;
     let (context, frontend) = (&*guard.context, guard.frontend);
-    let meta = Meta { context, frontend, peer, destination, secure: None, exported: None, is_http2: false };
+    let meta =
+        Meta { context, frontend, peer, destination, secure: None, exported: None, shown: None, is_http2: false };
     let timer = Timer::new(meta.configured().timeouts.idle);
     record.bytes_in = early.len() as u64;
     let mut client = Client { meta, stream, timer, carry: early, may_be_http2: false };
@@ -148,16 +152,49 @@ impl Client<'_> {
         let context = self.meta.context;
         let mut record = record.expect("a plan is made of bytes, and the first of them begin a record");
         record.head_took = record.began.elapsed();
+        let planned = match planned {
+            Planned::Doubted(doubt) => Box::pin(self.settle(*doubt, &mut record)).await,
+            planned => planned,
+        };
         let then = match planned {
             Planned::Request(plan) => {
                 let _busy = context.begin_request();
-                self.carry_out(plan, &mut record).await
+                self.carry_out_coded(plan, &mut record).await
             }
             Planned::Refused(reason) => self.refuse(reason, &mut record).await,
-            Planned::Partial | Planned::Http2 => Then::Close,
+            Planned::Partial | Planned::Http2 | Planned::Doubted(_) => Then::Close,
         };
         record.secure(self.meta.secure);
         context.finish(&record, self.meta.frontend, self.meta.peer);
+        then
+    }
+
+    /// Has the client's name and password verified, and plans its request anew if they are right.
+    async fn settle(&mut self, doubt: Doubt, record: &mut Record) -> Planned {
+        let Doubt { auth, shown, bytes, refusal } = doubt;
+        match verify(self.meta.context, &auth, shown).await {
+            Ok(true) => match plan(self.meta, &self.stream, &bytes, Pass::Again, record, &mut Vec::new()) {
+                Planned::Doubted(doubt) => Planned::Request(doubt.refusal),
+                planned => planned,
+            },
+            Ok(false) => {
+                record.fail(Reason::Unauthorized);
+                Planned::Request(refusal)
+            }
+            Err(reason) => Planned::Refused(reason),
+        }
+    }
+
+    /// Carries a plan out, its answer coded if the client wants that and there is room for one more.
+    async fn carry_out_coded(&mut self, plan: Plan, record: &mut Record) -> Then {
+        let Traits { coding, is_head, .. } = plan.traits;
+        let coders = Rc::clone(&self.meta.context.coders);
+        let Some((coding, _place)) = coding.and_then(|coding| Some((coding, coders.try_acquire().ok()?))) else {
+            return self.carry_out(plan, record).await;
+        };
+        self.stream.code(coding, is_head, self.meta.context.shared.limits);
+        let then = Box::pin(self.carry_out(plan, record)).await;
+        self.stream.uncode();
         then
     }
 
@@ -173,7 +210,7 @@ impl Client<'_> {
                 let record = record.insert(Record::new(Instant::now(), logged));
                 let planned = match may_be_http2.then(|| preface_in(bytes)).flatten() {
                     Some(planned) => planned,
-                    None => plan(meta, stream, bytes, record, carry),
+                    None => plan(meta, stream, bytes, Pass::First, record, carry),
                 };
                 if matches!(planned, Planned::Partial | Planned::Http2) {
                     carry.extend_from_slice(bytes);
@@ -208,7 +245,7 @@ impl Client<'_> {
         let held = std::mem::replace(&mut self.carry, self.meta.context.buffer());
         let planned = match self.may_be_http2.then(|| preface_in(&held)).flatten() {
             Some(planned) => planned,
-            None => plan(self.meta, &self.stream, &held, record, &mut self.carry),
+            None => plan(self.meta, &self.stream, &held, Pass::First, record, &mut self.carry),
         };
         match planned {
             Planned::Partial | Planned::Http2 => self.carry = held,
@@ -269,7 +306,8 @@ impl Client<'_> {
             return;
         }
         let mut out = self.meta.context.buffer();
-        write_error(&mut out, reason, keep, is_head, retry_after);
+        let page = self.meta.context.shared.error_page(self.meta.frontend, record.status);
+        write_error(&mut out, reason, keep, is_head, retry_after, page);
         let patience = self.meta.configured().timeouts.idle;
         if write_all(&self.stream, &mut self.timer, patience, &out).await.is_ok() {
             record.bytes_out += out.len() as u64;

@@ -6,19 +6,23 @@
 //! file that a program names; `receive` has a handler take a body in. `body` follows a body to its end, whichever way
 //! that is told.
 
+mod accept;
 mod application;
 mod body;
 mod client;
 mod exchange;
 mod hold;
+mod login;
 mod plan;
 mod receive;
 mod redirect;
 mod reply;
 mod response;
+mod rewrite;
 mod send;
 mod send_file;
 mod upload;
 
 pub(crate) use body::Body;
 pub(crate) use client::{Visitor, refuse, serve, serve_one};
+pub(crate) use login::Remembered;

@@ -8,18 +8,20 @@ use http_proto::{
     parse_request, resolve_path, resolve_with_slashes, write_request,
 };
 
+use super::accept::{accepts, is_firmware};
 use super::application::{Told, write_records};
 use super::body::Body;
+use super::login::{Credentials, Known, known, unauthorized};
 use super::receive::Taken;
 use super::redirect::{Detour, ask_size, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
 use crate::backend::Wish;
 use crate::claim::Claim;
-use crate::config::{Answer, BackendIndex, Frontend, FrontendIndex, HandlerIndex, Redirect, StreamConfig};
-use crate::handler::{HandlerRequest, Part, Patience};
+use crate::config::{Answer, BackendIndex, BasicAuth, Frontend, FrontendIndex, HandlerIndex, Redirect, StreamConfig};
+use crate::handler::{HandlerAnswer, HandlerRequest, Part, Patience};
 use crate::log::Record;
 use crate::reason::Reason;
-use crate::stream::Stream;
+use crate::stream::{Coding, Stream};
 use crate::worker::Context;
 
 /// What is known of a client before it says anything.
@@ -34,6 +36,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) secure: Option<&'a tls::Peer>,
     /// What servers are told of its certificate; `None`: they are told nothing of anybody's.
     pub(crate) exported: Option<&'a [u8]>,
+    /// Who it is by a name and a password that are right.
+    pub(crate) shown: Option<&'a str>,
     /// It speaks HTTP/2; its requests come one by one as if they were HTTP/1's.
     pub(crate) is_http2: bool,
 }
@@ -48,9 +52,21 @@ impl<'a> Meta<'a> {
         self.configured().routes[usize::from(route?)].stream
     }
 
-    /// Who the client is, as its certificate says.
+    /// A handler's answer, with the page that is for an error in the place of its words.
+    pub(crate) fn dress(&self, status: u16, bytes: Vec<u8>, rest: &[Part], is_head: bool) -> Vec<u8> {
+        match self.context.shared.error_page(self.frontend, status) {
+            Some(page) if rest.is_empty() => {
+                let dressed = page.put_into(&bytes, is_head);
+                self.context.recycle(bytes);
+                dressed
+            }
+            _ => bytes,
+        }
+    }
+
+    /// Who the client is, as its password or its certificate says.
     pub(super) fn user(&self) -> Option<&'a str> {
-        self.secure?.identity.as_ref()?.user.as_deref()
+        self.shown.or_else(|| self.secure?.identity.as_ref()?.user.as_deref())
     }
 }
 
@@ -65,6 +81,26 @@ pub(crate) enum Planned {
     Refused(Reason),
     /// A request.
     Request(Plan),
+    /// A request whose client's name and password are to be verified.
+    Doubted(Box<Doubt>),
+}
+
+/// A request that is planned once more, should its client be who it says.
+pub(crate) struct Doubt {
+    pub(crate) auth: BasicAuth,
+    pub(crate) shown: Credentials,
+    /// The head, and the body as far as it is here.
+    pub(crate) bytes: Vec<u8>,
+    /// What is done otherwise.
+    pub(crate) refusal: Plan,
+}
+
+/// Whether a request is planned for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    First,
+    /// Its client has been verified meanwhile.
+    Again,
 }
 
 /// A request, and what is to be done with it.
@@ -88,6 +124,8 @@ pub(crate) struct Traits {
     pub(crate) wants_upgrade: bool,
     /// Whether sending it twice does the same as once (RFC 9110 §9.2.2).
     pub(crate) is_idempotent: bool,
+    /// What its answer may be coded in.
+    pub(crate) coding: Option<Coding>,
     /// Whether the client awaits `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
 }
@@ -108,7 +146,14 @@ pub(crate) enum Todo {
 }
 
 /// Reads a head from `bytes`, decides, and leaves in `rest` what belongs to the next request.
-pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut Record, rest: &mut Vec<u8>) -> Planned {
+pub(crate) fn plan(
+    meta: Meta<'_>,
+    stream: &Stream,
+    bytes: &[u8],
+    pass: Pass,
+    record: &mut Record,
+    rest: &mut Vec<u8>,
+) -> Planned {
     let mut slots = field_slots();
     let (head, length) = match parse_request(bytes, &mut slots, &meta.context.shared.limits) {
         Ok(Parsed::Whole(head, length)) => (head, length),
@@ -136,6 +181,25 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
         Err(reason) => return Planned::Refused(reason),
     };
     let mut traits = traits(&head, meta.context.shared.is_draining());
+    let too_many = || meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock);
+    if let Some(retry_after) = (pass == Pass::First).then(too_many).flatten() {
+        let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after: Some(retry_after) };
+        return Planned::Request(Plan { todo, traits, route, body });
+    }
+    let shown = match meta.configured().basic_auth(route).map(|auth| (auth, known(meta.context, auth, &head))) {
+        None => None,
+        Some((_, Known::Right(user))) => Some(user),
+        Some((auth, doubted)) => {
+            let refusal = refuse_unknown(meta, auth, traits, route, body);
+            let Known::Unknown(shown) = doubted else {
+                record.fail(Reason::Unauthorized);
+                return Planned::Request(refusal);
+            };
+            let bytes = bytes[..length + taken].to_vec();
+            return Planned::Doubted(Box::new(Doubt { auth: auth.clone(), shown, bytes, refusal }));
+        }
+    };
+    let meta = Meta { shown: shown.as_deref(), ..meta };
     let user = meta.user();
     if record.wall.is_some() {
         record.user = user.map(str::to_owned);
@@ -147,21 +211,37 @@ pub(crate) fn plan(meta: Meta<'_>, stream: &Stream, bytes: &[u8], record: &mut R
     let Some(answer) = meta.configured().answer(route) else {
         return Planned::Refused(Reason::NoRoute);
     };
+    traits.coding = coding(meta, route, &head);
     if !wants_body(meta, answer, &head) && !body.is_done() {
         // Nobody wants the rest of this body: the answer says that the connection ends with it.
         traits.keep_alive = false;
     }
     let request =
         Request { meta, stream, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
-    let too_many = meta.context.shared.rates.refuses(meta.frontend, route, meta.peer, meta.context.shared.clock);
-    if let Some(retry_after) = too_many {
-        let todo = Todo::TurnAway { reason: Reason::RateLimit, retry_after: Some(retry_after) };
-        return Planned::Request(Plan { todo, traits, route, body });
-    }
     match request.todo(answer, record) {
         Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),
         Err(reason) => Planned::Refused(reason),
     }
+}
+
+/// What is done with a request whose client does not show who it is.
+fn refuse_unknown(meta: Meta<'_>, auth: &BasicAuth, mut traits: Traits, route: Option<u16>, body: Body) -> Plan {
+    traits.keep_alive &= body.is_done();
+    let bytes = unauthorized(meta, auth, traits, route);
+    let todo = Todo::Send { status: 401, bytes, rest: Vec::new(), handler: None };
+    Plan { todo, traits, route, body }
+}
+
+/// What the answer may be coded in: the first of the configured ones that the client accepts.
+fn coding(meta: Meta<'_>, route: Option<u16>, head: &RequestHead<'_>) -> Option<Coding> {
+    let codings = meta.configured().compress(route);
+    let may_be = !codings.is_empty()
+        && matches!(head.method, "GET" | "HEAD" | "POST")
+        && head.version == Version::Http11
+        && head.upgrade.is_none()
+        && meta.stream(route).is_none()
+        && !is_firmware(head.fields);
+    codings.iter().copied().filter(|_| may_be).find(|coding| accepts(head.fields, coding.name()))
 }
 
 /// Whether what answers has a use for the request's body.
@@ -190,6 +270,7 @@ fn traits(head: &RequestHead<'_>, draining: bool) -> Traits {
         is_connect: head.method == "CONNECT",
         wants_upgrade: head.upgrade.is_some(),
         is_idempotent: matches!(head.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"),
+        coding: None,
         expects_continue: head.expects_continue,
     }
 }
@@ -217,6 +298,18 @@ impl Frontend {
             Some(route) => Some(&self.routes[usize::from(route)].answer),
             None => self.default.as_ref(),
         }
+    }
+
+    /// How clients show who they are.
+    fn basic_auth(&self, route: Option<u16>) -> Option<&BasicAuth> {
+        let of_route = route.and_then(|route| self.routes[usize::from(route)].basic_auth.as_ref());
+        of_route.or(self.basic_auth.as_ref())
+    }
+
+    /// What answers may be coded in.
+    fn compress(&self, route: Option<u16>) -> &[Coding] {
+        let of_route = route.and_then(|route| self.routes[usize::from(route)].compress.as_deref());
+        of_route.unwrap_or(&self.compress)
     }
 
     /// Whether this user may ask; `None`: nobody knows who it is.
@@ -258,7 +351,13 @@ struct Request<'a> {
 impl Request<'_> {
     fn todo(&self, answer: &Answer, record: &mut Record) -> Result<Todo, Reason> {
         match answer {
-            Answer::Backend(backend) => self.deliver(*backend, record),
+            Answer::Backend(backend) => match self.rewritten() {
+                None => self.deliver(*backend, record),
+                Some(path_and_query) => {
+                    let head = self.head.with_path(&path_and_query);
+                    Request { head: &head, ..*self }.deliver(*backend, record)
+                }
+            },
             Answer::Redirect(redirect) => {
                 let location = expand(redirect, self.head);
                 Ok(self.send(Reply { status: redirect.status, location: Some(&location), ..Reply::default() }))
@@ -271,6 +370,12 @@ impl Request<'_> {
             })),
             Answer::Handler(handler) => self.ask(*handler),
         }
+    }
+
+    /// What the server is asked for, if that is not what the client wrote.
+    fn rewritten(&self) -> Option<String> {
+        let rewrite = self.meta.configured().routes[usize::from(self.route?)].rewrite.as_ref()?;
+        rewrite.apply(self.head.path_and_query)
     }
 
     /// A redirect to the server at once, if one can be taken without waiting; else all that it takes to relay or wait.
@@ -378,7 +483,10 @@ impl Request<'_> {
         self.meta.context.recycle(date);
         self.meta.context.recycle(fields);
         Ok(match answered {
-            Ok(answer) => Todo::Send { status: answer.status, bytes, rest: answer.rest, handler: Some(index) },
+            Ok(HandlerAnswer { status, rest }) => {
+                let bytes = self.meta.dress(status, bytes, &rest, self.traits.is_head);
+                Todo::Send { status, bytes, rest, handler: Some(index) }
+            }
             Err(crate::handler::WouldBlock) => {
                 bytes.clear();
                 bytes.extend_from_slice(self.bytes);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http_proto::{Version, reason_phrase, write_date};
 
 use super::plan::{Meta, edits};
+use crate::error_page::ErrorPage;
 use crate::reason::Reason;
 
 /// What a client is told to wait for whom nothing better is known.
@@ -49,7 +50,14 @@ pub(crate) fn write_reply(out: &mut Vec<u8>, reply: &Reply<'_>, fields: &[u8], i
 }
 
 /// Appends the answer to a request that is refused or cannot be carried out; the connection ends with it or not.
-pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head: bool, retry_after: Option<Duration>) {
+pub(crate) fn write_error(
+    out: &mut Vec<u8>,
+    reason: Reason,
+    keep: bool,
+    is_head: bool,
+    retry_after: Option<Duration>,
+    page: Option<&ErrorPage>,
+) {
     let status = reason.status();
     let mut body = format!("{status} {}\n", reason_phrase(status));
     match reason {
@@ -70,8 +78,8 @@ pub(crate) fn write_error(out: &mut Vec<u8>, reason: Reason, keep: bool, is_head
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         write_field(&mut fields, "Retry-After", seconds.max(1).to_string().as_bytes());
     }
-    let reply =
-        Reply { status, content_type: Some("text/plain; charset=utf-8"), location: None, body: body.as_bytes() };
+    let (content_type, body) = page.map_or(("text/plain; charset=utf-8", body.as_bytes()), ErrorPage::parts);
+    let reply = Reply { status, content_type: Some(content_type), location: None, body };
     write_reply(out, &reply, &fields, is_head);
 }
 

@@ -311,6 +311,7 @@ pub(crate) async fn ask(
     let reason = match answered {
         Ok(Some((HandlerAnswer { status, rest }, bytes))) => {
             record.status = status;
+            let bytes = client.meta.dress(status, bytes, &rest, traits.is_head);
             return send(client, bytes, rest, Some(index), body, traits, record).await;
         }
         Ok(None) => Reason::HandlerTimeout,

@@ -159,6 +159,7 @@ fn termination(record: &Record) -> &'static str {
             | Reason::Path
             | Reason::NoRoute
             | Reason::Forbidden
+            | Reason::Unauthorized
             | Reason::LengthRequired
             | Reason::RateLimit,
             _,

@@ -135,7 +135,12 @@ impl Site {
     /// A worker with these.
     fn start(frontend: Frontend, backend: Backend, secure: impl FnOnce(&Shared)) -> Site {
         let pool = Pool::new(backend.pool.clone(), Instant::ZERO);
-        let config = ProxyConfig { frontends: vec![frontend], backends: vec![backend], zones: Vec::new() };
+        let config = ProxyConfig {
+            frontends: vec![frontend],
+            backends: vec![backend],
+            zones: Vec::new(),
+            password_files: Vec::new(),
+        };
         let snapshots = vec![pool.snapshot(Instant::ZERO)];
         let shared = Arc::new(Shared::new(config, Vec::new(), snapshots, 1, LogSink::off(), None, None));
         secure(&shared);
@@ -196,6 +201,9 @@ fn frontend(tls: Option<ServerTls>) -> Frontend {
         log: LogFormat::Off,
         rate_limits: RateLimits::default(),
         allow_users: None,
+        basic_auth: None,
+        compress: Vec::new(),
+        error_pages: Vec::new(),
         tls,
         http2: false,
     }

@@ -3,6 +3,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use super::Stream;
+
 use crate::http::Body;
 
 /// Something that carries an HTTP/1 connection's bytes in its own way: TLS, one stream of HTTP/2, an application's
@@ -54,6 +56,11 @@ pub(crate) trait Layer: Debug {
     /// How many bytes the peer's machine has acknowledged, where that stands still if it has seen nothing of what was
     /// written since; `None` where it says nothing.
     fn bytes_acked(&self) -> Option<u64> {
+        None
+    }
+
+    /// The connection below, for a layer that is put around one for a while.
+    fn take_off(&mut self) -> Option<Stream> {
         None
     }
 

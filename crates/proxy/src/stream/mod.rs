@@ -2,6 +2,7 @@
 //!
 //! What is no plain socket is a [`Layer`], each in a module of its own here.
 
+mod coded;
 mod fastcgi;
 mod layer;
 mod tls;
@@ -16,6 +17,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 pub(crate) use self::tls::{NoSession, Tls, Turns};
+pub use coded::Coding;
 pub(crate) use fastcgi::FastCgi;
 pub(crate) use layer::{Begin, Layer};
 
@@ -47,6 +49,21 @@ impl Stream {
     /// connection can carry another.
     pub(crate) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<bool> {
         each!(self, _stream => Poll::Ready(true), layer => layer.poll_settled(cx))
+    }
+
+    /// Has what is written until [`Stream::uncode`] leave coded, if that is worth it.
+    pub(crate) fn code(&mut self, coding: Coding, is_head: bool, limits: http_proto::Limits) {
+        let inner = std::mem::replace(self, Stream::Layer(Box::new(coded::Gone)));
+        *self = coded::Coded::around(inner, coding, is_head, limits);
+    }
+
+    /// Takes [`Stream::code`] back.
+    pub(crate) fn uncode(&mut self) {
+        if let Stream::Layer(layer) = self
+            && let Some(inner) = layer.take_off()
+        {
+            *self = inner;
+        }
     }
 
     /// The address that the connection came to; `None` for a unix socket.

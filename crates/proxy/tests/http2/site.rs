@@ -33,7 +33,12 @@ pub(crate) fn site(server: SocketAddr) -> Site {
 
 /// The same, with other settings.
 pub(crate) fn site_with(server: SocketAddr, change: impl FnOnce(&mut ProxyConfig)) -> Site {
-    let mut config = ProxyConfig { frontends: vec![frontend()], backends: vec![backend(server)], zones: Vec::new() };
+    let mut config = ProxyConfig {
+        frontends: vec![frontend()],
+        backends: vec![backend(server)],
+        zones: Vec::new(),
+        password_files: Vec::new(),
+    };
     change(&mut config);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -97,6 +102,9 @@ fn frontend() -> Frontend {
             rate_limits: RateLimits::default(),
             stream: None,
             allow_users: None,
+            basic_auth: None,
+            compress: None,
+            rewrite: None,
         }],
         default: Some(Answer::Backend(BackendIndex(0))),
         forwarded: Forwarded { x_forwarded: true, ..Forwarded::default() },
@@ -107,6 +115,9 @@ fn frontend() -> Frontend {
         tls: None,
         http2: true,
         allow_users: None,
+        basic_auth: None,
+        compress: Vec::new(),
+        error_pages: Vec::new(),
     }
 }
 
