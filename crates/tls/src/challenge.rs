@@ -95,7 +95,7 @@ mod tests {
             clear_too: false,
             export_headers: false,
         };
-        Acceptor::new(&wanted, &material, &TicketSecret::new([7; 32])).unwrap().proving(challenges.clone())
+        Acceptor::new(&wanted, &material, &TicketSecret::new(&[7; 32]).unwrap()).unwrap().proving(challenges.clone())
     }
 
     /// The certificate that is shown to who offers these protocols.

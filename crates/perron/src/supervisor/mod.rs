@@ -1,6 +1,9 @@
 //! `perron run`: holds the sockets, starts the serving processes, and does what [`machine`] decides.
 //!
 //! It carries no traffic and, beside the configuration, reads nothing that a client of the service sends.
+//!
+//! The file is long because what each word that comes in leads to is told in one place; what is done then has files of
+//! its own.
 
 mod authority;
 mod child;

@@ -24,7 +24,7 @@ use crate::reason::Reason;
 use crate::splice::Patience;
 use crate::stream::{Begin, Stream};
 use crate::timer::Timer;
-use crate::transfer::{Watch, write_all};
+use crate::transfer::{Halt, Watch, write_all};
 use crate::tunnel::{Side, tunnel};
 
 /// The most of a request that is kept for sending it once more.
@@ -198,29 +198,12 @@ async fn attempt<'a>(
 ) -> Result<Then, (Failure, Reached<'a>)> {
     let context = client.meta.context;
     let stream = client.meta.stream(errand.route);
-    let timeout = match stream {
-        Some(stream) => stream.idle,
-        None => context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server,
-    };
+    let usual = context.shared.config.backends[usize::from(reached.slot.backend.0)].timeouts.server;
+    let timeout = stream.map_or(usual, |stream| stream.idle);
     // What the server's machine had acknowledged before tells afterwards whether it saw any of this request.
-    let acked_before = match reached.reused && !errand.traits.is_idempotent {
-        true => reached.stream.bytes_acked(),
-        false => None,
-    };
-    reached.stream.begin(Begin {
-        ready: errand.request.len(),
-        body: errand.body.clone(),
-        is_head: errand.traits.is_head,
-        expects_continue: errand.traits.expects_continue,
-    });
-    let sent = match preface(&reached.slot, client.told()) {
-        None => write_all(&reached.stream, &mut client.timer, timeout, errand.request).await,
-        Some(mut bytes) => {
-            bytes.extend_from_slice(errand.request);
-            write_all(&reached.stream, &mut client.timer, timeout, &bytes).await
-        }
-    };
-    if let Err(halt) = sent {
+    let matters = reached.reused && !errand.traits.is_idempotent;
+    let acked_before = matters.then(|| reached.stream.bytes_acked()).flatten();
+    if let Err(halt) = begin(client, &reached, errand, timeout).await {
         let reason = halt.at_server();
         let untouched = is_untouched(&reached.stream, acked_before);
         return Err((Failure { reason, heard: Heard::Nothing, untouched }, reached));
@@ -259,11 +242,11 @@ async fn attempt<'a>(
         }
         Answered::SendFile(named) => {
             reached.slot.observe(true);
-            let (backend, server) = (reached.slot.backend, reached.slot.server);
+            let place = (reached.slot.backend, reached.slot.server);
             if errand.body.is_done() {
                 reached.slot.keep(reached.stream, Instant::now());
             }
-            Ok(Box::pin(send_named(client, (backend, server), *named, errand, record)).await)
+            Ok(Box::pin(send_named(client, place, *named, errand, record)).await)
         }
         Answered::Switched => {
             let timeout = client.meta.configured().timeouts.tunnel;
@@ -272,6 +255,28 @@ async fn attempt<'a>(
         Answered::Failed { reason, heard } => {
             let untouched = reason == Reason::ServerClosed && is_untouched(&reached.stream, acked_before);
             Err((Failure { reason, heard, untouched }, reached))
+        }
+    }
+}
+
+/// Sends what there is of the request.
+async fn begin(
+    client: &mut Client<'_>,
+    reached: &Reached<'_>,
+    errand: &Errand<'_>,
+    timeout: std::time::Duration,
+) -> Result<(), Halt> {
+    reached.stream.begin(Begin {
+        ready: errand.request.len(),
+        body: errand.body.clone(),
+        is_head: errand.traits.is_head,
+        expects_continue: errand.traits.expects_continue,
+    });
+    match preface(&reached.slot, client.told()) {
+        None => write_all(&reached.stream, &mut client.timer, timeout, errand.request).await,
+        Some(mut bytes) => {
+            bytes.extend_from_slice(errand.request);
+            write_all(&reached.stream, &mut client.timer, timeout, &bytes).await
         }
     }
 }

@@ -160,11 +160,7 @@ pub(crate) fn plan(
         Ok(Parsed::Partial) => return Planned::Partial,
         Err(error) => return Planned::Refused(Reason::Head(error)),
     };
-    record.version = Some(head.version);
-    record.is_http2 = meta.is_http2;
-    if record.wall.is_some() {
-        record.request = format!("{} {}", head.method, head.target);
-    }
+    note(record, meta, &head);
     let mut body = Body::new(head.framing);
     let after = &bytes[length..];
     let taken = match body.take(after) {
@@ -200,11 +196,10 @@ pub(crate) fn plan(
         }
     };
     let meta = Meta { shown: shown.as_deref(), ..meta };
-    let user = meta.user();
     if record.wall.is_some() {
-        record.user = user.map(str::to_owned);
+        record.user = meta.user().map(str::to_owned);
     }
-    if !meta.configured().is_for(route, user) {
+    if !meta.configured().is_for(route, meta.user()) {
         let todo = Todo::TurnAway { reason: Reason::Forbidden, retry_after: None };
         return Planned::Request(Plan { todo, traits, route, body });
     }
@@ -212,15 +207,22 @@ pub(crate) fn plan(
         return Planned::Refused(Reason::NoRoute);
     };
     traits.coding = coding(meta, route, &head);
-    if !wants_body(meta, answer, &head) && !body.is_done() {
-        // Nobody wants the rest of this body: the answer says that the connection ends with it.
-        traits.keep_alive = false;
-    }
+    // If nobody wants the rest of this body, the answer says that the connection ends with it.
+    traits.keep_alive &= wants_body(meta, answer, &head) || body.is_done();
     let request =
         Request { meta, stream, head: &head, traits, bytes: &bytes[..length], early_body: &after[..taken], route };
     match request.todo(answer, record) {
         Ok(todo) => Planned::Request(Plan { todo, traits, route, body }),
         Err(reason) => Planned::Refused(reason),
+    }
+}
+
+/// Notes what a request is.
+fn note(record: &mut Record, meta: Meta<'_>, head: &RequestHead<'_>) {
+    record.version = Some(head.version);
+    record.is_http2 = meta.is_http2;
+    if record.wall.is_some() {
+        record.request = format!("{} {}", head.method, head.target);
     }
 }
 
