@@ -148,7 +148,7 @@ fn perron_config() -> String {
         let (name, address) = (format!("{server:?}"), Program::Perron.server_address(server));
         let _ = write!(
             text,
-            "[frontend.{name}]\nbind = \"{}\"\nbackend = \"{name}\"\n\
+            "[frontend.{name}]\nbind = \"{}\"\nbackend = \"{name}\"\nhttp2 = false\n\
              [[frontend.{name}.route]]\npath = \"{PRIVATE}\"\nrespond = {{ status = 403, body = \"no\\n\" }}\n\
              [backend.{name}]\n[[backend.{name}.server]]\nname = \"s\"\naddress = \"{address}\"\nchecks = []\n",
             Program::Perron.front(server)
