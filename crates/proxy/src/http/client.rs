@@ -159,7 +159,8 @@ impl Client<'_> {
         let then = match planned {
             Planned::Request(plan) => {
                 let _busy = context.begin_request();
-                self.carry_out_coded(plan, &mut record).await
+                // Boxed: an idle client does not pay for the size of what a request may need.
+                Box::pin(self.carry_out_coded(plan, &mut record)).await
             }
             Planned::Refused(reason) => self.refuse(reason, &mut record).await,
             Planned::Partial | Planned::Http2 | Planned::Doubted(_) => Then::Close,
