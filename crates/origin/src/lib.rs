@@ -21,6 +21,8 @@ mod memory;
 mod negotiate;
 mod respond;
 mod span;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod upload;
 mod url;
