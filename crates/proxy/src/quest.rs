@@ -204,8 +204,9 @@ impl<'a> Quest<'a> {
         let began = Instant::now();
         let first = preface_of_tls(&slot, client);
         let client = client.stream;
-        let connecting = unless_gone(client, connect(self.context, slot.backend, slot.server, first));
-        let Some(connected) = connecting.await else {
+        // Boxed: a request on a kept connection does not carry the room for this.
+        let connecting = Box::pin(connect(self.context, slot.backend, slot.server, first));
+        let Some(connected) = unless_gone(client, connecting).await else {
             return Err(Reason::ClientGone);
         };
         let stats = &self.context.stats;

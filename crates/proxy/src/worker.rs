@@ -178,7 +178,7 @@ pub(crate) struct Context {
     pub(crate) intakes: Vec<Rc<Semaphore>>,
     pub(crate) remembered: Remembered,
     /// Places for answers that are coded.
-    pub(crate) coders: Rc<Semaphore>,
+    pub(crate) coders: Semaphore,
     spare: RefCell<Vec<Vec<u8>>>,
     log: RefCell<WorkerLog>,
     chance: Cell<u64>,
@@ -206,7 +206,7 @@ async fn run(
         patient: shared.handlers.iter().map(|_| Arc::new(Semaphore::new(PATIENT_MAX))).collect(),
         intakes: shared.handlers.iter().map(|_| Rc::new(Semaphore::new(INTAKES_MAX))).collect(),
         remembered: Remembered::default(),
-        coders: Rc::new(Semaphore::new(CODERS_MAX)),
+        coders: Semaphore::new(CODERS_MAX),
         spare: RefCell::new(Vec::new()),
         log: RefCell::new(WorkerLog::new(shared.log.clone())),
         chance: Cell::new(seed(index)),

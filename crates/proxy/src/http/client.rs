@@ -1,7 +1,6 @@
 //! A client's connection: requests one after the other, until one of the two sides has had enough.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use http_proto::HeadError;
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 
 use super::exchange::{Errand, exchange};
 use super::login::verify;
-use super::plan::{Doubt, Meta, Pass, Plan, Planned, Todo, Traits, plan};
+use super::plan::{Doubt, Meta, Pass, Plan, Planned, Todo, plan};
 use super::receive::receive;
 use super::reply::write_error;
 use super::send::{ask, send};
@@ -18,7 +17,7 @@ use crate::log::{Phase, Record};
 use crate::proxied::{Arrival, Told};
 use crate::reason::Reason;
 use crate::secured::exported;
-use crate::stream::Stream;
+use crate::stream::{Coding, Stream};
 use crate::timer::Timer;
 use crate::transfer::{Halt, linger, read_with, write_all};
 use crate::worker::ConnectionGuard;
@@ -159,8 +158,10 @@ impl Client<'_> {
         let then = match planned {
             Planned::Request(plan) => {
                 let _busy = context.begin_request();
-                // Boxed: an idle client does not pay for the size of what a request may need.
-                Box::pin(self.carry_out_coded(plan, &mut record)).await
+                match plan.traits.coding.and_then(|coding| Some((coding, context.coders.try_acquire().ok()?))) {
+                    None => self.carry_out(plan, &mut record).await,
+                    Some((coding, _place)) => Box::pin(self.carry_out_coded(plan, coding, &mut record)).await,
+                }
             }
             Planned::Refused(reason) => self.refuse(reason, &mut record).await,
             Planned::Partial | Planned::Http2 | Planned::Doubted(_) => Then::Close,
@@ -186,15 +187,10 @@ impl Client<'_> {
         }
     }
 
-    /// Carries a plan out, its answer coded if the client wants that and there is room for one more.
-    async fn carry_out_coded(&mut self, plan: Plan, record: &mut Record) -> Then {
-        let Traits { coding, is_head, .. } = plan.traits;
-        let coders = Rc::clone(&self.meta.context.coders);
-        let Some((coding, _place)) = coding.and_then(|coding| Some((coding, coders.try_acquire().ok()?))) else {
-            return self.carry_out(plan, record).await;
-        };
-        self.stream.code(coding, is_head, self.meta.context.shared.limits);
-        let then = Box::pin(self.carry_out(plan, record)).await;
+    /// Carries a plan out, its answer coded.
+    async fn carry_out_coded(&mut self, plan: Plan, coding: Coding, record: &mut Record) -> Then {
+        self.stream.code(coding, plan.traits.is_head, self.meta.context.shared.limits);
+        let then = self.carry_out(plan, record).await;
         self.stream.uncode();
         then
     }
