@@ -50,6 +50,13 @@ impl Session {
         self.connection.is_handshaking()
     }
 
+    /// Whether what waits to be sent may wait for what is written next: tickets (RFC 8446 §4.6.1), which the peer needs
+    /// for another connection, not for this one.
+    pub fn may_delay(&self) -> bool {
+        matches!(&self.connection, rustls::Connection::Server(server)
+            if !server.is_handshaking() && server.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3))
+    }
+
     /// Whether ciphertext waits to be sent.
     pub fn wants_write(&self) -> bool {
         self.connection.wants_write()

@@ -77,7 +77,7 @@ impl Tls {
     /// Why there is no session. The peer has been told, if it can be told at once.
     pub(crate) async fn shake_hands(&self, mut early: &[u8], turns: &Turns) -> Result<Peer, NoSession> {
         loop {
-            let is_flushed = self.flush().map_err(|_| NoSession::Gone)?;
+            let is_flushed = self.session.borrow().may_delay() || self.flush().map_err(|_| NoSession::Gone)?;
             if early.is_empty() && !self.session.borrow().is_handshaking() {
                 return self.session.borrow().peer().ok_or(NoSession::Gone);
             }
@@ -177,7 +177,7 @@ impl Tls {
     }
 
     fn write(&self, slices: [&[u8]; 2]) -> io::Result<usize> {
-        if !self.flush()? {
+        if self.owed.get() > 0 && !self.flush()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let all = slices[0].len() + slices[1].len();
