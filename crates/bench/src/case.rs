@@ -69,6 +69,10 @@ pub(crate) enum Case {
     Fastcgi200,
     #[value(name = "fastcgi-10m")]
     Fastcgi10m,
+    #[value(name = "h2-proxy")]
+    Http2Proxy,
+    #[value(name = "h2-redirect")]
+    Http2Redirect,
     #[value(name = "idle-memory")]
     IdleMemory,
     #[value(name = "tls-full-p256")]
@@ -94,60 +98,9 @@ pub(crate) struct Contestant {
 }
 
 impl Case {
-    pub(crate) const ALL: [Case; 24] = [
-        Case::Proxy200,
-        Case::Proxy10k,
-        Case::Tcp200,
-        Case::Bulk10m,
-        Case::Files200,
-        Case::Files64k,
-        Case::Files100m,
-        Case::Proxy512,
-        Case::Latency,
-        Case::Redirect,
-        Case::RedirectBackend,
-        Case::RedirectFresh,
-        Case::ChooseRoundRobin,
-        Case::ChooseLeastConnections,
-        Case::ChooseBandwidth,
-        Case::Fastcgi200,
-        Case::Fastcgi10m,
-        Case::IdleMemory,
-        Case::TlsFullP256,
-        Case::TlsFullRsa,
-        Case::TlsResumed,
-        Case::TlsBulk,
-        Case::TlsKeepalive,
-        Case::TlsIdleMemory,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Case::Proxy200 => "proxy-200",
-            Case::Proxy10k => "proxy-10k",
-            Case::Tcp200 => "tcp-200",
-            Case::Bulk10m => "bulk-10m",
-            Case::Files200 => "files-200",
-            Case::Files64k => "files-64k",
-            Case::Files100m => "files-100m",
-            Case::Proxy512 => "proxy-512",
-            Case::Latency => "latency",
-            Case::Redirect => "redirect",
-            Case::RedirectBackend => "redirect-backend",
-            Case::RedirectFresh => "redirect-fresh",
-            Case::ChooseRoundRobin => "choose-round-robin",
-            Case::ChooseLeastConnections => "choose-least-connections",
-            Case::ChooseBandwidth => "choose-bandwidth",
-            Case::Fastcgi200 => "fastcgi-200",
-            Case::Fastcgi10m => "fastcgi-10m",
-            Case::IdleMemory => "idle-memory",
-            Case::TlsFullP256 => "tls-full-p256",
-            Case::TlsFullRsa => "tls-full-rsa",
-            Case::TlsResumed => "tls-resumed",
-            Case::TlsBulk => "tls-bulk",
-            Case::TlsKeepalive => "tls-keepalive",
-            Case::TlsIdleMemory => "tls-idle-memory",
-        }
+    /// As on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().expect("none is left out").get_name().to_owned()
     }
 
     pub(crate) fn title(self) -> &'static str {
@@ -169,6 +122,8 @@ impl Case {
             Case::ChooseBandwidth => "302 to one of many servers, bandwidth",
             Case::Fastcgi200 => "an application's answers of 200 B over FastCGI, 64 kept connections",
             Case::Fastcgi10m => "an application's answers of 10 MiB over FastCGI, 4 kept connections",
+            Case::Http2Proxy => "proxied answers of 1 KiB to HTTP/2 clients, 8 connections of 16 streams",
+            Case::Http2Redirect => "302 answers to HTTP/2 clients, 8 connections of 16 streams",
             Case::IdleMemory => "memory for each of 2000 idle client connections",
             Case::TlsFullP256 => "full TLS 1.3 handshakes, P-256, with a 302 each",
             Case::TlsFullRsa => "full TLS 1.3 handshakes, RSA-2048, with a 302 each",
@@ -184,14 +139,14 @@ impl Case {
         match self {
             Case::Proxy200 | Case::Proxy512 | Case::Latency | Case::Tcp200 | Case::Files200 | Case::IdleMemory => 200,
             Case::TlsIdleMemory | Case::Fastcgi200 => 200,
-            Case::TlsKeepalive => 1024,
+            Case::TlsKeepalive | Case::Http2Proxy => 1024,
             Case::Proxy10k => 10 * 1024,
             Case::Files64k => 64 * 1024,
             Case::Bulk10m | Case::TlsBulk | Case::Fastcgi10m => 10 * MIB,
             Case::Files100m => 100 * MIB,
             Case::Redirect | Case::RedirectBackend | Case::RedirectFresh => 0,
             Case::ChooseRoundRobin | Case::ChooseLeastConnections | Case::ChooseBandwidth => 0,
-            Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed => 0,
+            Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed | Case::Http2Redirect => 0,
         }
     }
 
@@ -214,6 +169,10 @@ impl Case {
         }
     }
 
+    fn is_http2(self) -> bool {
+        matches!(self, Case::Http2Proxy | Case::Http2Redirect)
+    }
+
     fn is_application(self) -> bool {
         matches!(self, Case::Fastcgi200 | Case::Fastcgi10m)
     }
@@ -223,11 +182,11 @@ impl Case {
     }
 
     fn expected(self) -> Expected {
-        let secure = self.key().is_some();
+        let (secure, http2) = (self.key().is_some(), self.is_http2());
         if self.redirects() {
-            Expected { path: "/file", status: 302, bytes: None, secure }
+            Expected { path: "/file", status: 302, bytes: None, secure, http2 }
         } else {
-            Expected { path: "/file", status: 200, bytes: Some(self.bytes()), secure }
+            Expected { path: "/file", status: 200, bytes: Some(self.bytes()), secure, http2 }
         }
     }
 
@@ -244,6 +203,7 @@ impl Case {
         match self {
             Case::TlsFullP256 | Case::TlsFullRsa => secure::handshakes(port, expected.path, false, round),
             Case::TlsResumed => secure::handshakes(port, expected.path, true, round),
+            _ if self.is_http2() => load::streams(port, &expected, round),
             _ if self.is_large() => load::large(port, &expected, LARGE_CONNECTIONS, round),
             _ => load::small(port, &expected, self.connections(), round),
         }
@@ -264,6 +224,7 @@ impl Case {
                     Some(certificate) => {
                         Service::Secured { certificate: certificate.to_owned(), inner: Box::new(service) }
                     }
+                    None if self.is_http2() => Service::Http2 { inner: Box::new(service) },
                     None => service,
                 };
                 if config::can(program, &service) {
@@ -278,7 +239,8 @@ impl Case {
                 | Case::Latency
                 | Case::IdleMemory
                 | Case::TlsKeepalive
-                | Case::TlsIdleMemory => {
+                | Case::TlsIdleMemory
+                | Case::Http2Proxy => {
                     add("", Service::Proxy { upstream });
                 }
                 Case::Tcp200 => add("", Service::Tcp { upstream }),
@@ -290,7 +252,9 @@ impl Case {
                 Case::Files200 | Case::Files64k | Case::Files100m => {
                     add("", Service::Files { root: folder.join("files") })
                 }
-                Case::Redirect | Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed => add("", Service::Redirect),
+                Case::Redirect | Case::TlsFullP256 | Case::TlsFullRsa | Case::TlsResumed | Case::Http2Redirect => {
+                    add("", Service::Redirect)
+                }
                 Case::RedirectBackend | Case::RedirectFresh => {
                     add("", Service::Choose { balance: Balance::RoundRobin, servers: 1 });
                 }
@@ -373,7 +337,7 @@ fn start_server(case: Case, programs: &[Program], port: u16, folder: &Path) -> a
     };
     let log = folder.join("server.log");
     let mut server = Running::start("the server behind", command, OTHER_CORE, &log)?;
-    let answer = load::await_right_answer(port, &Expected { secure: false, ..case.expected() });
+    let answer = load::await_right_answer(port, &Expected { secure: false, http2: false, ..case.expected() });
     server.check(&log)?;
     answer.context("the server behind")?;
     Ok(Some(server))

@@ -28,6 +28,8 @@ pub(crate) enum Service {
     Redirect,
     /// One of the others behind TLS 1.3 with this certificate, and with one suite.
     Secured { certificate: PathBuf, inner: Box<Service> },
+    /// One of the others for clients who speak HTTP/2 from the first byte.
+    Http2 { inner: Box<Service> },
     /// Redirect each request to one of the servers of a backend.
     Choose { balance: Balance, servers: u32 },
 }
@@ -48,10 +50,11 @@ pub(crate) const REDIRECT_TO: &str = "http://origin.example/file";
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 impl Service {
-    /// What is done once TLS is undone, and the certificate of TLS.
+    /// What is done whatever clients speak, and the certificate of TLS.
     fn bare(&self) -> (&Service, Option<&Path>) {
         match self {
             Service::Secured { certificate, inner } => (inner, Some(certificate)),
+            Service::Http2 { inner } => (inner, None),
             bare => (bare, None),
         }
     }
@@ -129,7 +132,7 @@ fn perron(service: &Service, port: u16, folder: &Path) -> String {
             let route = "\n[[frontend.f.route]]\npath = \"/\"\nredirect = { to = ";
             let _ = writeln!(text, "{route}\"{REDIRECT_TO}\" }}");
         }
-        Service::Secured { .. } => {}
+        Service::Secured { .. } | Service::Http2 { .. } => {}
         Service::Choose { balance, servers } => {
             let word = match balance {
                 Balance::RoundRobin => "round-robin",
@@ -176,7 +179,7 @@ fn haproxy(service: &Service, port: u16) -> String {
         Service::Proxy { upstream } | Service::BulkProxy { upstream } | Service::Tcp { upstream } => {
             let _ = write!(text, "    default_backend b\nbackend b\n    server s 127.0.0.1:{upstream}\n");
         }
-        Service::Files { .. } | Service::FastCgi { .. } | Service::Secured { .. } => {}
+        Service::Files { .. } | Service::FastCgi { .. } | Service::Secured { .. } | Service::Http2 { .. } => {}
         Service::Redirect => {
             let _ = writeln!(text, "    http-request redirect location {REDIRECT_TO} code 302");
         }
@@ -197,8 +200,10 @@ fn haproxy(service: &Service, port: u16) -> String {
 }
 
 fn nginx(service: &Service, port: u16, folder: &Path) -> String {
+    let is_http2 = matches!(service, Service::Http2 { .. });
     let (service, certificate) = service.bare();
     let listen = match certificate {
+        None if is_http2 => format!("listen 127.0.0.1:{port} http2;"),
         None => format!("listen 127.0.0.1:{port};"),
         Some(file) => {
             let file = file.display();
@@ -258,7 +263,7 @@ fn nginx(service: &Service, port: u16, folder: &Path) -> String {
                  fastcgi_buffers 8 64k; fastcgi_buffer_size 64k; fastcgi_busy_buffers_size 128k; }} }}\n"
             );
         }
-        Service::Tcp { .. } | Service::Choose { .. } | Service::Secured { .. } => {}
+        Service::Tcp { .. } | Service::Choose { .. } | Service::Secured { .. } | Service::Http2 { .. } => {}
     }
     text += "}\n";
     text
@@ -279,13 +284,13 @@ fn lighttpd(service: &Service, port: u16) -> String {
 /// FastCGI alone, too.
 fn apache(service: &Service, port: u16, folder: &Path) -> String {
     let Service::FastCgi { socket, kept } = service else { return String::new() };
-    let modules = ["mpm_event", "authz_core", "proxy", "proxy_fcgi"];
+    let modules = ["mpm_event", "authz_core", "env", "proxy", "proxy_fcgi"];
     let load = |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
     let reuse = if *kept { "on" } else { "off" };
     format!(
         "{}ServerName localhost\nServerRoot {folder}\nPidFile {folder}/{port}.pid\nListen 127.0.0.1:{port}\n\
-         ErrorLog {folder}/{port}.error\nStartServers 1\nServerLimit 1\nThreadsPerChild 128\nMaxRequestWorkers 128\n\
-         MaxKeepAliveRequests 0\nProxyPass / unix:{}|fcgi://localhost/ enablereuse={reuse}\n",
+         ErrorLog {folder}/{port}.error\nStartServers 1\nServerLimit 1\nThreadLimit 128\nThreadsPerChild 128\n\
+         MaxRequestWorkers 128\nMaxKeepAliveRequests 0\nSetEnv ap_trust_cgilike_cl 1\nProxyPass / unix:{}|fcgi://localhost/ enablereuse={reuse}\n",
         modules.map(load).concat(),
         socket.display(),
         folder = folder.display(),

@@ -28,6 +28,8 @@ pub(crate) struct Expected {
     pub(crate) bytes: Option<u64>,
     /// Whether it comes through TLS.
     pub(crate) secure: bool,
+    /// Whether it comes by HTTP/2, in clear text.
+    pub(crate) http2: bool,
 }
 
 /// What a round of load has moved.
@@ -64,11 +66,27 @@ pub(crate) fn await_right_answer(port: u16, expected: &Expected) -> anyhow::Resu
 
 /// The status and the number of bytes of the body.
 fn ask(port: u16, expected: &Expected) -> anyhow::Result<(u16, u64)> {
+    if expected.http2 {
+        return ask_http2(port, expected.path);
+    }
     let mut stream = secure::stream(port, expected.secure)?;
     stream.write_all(&request(expected.path))?;
     let head = read_head(&mut stream)?;
     secure::throw_away(&mut *stream, head.length, &mut vec![0; 1 << 20])?;
     Ok((head.status, head.length))
+}
+
+fn ask_http2(port: u16, path: &str) -> anyhow::Result<(u16, u64)> {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--http2-prior-knowledge", "--max-time", "5", "--output", "/dev/null"]);
+    command.args(["--write-out", "%{http_code} %{size_download}", &format!("http://127.0.0.1:{port}{path}")]);
+    let output = command.output().context("curl does not start: scripts/setup test")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (status, bytes) = said.split_once(' ').context("curl says nothing")?;
+    if !output.status.success() {
+        bail!("curl: {}", output.status);
+    }
+    Ok((status.parse()?, bytes.parse()?))
 }
 
 pub(crate) fn connect(port: u16) -> anyhow::Result<TcpStream> {
@@ -136,13 +154,32 @@ pub(crate) fn small(
     }
     let scheme = if expected.secure { "https" } else { "http" };
     command.arg(format!("{scheme}://127.0.0.1:{port}{}", expected.path));
+    let (said, complaint, elapsed) = run("wrk", command, round)?;
+    moved(&said, elapsed).with_context(|| format!("wrk: {}", complaint.trim()))
+}
+
+/// Many small requests on many streams of HTTP/2, by h2load.
+///
+/// # Errors
+/// If h2load cannot run, or one answer in a thousand was an error.
+pub(crate) fn streams(port: u16, expected: &Expected, round: Duration) -> anyhow::Result<Moved> {
+    let mut command = Command::new("h2load");
+    command.args(["-t1", "-c8", "-m16", &format!("-D{}", round.as_secs())]);
+    command.arg(format!("http://127.0.0.1:{port}{}", expected.path));
+    let (said, complaint, elapsed) = run("h2load", command, round)?;
+    streamed(&said, elapsed).with_context(|| format!("h2load: {}", complaint.trim()))
+}
+
+/// What a generator of load says and complains of, and how long it took.
+fn run(name: &str, mut command: Command, round: Duration) -> anyhow::Result<(String, String, Duration)> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
-    let mut child = on_core(OTHER_CORE, || command.spawn())?.context("wrk does not start: scripts/setup test")?;
+    let child = on_core(OTHER_CORE, || command.spawn())?;
+    let mut child = child.with_context(|| format!("{name} does not start: scripts/setup test"))?;
     while child.try_wait()?.is_none() {
         let late = started.elapsed() > round + PATIENCE;
         if let Err(error) =
-            pause(Duration::from_millis(5)).and_then(|()| if late { bail!("wrk hangs") } else { Ok(()) })
+            pause(Duration::from_millis(5)).and_then(|()| if late { bail!("{name} hangs") } else { Ok(()) })
         {
             let _ = child.kill();
             let _ = child.wait();
@@ -151,9 +188,22 @@ pub(crate) fn small(
     }
     let elapsed = started.elapsed();
     let output = child.wait_with_output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    moved(&String::from_utf8_lossy(&output.stdout), elapsed)
-        .with_context(|| format!("wrk ({}): {}", output.status, complaint.trim()))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((text(&output.stdout), format!("{}: {}", output.status, text(&output.stderr)), elapsed))
+}
+
+/// Reads h2load's `requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout`.
+fn streamed(said: &str, elapsed: Duration) -> anyhow::Result<Moved> {
+    let line = said.lines().find(|line| line.starts_with("requests: ")).with_context(|| format!("it said: {said}"))?;
+    let of = |word: &str| -> anyhow::Result<u64> {
+        let part = line["requests: ".len()..].split(", ").find_map(|part| part.strip_suffix(word));
+        Ok(part.with_context(|| format!("{word} is not said"))?.trim().parse()?)
+    };
+    let (requests, wrong) = (of("succeeded")?, of("failed")? + of("errored")?);
+    if requests == 0 || wrong * 1000 > requests {
+        bail!("wrong answers under load: {}", said.trim());
+    }
+    Ok(Moved { requests, bytes: 0, elapsed })
 }
 
 /// Reads wrk's `123 requests in 2.00s, 45.6MB read` and its complaints.
@@ -278,6 +328,15 @@ mod tests {
         assert!(moved(errors, Duration::from_secs(2)).is_err());
         let sockets = "  1000 requests in 2.00s, 1MB read\n  Socket errors: connect 0, read 5, write 0, timeout 0\n";
         assert!(moved(sockets, Duration::from_secs(2)).is_err());
+    }
+
+    #[test]
+    fn h2load_is_understood() {
+        let said = "finished in 2.00s, 5000.00 req/s, 1.2MB/s\n\
+                    requests: 10010 total, 10128 started, 10010 done, 10000 succeeded, 5 failed, 5 errored, 0 timeout\n";
+        assert_eq!(streamed(said, Duration::from_secs(2)).expect("a number").requests, 10_000);
+        assert!(streamed(&said.replace("5 failed", "6 failed"), Duration::from_secs(2)).is_err());
+        assert!(streamed("nothing\n", Duration::from_secs(2)).is_err());
     }
 
     #[test]

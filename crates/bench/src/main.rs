@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use case::Case;
 use measure::Plan;
@@ -95,7 +95,7 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Role::Application { socket, bytes }) => {
-            application::serve(&socket, bytes).context("application")?;
+            upstream::serve_application(&socket, bytes).context("application")?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Role::Storm(arguments)) => {
@@ -125,7 +125,7 @@ fn main() -> anyhow::Result<ExitCode> {
         rounds: arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 }).clamp(1, 99),
         round: Duration::from_secs(arguments.seconds.unwrap_or(if arguments.quick { 1 } else { 2 }).clamp(1, 60)),
     };
-    let cases = if arguments.cases.is_empty() { Case::ALL.to_vec() } else { arguments.cases };
+    let cases = if arguments.cases.is_empty() { Case::value_variants().to_vec() } else { arguments.cases };
     let programs = program::find(arguments.perron.as_deref())?;
     let conditions = machine::conditions()?;
     eprintln!("{conditions}");
