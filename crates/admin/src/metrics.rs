@@ -2,6 +2,7 @@
 //!
 //! `docs/metrics.md` lists every family; a test holds the two together.
 
+mod applications;
 mod mirrored;
 mod text;
 mod vips;
@@ -28,6 +29,7 @@ pub(crate) fn render(status: &Status) -> String {
     own_backends(&mut text, &backends);
     own_servers(&mut text, &servers);
     vips::render(&mut text, status.vips.as_ref());
+    applications::render(&mut text, &status.applications);
     mirrored::render(&mut text, status);
     text.finish()
 }

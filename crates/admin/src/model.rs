@@ -42,6 +42,9 @@ pub struct Status {
     /// The addresses that move between directors; `null` if this one moves none.
     #[serde(default)]
     pub vips: Option<failover::Report>,
+    /// The applications that the service runs.
+    #[serde(default)]
+    pub applications: Vec<Application>,
     /// The name service; `null` if there is none.
     #[serde(default)]
     pub name_service: Option<NameService>,
@@ -61,6 +64,27 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// When it expires, in seconds since 1970.
     pub expires_unix: u64,
+}
+
+/// An application that the service runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// Its name.
+    pub name: String,
+    /// What is run.
+    pub command: String,
+    /// Whom it runs as; `null`: whoever started the service.
+    pub user: Option<String>,
+    /// How many processes there are.
+    pub processes: u64,
+    /// How many there should be.
+    pub wanted: u64,
+    /// How often a process was started in the place of one that had ended.
+    pub restarts: u64,
+    /// Since when it has been run as it is configured, in seconds since 1970.
+    pub since_unix: u64,
+    /// Its processes, those that are about to end among them.
+    pub pids: Vec<u32>,
 }
 
 /// The other directors, which know which server each client was given.

@@ -5,7 +5,7 @@ use proxy::config::Backend;
 use crate::diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Severity};
 use crate::names::Names;
 use crate::sources::{Sources, Span};
-use crate::{Acme, AppliedDefault, Handler, Part};
+use crate::{Acme, Application, AppliedDefault, Handler, Part};
 
 /// What reading leaves behind besides the values: problems, defaults, later parts.
 pub(crate) struct Context<'s> {
@@ -21,6 +21,8 @@ pub(crate) struct Context<'s> {
     pub(crate) applications: Vec<Backend>,
     /// The authority, and what frontends have asked of it so far.
     pub(crate) acme: Option<Acme>,
+    /// Those that are run here.
+    pub(crate) spawned: Vec<Application>,
     pub(crate) defaults: Vec<AppliedDefault>,
     /// The paths of `defaults`.
     told: BTreeSet<String>,
@@ -66,6 +68,7 @@ impl<'s> Context<'s> {
             password_files: Vec::new(),
             applications: Vec::new(),
             acme: None,
+            spawned: Vec::new(),
             defaults: Vec::new(),
             told: BTreeSet::new(),
             broken: false,

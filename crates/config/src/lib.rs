@@ -15,6 +15,7 @@
 //! assert_eq!(loaded.config.proxy.backends[0].name, "app");
 //! ```
 
+mod applications;
 mod binds;
 mod context;
 mod diagnostics;
@@ -37,6 +38,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use applications::Application;
 pub use diagnostics::{Diagnostic, Diagnostics, Excerpt, Note, Place, Severity};
 pub use load::load;
 pub use reference::reference;
@@ -81,6 +83,8 @@ pub struct Config {
     pub redirect_checks: Vec<Vec<Option<check::CheckConfig>>>,
     /// What a [`proxy::config::HandlerIndex`] points to.
     pub handlers: Vec<Handler>,
+    /// The applications that are run here.
+    pub applications: Vec<Application>,
     /// The other directors.
     pub peers: Option<peers::PeersConfig>,
     /// The addresses that move.
@@ -161,6 +165,19 @@ pub struct Process {
     pub drain_timeout: Duration,
     /// Where the frontends' logs go.
     pub access_log: AccessLog,
+    /// What a serving process gives up.
+    pub sandbox: Sandbox,
+}
+
+/// What a serving process gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Files that the configuration does not name, and system calls that serving does not need.
+    On,
+    /// Nothing, but the kernel's log tells of those calls.
+    Log,
+    /// Nothing.
+    Off,
 }
 
 /// Where the access log goes.

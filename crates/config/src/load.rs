@@ -96,6 +96,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         checks,
         redirect_checks,
         handlers: std::mem::take(&mut cx.handlers),
+        applications: std::mem::take(&mut cx.spawned),
         peers,
         failover,
         watches,

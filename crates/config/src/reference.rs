@@ -3,8 +3,8 @@ use std::fmt::Write;
 use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
-    acme, answer, backend, basic_auth, boot, check, class, fastcgi, files, forward, frontend, headers, masters,
-    name_service, process, rate, route, server, shape, stick, stream, tls, vip, zone,
+    acme, answer, application, backend, basic_auth, boot, cgi, check, class, fastcgi, files, forward, frontend,
+    headers, masters, name_service, process, rate, route, server, shape, stick, stream, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -28,7 +28,7 @@ const ROOT_KEYS: [Key; 13] = [
 ];
 
 /// Every table of the language, in the order of the reference.
-pub(crate) static SCHEMAS: [&Schema; 51] = [
+pub(crate) static SCHEMAS: [&Schema; 53] = [
     &ROOT,
     &process::PROCESS,
     &process::ADMIN,
@@ -48,6 +48,8 @@ pub(crate) static SCHEMAS: [&Schema; 51] = [
     &files::FILES,
     &answer::HEALTH,
     &fastcgi::FASTCGI,
+    &cgi::CGI,
+    &application::LIMITS,
     &backend::BACKEND,
     &backend::TIMEOUTS,
     &server::SERVER,

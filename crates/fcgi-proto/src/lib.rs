@@ -1,5 +1,5 @@
 //! FastCGI 1.0 as a gateway speaks it: records, parameters, requests on their way to an application, and its answers
-//! as HTTP/1.1.
+//! as HTTP/1.1. [`Request`] is an application's side of it.
 //!
 //! Pure: no socket, no clock. One request at a time is on a connection, and its number is [`REQUEST_ID`].
 //!
@@ -27,8 +27,10 @@ mod answer_error;
 mod cgi;
 mod params;
 mod record;
+mod request;
 
 pub use answer::{Answer, HEAD_BYTES_MAX};
 pub use answer_error::AnswerError;
 pub use params::Params;
 pub use record::{ABORT, CONTENT_MAX, HEADER_BYTES, REQUEST_ID, STDIN_END, stdin_header};
+pub use request::{Given, PARAMS_BYTES_MAX, Request, RequestError, Said, end_request, stderr_header, stdout_header};

@@ -10,7 +10,11 @@ const TEXT: &str = "[frontend.web]\nbind = \"10.0.0.1:80\"\nrespond = { body = \
 
 /// The values of a line of a process's status.
 fn status(pid: u32, name: &str) -> Vec<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    status_of(&format!("/proc/{pid}/status"), name)
+}
+
+fn status_of(path: &str, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(path).expect("the process runs");
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap_or_default();
     line.split_whitespace().map(str::to_owned).collect()
 }
@@ -27,6 +31,11 @@ fn assert_powerless(host: &Host, perron: &Perron, user: &str) {
         assert_eq!(status(pid, set), ["0000000000000000"], "{set}");
     }
     assert_eq!(status(pid, "NoNewPrivs"), ["1"]);
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs").flatten() {
+        let thread = thread.file_name().to_string_lossy().into_owned();
+        let filtered = status_of(&format!("/proc/{pid}/task/{thread}/status"), "Seccomp");
+        assert_eq!(filtered, ["2"], "thread {thread} makes the calls that serving needs, and no other");
+    }
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("root sees all");
     let targets = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     // It may look at itself.
@@ -87,4 +96,71 @@ fn without_root_everything_that_needs_none_runs() {
     let _perron = here.spawn(&[&as_daemon[..], &[binary, "run", "-c", config, "--control", control]].concat());
     lab::wait_for(lab::SOON, "it answers", || here.run(&["curl", "-s", "http://10.0.0.1:8080/"]).stdout == b"here");
     assert!(here.run(&[binary, "status", "--control", control]).code == Some(0), "root may ask");
+}
+
+#[test]
+fn the_sandbox_is_as_the_configuration_says() {
+    let lab = lab::require!(Lab::new("privileges-sandbox"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let root = here.new_folder("site").join("tree");
+    let text = |mode: &str| {
+        let root = root.display();
+        format!("[process]\nsandbox = \"{mode}\"\n[frontend.web]\nbind = \"10.0.0.1:80\"\nfiles = \"{root}\"\n")
+    };
+    let perron = Perron::start(&here, &text("on"));
+    let page = || here.curl(&["http://10.0.0.1/page"]).text();
+    // A tree may come later: it is seen by where it is.
+    fs::create_dir(&root).expect("the folder is ours");
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::write(root.join("page"), "a page").expect("it is ours");
+    assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["2".to_owned()]));
+    let written = perron.written();
+    assert!(written.contains("the sandbox is closed"), "{written}");
+    if written.contains("no landlock") {
+        lab::Skip::new("this kernel has no landlock, so files are not restricted").announce();
+    } else {
+        assert!(written.contains("files=\"those of the configuration"), "{written}");
+    }
+    perron.reload(&text("off")).expect("the text is right");
+    lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
+    assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["0".to_owned()]));
+    assert!(perron.written().contains("no sandbox"));
+    perron.reload(&text("log")).expect("the text is right");
+    lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
+    assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["2".to_owned()]));
+}
+
+#[test]
+fn each_frontend_listens_on_what_it_names_and_nothing_else_does() {
+    let lab = lab::require!(Lab::new("privileges-sockets"));
+    let here = lab.host("here", "10.0.0.1/24");
+    here.add_address("10.0.0.9/24");
+    here.add_address("fd00::9/64");
+    let folder = here.new_folder("sockets");
+    let text = format!(
+        "[admin]\nbind = \"127.0.0.1:7070\"\n[frontend.node]\nbind = \"eth0:1811\"\nrespond = {{}}\n\
+         [frontend.one]\nbind = \"10.0.0.9:80\"\nrespond = {{}}\n\
+         [frontend.path]\nbind = \"unix:{}/front.sock\"\nrespond = {{}}\n\
+         [process]\nworkers = 2\n",
+        folder.display()
+    );
+    let perron = Perron::start(&here, &text);
+    let all = here.run(&["ss", "-Hltun"]).text();
+    // The fourth word is the local address (netid, state, two queues before it).
+    let mut heard: Vec<&str> = all.lines().filter_map(|line| line.split_whitespace().nth(4)).collect();
+    heard.sort_unstable();
+    heard.dedup();
+    // What the kernel gives a link by itself is the interface's too.
+    heard.retain(|address| !address.starts_with("[fe80:"));
+    assert_eq!(heard, ["10.0.0.1:1811", "10.0.0.9:1811", "10.0.0.9:80", "127.0.0.1:7070", "[fd00::9]:1811"]);
+    assert_eq!(here.curl(&["http://10.0.0.9:1811/"]).code, Some(0));
+    assert_ne!(here.curl(&["http://127.0.0.1:1811/"]).code, Some(0), "the loopback interface is another");
+    // A namespace of its own has the unix sockets of this lab alone; the fifth word is the path.
+    let all = here.run(&["ss", "-Hlx"]).text();
+    let mut heard: Vec<&str> = all.lines().filter_map(|line| line.split_whitespace().nth(4)).collect();
+    heard.sort_unstable();
+    let front = folder.join("front.sock").display().to_string();
+    let mut expected = vec![perron.control().to_str().expect("plain"), &front];
+    expected.sort_unstable();
+    assert_eq!(heard, expected);
 }

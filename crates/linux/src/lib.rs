@@ -9,6 +9,7 @@
 mod channel;
 #[cfg(test)]
 mod child;
+mod confine;
 mod counted;
 mod exec;
 mod filter;
@@ -20,12 +21,14 @@ mod owner;
 mod packet;
 mod process;
 mod realtime;
+mod sandbox;
 mod socket;
 mod systemd;
 mod transfer;
 mod vrrp;
 
 pub use channel::{Channel, Received, Receiver, Sender};
+pub use confine::{Confinement, confine, listen_for};
 pub use counted::CountedMemory;
 pub use exec::{hold_signals, inherited_descriptor, release_signals, replace_program};
 pub use filter::{FILTER_MAX, Filter, Instruction};
@@ -38,6 +41,7 @@ pub use process::{
 };
 pub use realtime::{boot_clock, limit_run, lock_memory, may_lift_limits, run_first};
 pub use rustix::thread::CapabilitySet;
+pub use sandbox::{Refused, SandboxError, Seen, call_only_what_serving_needs, see_only, show};
 pub use socket::{set_keepalive, set_linger_zero, set_nodelay, set_user_timeout, shutdown_write, tcp_bytes_acked};
 pub use systemd::{inherited_listeners, monotonic_seconds, monotonic_usec, notify, watchdog_interval};
 pub use transfer::{Pipe, sendfile, splice};

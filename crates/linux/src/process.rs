@@ -151,21 +151,31 @@ pub fn is_capable(of: CapabilitySet) -> bool {
 pub fn isolate(command: &mut Command, user: Option<&User>) {
     let user = user.cloned();
     let isolate = move || {
-        // Not closed: by one of them the parent is told whether the program was started. A kernel without the call
-        // (before 5.11) leaves to the program what whoever started this process left open, which is none of this one's.
-        // SAFETY: a plain system call on integers.
-        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-        let Some(User { uid, gid, groups, .. }) = &user else { return Ok(()) };
-        let (uid, gid) = (*uid, *gid);
-        set_groups(groups)?;
-        // SAFETY: a plain system call on integers.
-        checked(unsafe { libc::setresgid(gid, gid, gid) })?;
-        // SAFETY: a plain system call on integers.
-        checked(unsafe { libc::setresuid(uid, uid, uid) })
+        close_from_third();
+        user.as_ref().map_or(Ok(()), become_user)
     };
     // SAFETY: the closure makes system calls alone: it neither allocates nor takes a lock, and it touches no memory but
     // its own, which was copied by the fork.
     unsafe { command.pre_exec(isolate) };
+}
+
+/// Has an exec close every descriptor but the standard ones.
+pub(crate) fn close_from_third() {
+    // Not closed: by one of them the parent is told whether the program was started. A kernel without the call
+    // (before 5.11) leaves to the program what whoever started this process left open, which is none of this one's.
+    // SAFETY: a plain system call on integers.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Becomes another user, in all of its groups, by system calls alone.
+pub(crate) fn become_user(user: &User) -> io::Result<()> {
+    let User { uid, gid, groups, .. } = user;
+    let (uid, gid) = (*uid, *gid);
+    set_groups(groups)?;
+    // SAFETY: a plain system call on integers.
+    checked(unsafe { libc::setresgid(gid, gid, gid) })?;
+    // SAFETY: a plain system call on integers.
+    checked(unsafe { libc::setresuid(uid, uid, uid) })
 }
 
 /// Has the kernel send this process SIGTERM when its parent dies. A change of user clears it: call it after that.
@@ -235,7 +245,7 @@ fn set_groups(groups: &[u32]) -> io::Result<()> {
     checked(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })
 }
 
-fn empty_bounding_set() -> io::Result<()> {
+pub(crate) fn empty_bounding_set() -> io::Result<()> {
     for number in 0..CAPABILITIES {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match remove_capability_from_bounding_set(capability) {

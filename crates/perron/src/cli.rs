@@ -104,6 +104,35 @@ pub(crate) enum Command {
     /// The process that moves addresses; the supervisor starts it.
     #[command(hide = true)]
     Network,
+    /// A FastCGI application that runs a program for each request; the supervisor starts it.
+    #[command(hide = true)]
+    CgiBridge(CgiBridge),
+}
+
+/// `perron cgi-bridge`.
+#[derive(Debug, Args)]
+pub(crate) struct CgiBridge {
+    /// The folder of the programs.
+    #[arg(long, required_unless_present = "script")]
+    pub(crate) root: Option<PathBuf>,
+    /// The only program.
+    #[arg(long, conflicts_with = "root")]
+    pub(crate) script: Option<PathBuf>,
+    /// How long one may take, in milliseconds.
+    #[arg(long)]
+    pub(crate) timeout_ms: u64,
+    /// How many run at once.
+    #[arg(long)]
+    pub(crate) max_processes: u32,
+    /// Address space of each, in bytes.
+    #[arg(long)]
+    pub(crate) memory: Option<u64>,
+    /// Open descriptors of each.
+    #[arg(long)]
+    pub(crate) files: u64,
+    /// Processor time of each, in seconds.
+    #[arg(long)]
+    pub(crate) cpu_seconds: Option<u64>,
 }
 
 const RUN_EXAMPLES: &str = "\

@@ -109,6 +109,14 @@ pub(crate) enum Kind {
     CertificateGiven,
     /// A certificate has not much time left, or none.
     CertificateExpires,
+    /// Processes of an application are started.
+    App,
+    /// A process of an application ended that should not have.
+    AppDied,
+    /// A process of an application does not end, and is ended by force.
+    AppHung,
+    /// An application is run no more.
+    AppEnded,
     /// No address of the cluster's name is up.
     NameNoneUp,
     /// One is again.
@@ -156,6 +164,10 @@ impl Kind {
             Kind::CertificateRefused => "certificate-refused",
             Kind::CertificateGiven => "certificate-given",
             Kind::CertificateExpires => "certificate-expires",
+            Kind::App => "app",
+            Kind::AppDied => "app-died",
+            Kind::AppHung => "app-hung",
+            Kind::AppEnded => "app-ended",
             Kind::NameNoneUp => "name-none-up",
             Kind::NameUp => "name-up",
         }

@@ -2,6 +2,7 @@
 
 mod beats;
 mod certificates;
+mod cgi;
 mod cli;
 mod commands;
 mod control;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Man { folder } => commands::man(&folder),
         Command::Serve => commands::serve(),
         Command::Network => commands::network(),
+        Command::CgiBridge(options) => cgi::run(options).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("perron: {error:#}");

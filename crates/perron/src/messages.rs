@@ -59,6 +59,8 @@ pub(crate) enum ToServe {
     Reopen,
     /// Files of TLS have changed: what is in all of them.
     Secrets(Box<Secrets>),
+    /// How the applications are that the service runs.
+    Applications(Vec<admin::model::Application>),
     /// How the addresses are that move. Sent to processes whose [`Start::vips`] is true.
     Vips(Box<failover::Report>),
 }
@@ -122,6 +124,9 @@ pub(crate) struct Start {
     /// What TLS is made of.
     #[serde(default)]
     pub(crate) secrets: Secrets,
+    /// Where the applications listen; in step with `config::Config::applications`.
+    #[serde(default)]
+    pub(crate) applications: Vec<PathBuf>,
 }
 
 /// What a descriptor that comes with [`ToServe::Start`] is.

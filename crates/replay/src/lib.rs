@@ -15,6 +15,7 @@ mod conditional;
 mod config;
 mod dns_query;
 mod fastcgi_answer;
+mod fastcgi_request;
 mod files;
 mod http2_frames;
 mod http2_head;
@@ -40,6 +41,7 @@ pub use conditional::conditional;
 pub use config::config;
 pub use dns_query::dns_query;
 pub use fastcgi_answer::fastcgi_answer;
+pub use fastcgi_request::fastcgi_request;
 pub use files::files;
 pub use http2_frames::http2_frames;
 pub use http2_head::http2_head;
@@ -58,7 +60,7 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
@@ -70,6 +72,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("config", config),
     ("dns_query", dns_query),
     ("fastcgi_answer", fastcgi_answer),
+    ("fastcgi_request", fastcgi_request),
     ("files", files),
     ("http2_frames", http2_frames),
     ("http2_head", http2_head),

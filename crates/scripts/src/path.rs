@@ -86,6 +86,9 @@ pub enum Unfit {
         /// Why.
         source: io::Error,
     },
+    /// Nobody is named, and the service is root.
+    #[error("it would be run as root; name whom it is to be run as, such as user = \"www-data\"")]
+    Unnamed,
     /// The service is no root, and so it cannot become somebody else.
     #[error("only root can run it as {user}")]
     OtherUser {

@@ -15,7 +15,7 @@ use crate::Unfit;
 use crate::path;
 
 /// What programs find each other by; nothing else of the service's environment is theirs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// So much of what it says last is kept.
 const SAID_MAX: usize = 4096;

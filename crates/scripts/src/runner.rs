@@ -160,7 +160,7 @@ impl Runner {
 }
 
 /// Who it is run as, and whether that is somebody else.
-fn runs_as(name: Option<&str>) -> Result<(User, bool), Unfit> {
+pub(crate) fn runs_as(name: Option<&str>) -> Result<(User, bool), Unfit> {
     let own = geteuid().as_raw();
     let Some(name) = name else {
         let gid = rustix::process::getegid().as_raw();

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use admin::model::{
-    Backend, Certificate, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode, NameAddress,
-    NameService, Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams, Traffic,
+    Application, Backend, Certificate, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode,
+    NameAddress, NameService, Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams,
+    Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
 use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
@@ -57,6 +58,16 @@ pub(crate) fn status(seconds: f64) -> Status {
             subject: "CN=www.cluster.example".into(),
             names: vec!["www.cluster.example".into()],
             expires_unix: 1_795_226_164,
+        }],
+        applications: vec![Application {
+            name: "web/noded".into(),
+            command: "/usr/sbin/noded --fcgi".into(),
+            user: Some("daemon".into()),
+            processes: 3,
+            wanted: 4,
+            restarts: 17,
+            since_unix: 1_795_220_000,
+            pids: vec![4711, 4712, 4800],
         }],
         name_service: Some(NameService {
             name: "www.cluster.example".into(),

@@ -7,15 +7,15 @@ use crate::names::{self, Kind};
 use crate::read::{At, Line, Period, Read, Whole};
 use crate::schema::{Key, Schema, form, optional, required, with};
 use crate::section::Section;
-use crate::sections::{fastcgi, files};
+use crate::sections::{cgi, fastcgi, files};
 use crate::sources::Span;
 use crate::tree::{Node, Value};
 
 /// The keys of which one answers.
-pub(crate) const KEYS: [&str; 6] = ["backend", "redirect", "respond", "files", "health", "fastcgi"];
+pub(crate) const KEYS: [&str; 7] = ["backend", "redirect", "respond", "files", "health", "fastcgi", "cgi"];
 
 /// Their schema, for a route and for a frontend.
-pub(crate) const fn keys() -> [Key; 6] {
+pub(crate) const fn keys() -> [Key; 7] {
     [
         optional("backend", "name of a backend", "Answered by one of its servers."),
         optional("redirect", "text or table", "Answered with a redirect: its URL, or a table `redirect`."),
@@ -27,6 +27,7 @@ pub(crate) const fn keys() -> [Key; 6] {
             "Answered 200 if the tree can be read, else 503; its root, or a table `health`.",
         ),
         optional("fastcgi", form::TABLE, "Answered by an application over FastCGI; see `fastcgi`."),
+        optional("cgi", form::TABLE, "Answered by a program that is run for each request; see `cgi`."),
     ]
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn read(section: &mut Section<'_>, prefixes: &[String], cx: &mut Cont
         "respond" => respond(&entry.node, path, cx).map(Answer::Respond),
         "health" => health(&entry.node, path, cx).map(|health| handler(Handler::Health(health), entry.span, cx)),
         "files" => return files::files(&entry.node, path, prefixes, cx),
+        "cgi" => cgi::cgi(&entry.node, path, prefixes, cx),
         _ => fastcgi::fastcgi(&entry.node, path, prefixes, cx),
     };
     answer.map_or(Given::Nothing, Given::Answer)

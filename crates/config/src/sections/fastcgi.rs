@@ -1,23 +1,26 @@
 //! Applications behind FastCGI: each is a backend without a name of its own in the text.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use balance::{Algorithm, PoolConfig, ServerConfig};
 use origin::FilesConfig;
 use proxy::config::{
-    Answer, Application, Backend, BackendIndex, Deliver, Protocol, Script, SendFile, Server, ServerAddress,
+    Answer, Application, Backend, BackendIndex, BackendTimeouts, Deliver, Protocol, Script, SendFile, Server,
+    ServerAddress,
 };
+use scripts::Program;
 use units::{AdminState, Weight};
 
 use crate::Handler;
 use crate::context::Context;
 use crate::names;
 use crate::read::{At, Line, Read, Some1, Whole, wrong};
-use crate::schema::{Key, Schema, form, optional, required, says, with};
+use crate::schema::{Key, Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::sections::answer::handler;
 use crate::sections::server::{Address, Limit};
-use crate::sections::{backend, deliver};
+use crate::sections::{application, backend, deliver};
 use crate::sources::Span;
 use crate::tree::{Node, Value};
 
@@ -27,66 +30,86 @@ const ADDRESSES_MAX: usize = 256;
 /// How long a file that an application names may take to be opened.
 const SEND_FILE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-const KEYS: [Key; 16] = [
-    required(
-        "address",
-        "`\"IP:port\"`, `\"unix:/path\"` or list",
-        "Where it listens; of several the one with the fewest requests in flight is chosen.",
-    ),
-    says(
-        "name",
-        form::TEXT,
-        "the frontend's, with the place of the route",
-        "The backend's in logs, metrics and commands.",
-    ),
-    optional("root", form::PATH, "The folder that the paths of requests stand for: DOCUMENT_ROOT."),
-    optional("script", form::PATH, "The program's file: SCRIPT_FILENAME of every request. Without `split`."),
-    optional(
-        "split",
-        form::TEXT,
-        "The path up to the first segment that ends so, such as `\".php\"`, is the script's, in the root; the rest is PATH_INFO.",
-    ),
-    with(
-        "index",
-        form::TEXT,
-        "\"index.php\"",
-        "The script of a folder, and the root's for a path without one. With `split`.",
-    ),
-    optional("params", "table of texts", "More parameters, or others than the request's: `{ APP_ENV = \"site\" }`."),
-    with(
-        "keep-connection",
-        form::BOOLEAN,
-        "false",
-        "Send one request after the other on a connection (FCGI_KEEP_CONN).",
-    ),
-    says(
-        "length-required",
-        form::BOOLEAN,
-        "true with `split`, else false",
-        "Answer 411 to a body without a length, for an application that takes it for empty.",
-    ),
-    optional(
-        "sendfile-root",
-        form::PATH,
-        "Answers with X-Sendfile and a path in this folder are answered with the file.",
-    ),
-    says("max-connections", form::NUMBER, "no limit", "Requests in flight at once at each address; further ones wait."),
-    with("max-queue", form::NUMBER, "1024", "Requests that may wait at once; 0: none waits."),
-    with("max-idle", form::NUMBER, "256", "Idle connections kept for each worker and address."),
-    with(
-        "retries",
-        "0 to 100",
-        "2",
-        "Attempts after the first, on connections that fail and requests that may be repeated.",
-    ),
-    optional("timeouts", form::TABLE, "How long each phase may last; see `[backend.NAME.timeouts]`."),
-    with(
-        "retry-after",
-        form::TIME,
-        "\"5s\"",
-        "What a client that is turned away for want of room is told to wait; whole seconds.",
-    ),
-];
+const KEYS: [Key; 23] = {
+    let [command, processes] = application::command_keys();
+    let [user, environment, directory, limits, stop_timeout] = application::keys();
+    [
+        optional(
+            "address",
+            "`\"IP:port\"`, `\"unix:/path\"` or list",
+            "Where it listens; of several the one with the fewest requests in flight is chosen.",
+        ),
+        command,
+        processes,
+        user,
+        environment,
+        directory,
+        limits,
+        stop_timeout,
+        says(
+            "name",
+            form::TEXT,
+            "the frontend's, with the place of the route",
+            "The backend's in logs, metrics and commands.",
+        ),
+        optional("root", form::PATH, "The folder that the paths of requests stand for: DOCUMENT_ROOT."),
+        optional("script", form::PATH, "The program's file: SCRIPT_FILENAME of every request. Without `split`."),
+        optional(
+            "split",
+            form::TEXT,
+            "The path up to the first segment that ends so, such as `\".php\"`, is the script's, in the root; the rest is PATH_INFO.",
+        ),
+        with(
+            "index",
+            form::TEXT,
+            "\"index.php\"",
+            "The script of a folder, and the root's for a path without one. With `split`.",
+        ),
+        optional(
+            "params",
+            "table of texts",
+            "More parameters, or others than the request's: `{ APP_ENV = \"site\" }`.",
+        ),
+        with(
+            "keep-connection",
+            form::BOOLEAN,
+            "false",
+            "Send one request after the other on a connection (FCGI_KEEP_CONN).",
+        ),
+        says(
+            "length-required",
+            form::BOOLEAN,
+            "true with `split`, else false",
+            "Answer 411 to a body without a length, for an application that takes it for empty.",
+        ),
+        optional(
+            "sendfile-root",
+            form::PATH,
+            "Answers with X-Sendfile and a path in this folder are answered with the file.",
+        ),
+        says(
+            "max-connections",
+            form::NUMBER,
+            "no limit",
+            "Requests in flight at once at each address; further ones wait.",
+        ),
+        with("max-queue", form::NUMBER, "1024", "Requests that may wait at once; 0: none waits."),
+        with("max-idle", form::NUMBER, "256", "Idle connections kept for each worker and address."),
+        with(
+            "retries",
+            "0 to 100",
+            "2",
+            "Attempts after the first, on connections that fail and requests that may be repeated.",
+        ),
+        optional("timeouts", form::TABLE, "How long each phase may last; see `[backend.NAME.timeouts]`."),
+        with(
+            "retry-after",
+            form::TIME,
+            "\"5s\"",
+            "What a client that is turned away for want of room is told to wait; whole seconds.",
+        ),
+    ]
+};
 
 pub(crate) static FASTCGI: Schema = Schema {
     path: "fastcgi",
@@ -97,11 +120,21 @@ pub(crate) static FASTCGI: Schema = Schema {
 
 /// Reads `fastcgi`; `prefixes` are the route's.
 pub(crate) fn fastcgi(node: &Node, path: String, prefixes: &[String], cx: &mut Context) -> Option<Answer> {
-    let name = default_name(&path);
+    let (name, frontend) = (default_name(&path), frontend_of(&path));
     let mut section = Section::open(node, &FASTCGI, path, cx)?;
-    let addresses: Option<Some1<At<Address>>> = section.required("address", cx);
     let own: Option<At<Line>> = section.optional("name", cx);
-    let name = own.map_or(At { value: name, span: node.span }, |own| At { value: own.value.0, span: own.span });
+    let own = own.map(|own| At { value: own.value.0, span: own.span });
+    let name = own.clone().unwrap_or(At { value: name, span: node.span });
+    if section.has("command") {
+        return run_here(section, own.as_ref(), &name, &frontend, prefixes, cx);
+    }
+    application::refuse(&mut section, cx);
+    if !section.has("address") && !cx.broken {
+        cx.error(section.span, "nothing says what answers").help(
+            "write address = \"unix:/path\" of an application that runs, or command = [\"/usr/bin/…\"] of one to run here",
+        );
+    }
+    let addresses: Option<Some1<At<Address>>> = section.optional("address", cx);
     let application = application(&mut section, prefixes, cx);
     let addresses = addresses.map_or(Vec::new(), |Some1(addresses)| addresses);
     if let Some(beyond) = addresses.get(ADDRESSES_MAX) {
@@ -110,12 +143,46 @@ pub(crate) fn fastcgi(node: &Node, path: String, prefixes: &[String], cx: &mut C
     }
     let plain = |At { value: Address(address), span }| At { value: address, span };
     let addresses: Vec<At<ServerAddress>> = addresses.into_iter().map(plain).collect();
-    let backend = pool(&mut section, &name, &addresses, application, cx);
+    let room = room(&mut section, cx);
+    let backend = backend(&name, &addresses, application, room, cx);
     (!addresses.is_empty()).then(|| Answer::Backend(add(backend, name.span, cx)))
 }
 
+/// An application whose processes are run here.
+fn run_here(
+    mut section: Section<'_>,
+    own: Option<&At<String>>,
+    name: &At<String>,
+    frontend: &str,
+    prefixes: &[String],
+    cx: &mut Context,
+) -> Option<Answer> {
+    section.refuse(&["address"], "and command cannot both say what answers", "keep one of the two", cx);
+    let (program, processes) = application::command(&mut section, cx);
+    let running = application::running(&mut section, cx);
+    let told = application(&mut section, prefixes, cx);
+    let room = room(&mut section, cx);
+    // The supervisor chooses where it is.
+    let address = At { value: ServerAddress::Unix("app".into()), span: name.span };
+    let mut backend = backend(name, &[address], told, room, cx);
+    backend.pool.servers[0].name = "app".to_owned();
+    let program = program?;
+    let index = add(backend, name.span, cx);
+    let word = match &program {
+        Program::Command(words) => words[0].clone(),
+        Program::Own(_) => String::new(),
+    };
+    application::add(own, (frontend, &word), (program, processes), running, (index, name.span), cx);
+    Some(Answer::Backend(index))
+}
+
+/// `frontend.node.route[0].fastcgi` is in `node`.
+pub(crate) fn frontend_of(path: &str) -> String {
+    path.split('.').nth(1).unwrap_or(path).to_owned()
+}
+
 /// `frontend.node.route[0].fastcgi` is `node.route0.fastcgi`.
-fn default_name(path: &str) -> String {
+pub(crate) fn default_name(path: &str) -> String {
     path.strip_prefix("frontend.").unwrap_or(path).replace(['[', ']'], "")
 }
 
@@ -194,19 +261,39 @@ fn send_file_from(root: At<PathBuf>, cx: &mut Context) -> Option<SendFile> {
     }
 }
 
-/// The backend of an application; `section` has the rest of the keys.
-pub(crate) fn pool(
-    section: &mut Section<'_>,
+/// How many requests an application takes, and how long each phase may last.
+pub(crate) struct Room {
+    pub(crate) max_in_flight: Option<u32>,
+    pub(crate) timeouts: BackendTimeouts,
+    pub(crate) retries: u8,
+    pub(crate) max_queue: u32,
+    pub(crate) max_idle: u32,
+    pub(crate) retry_after: Duration,
+}
+
+fn room(section: &mut Section<'_>, cx: &mut Context) -> Room {
+    Room {
+        max_in_flight: section.optional::<Limit>("max-connections", cx).map(Limit::get),
+        timeouts: backend::timeouts(section.section("timeouts", &backend::TIMEOUTS, cx), cx),
+        retries: section.value::<Whole<0, 100>>("retries", cx).get(),
+        max_queue: section.value::<Whole<0, 100_000_000>>("max-queue", cx).get(),
+        max_idle: section.value::<Whole<0, 1_000_000>>("max-idle", cx).get(),
+        retry_after: deliver::retry_after(section, cx),
+    }
+}
+
+/// The backend of an application.
+pub(crate) fn backend(
     name: &At<String>,
     addresses: &[At<ServerAddress>],
     application: Application,
+    room: Room,
     cx: &mut Context,
 ) -> Backend {
-    let max_in_flight = section.optional::<Limit>("max-connections", cx).map(Limit::get);
     let server = |address: &ServerAddress| ServerConfig {
         name: address.to_string(),
         weight: Weight::new(1),
-        max_in_flight,
+        max_in_flight: room.max_in_flight,
         tier: 0,
         checked: false,
         admin: AdminState::Ready,
@@ -239,15 +326,15 @@ pub(crate) fn pool(
             max_in_flight: None,
         },
         servers: servers.collect(),
-        timeouts: backend::timeouts(section.section("timeouts", &backend::TIMEOUTS, cx), cx),
-        retries: section.value::<Whole<0, 100>>("retries", cx).get(),
+        timeouts: room.timeouts,
+        retries: room.retries,
         redispatch: true,
         tcp_keepalive: None,
-        max_queue: section.value::<Whole<0, 100_000_000>>("max-queue", cx).get(),
-        max_idle: section.value::<Whole<0, 1_000_000>>("max-idle", cx).get(),
+        max_queue: room.max_queue,
+        max_idle: room.max_idle,
         observe_failures: None,
         deliver: Deliver::default(),
-        retry_after: deliver::retry_after(section, cx),
+        retry_after: room.retry_after,
         stick: None,
         application: Some(application),
     }

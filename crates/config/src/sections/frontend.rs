@@ -17,8 +17,8 @@ use crate::sections::{basic_auth, forward, headers, proxy_header, rate, route, s
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
-const KEYS: [Key; 26] = {
-    let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
+const KEYS: [Key; 27] = {
+    let [backend, redirect, respond, files, health, fastcgi, cgi] = answer::keys();
     [
         with(
             "mode",
@@ -48,6 +48,7 @@ const KEYS: [Key; 26] = {
         files,
         health,
         fastcgi,
+        cgi,
         optional("request-headers", form::TABLE, "Changes to every request; see `request-headers`. HTTP only."),
         optional("response-headers", form::TABLE, "Changes to every answer. HTTP only."),
         optional("forwarded", form::TABLE, "What servers are told of the client; see `forwarded`. HTTP only."),
@@ -75,7 +76,7 @@ const KEYS: [Key; 26] = {
 
 pub(crate) static FRONTEND: Schema = Schema {
     path: "frontend.NAME",
-    about: "What clients reach. One of `backend`, `redirect`, `respond`, `files`, `health`, `fastcgi` answers what no \
+    about: "What clients reach. One of `backend`, `redirect`, `respond`, `files`, `health`, `fastcgi`, `cgi` answers what no \
             route takes; without one, that is 404. In TCP mode, `backend` takes every connection.",
     keys: &KEYS,
 };
@@ -140,7 +141,7 @@ enum Wanted {
 }
 
 /// What only means something where requests are read.
-const HTTP_ONLY: [&str; 15] = [
+const HTTP_ONLY: [&str; 16] = [
     "basic-auth",
     "compress",
     "error-pages",
@@ -150,6 +151,7 @@ const HTTP_ONLY: [&str; 15] = [
     "files",
     "health",
     "fastcgi",
+    "cgi",
     "request-headers",
     "response-headers",
     "forwarded",

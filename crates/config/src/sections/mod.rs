@@ -2,9 +2,11 @@
 
 pub(crate) mod acme;
 pub(crate) mod answer;
+pub(crate) mod application;
 pub(crate) mod backend;
 pub(crate) mod basic_auth;
 pub(crate) mod boot;
+pub(crate) mod cgi;
 pub(crate) mod check;
 pub(crate) mod class;
 pub(crate) mod deliver;

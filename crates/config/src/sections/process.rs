@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::read::{At, Line, Period, Read, Whole};
 use crate::schema::{Schema, form, optional, says, with};
 use crate::section::Section;
-use crate::{AccessLog, Admin, Process};
+use crate::{AccessLog, Admin, Process, Sandbox};
 
 pub(crate) static PROCESS: Schema = Schema {
     path: "process",
@@ -39,6 +39,13 @@ pub(crate) static PROCESS: Schema = Schema {
             "\"stdout\"",
             "Where the frontends' logs go; a path holds a `/`.",
         ),
+        with(
+            "sandbox",
+            "`\"on\"`, `\"off\"` or `\"log\"`",
+            "\"on\"",
+            "Whether a serving process sees only the files that are named here and can make only the system calls that \
+             serving needs; with `\"log\"` it can do more, and the kernel's log tells of the calls.",
+        ),
         optional(
             "notify-fifo",
             form::PATH,
@@ -52,6 +59,8 @@ pub(crate) static ADMIN: Schema = Schema {
     about: "What operators and monitors see: dashboard, API, metrics, HAProxy's CSV. Anyone who can connect can use it.",
     keys: &[with("bind", "`\"IP:port\"` or `\"off\"`", "\"127.0.0.1:7070\"", "Where it listens.")],
 };
+
+const SANDBOX: [(&str, Sandbox); 3] = [("on", Sandbox::On), ("off", Sandbox::Off), ("log", Sandbox::Log)];
 
 impl Read for AccessLog {
     fn read(node: &crate::tree::Node, cx: &mut Context) -> Option<AccessLog> {
@@ -83,6 +92,7 @@ pub(crate) fn process(mut section: Section<'_>, cx: &mut Context) -> (Process, O
         control_socket: control_socket.map(|socket| socket.value),
         drain_timeout: section.value::<Period>("drain-timeout", cx).0,
         access_log: section.value("access-log", cx),
+        sandbox: section.choice("sandbox", &SANDBOX, cx),
     };
     (process, section.optional("notify-fifo", cx))
 }

@@ -12,8 +12,8 @@ use crate::sections::users::{self, Known};
 use crate::sections::{basic_auth, headers, rate, shape, stream};
 use crate::tree::{Node, Value};
 
-const KEYS: [Key; 20] = {
-    let [backend, redirect, respond, files, health, fastcgi] = answer::keys();
+const KEYS: [Key; 21] = {
+    let [backend, redirect, respond, files, health, fastcgi, cgi] = answer::keys();
     [
         optional(
             "path",
@@ -35,6 +35,7 @@ const KEYS: [Key; 20] = {
         files,
         health,
         fastcgi,
+        cgi,
         rate::route_key(),
         stream::route_key(),
         optional("request-headers", form::TABLE, "Changes to the request, after the frontend's."),
@@ -50,7 +51,7 @@ pub(crate) static ROUTE: Schema = Schema {
     path: "[frontend.NAME.route]",
     about: "Which requests, and what answers them; written `[[frontend.NAME.route]]`, once for each. Routes are tried in \
             their order, and the first whose every condition holds answers; one without conditions takes all. \
-            Exactly one of `backend`, `redirect`, `respond`, `files`, `health`, `fastcgi` answers.",
+            Exactly one of `backend`, `redirect`, `respond`, `files`, `health`, `fastcgi`, `cgi` answers.",
     keys: &KEYS,
 };
 

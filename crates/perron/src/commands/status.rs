@@ -72,6 +72,10 @@ fn text(status: &Status) -> String {
         }
         text += &servers(backend).text();
     }
+    if !status.applications.is_empty() {
+        text += "\n";
+        text += &applications(status).text();
+    }
     if let Some(report) = status.vips.as_ref().filter(|report| !report.vips.is_empty()) {
         text += "\n";
         text += &vip::table(report, vip::unix_ms());
@@ -120,6 +124,23 @@ fn certificates(certificates: &[Certificate], now: u64) -> Table {
             shown.names.join(" "),
             format!("{:04}-{:02}-{:02}", until.year, until.month, until.day),
             left.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// The applications that the service runs.
+fn applications(status: &Status) -> Table {
+    let mut rows = Table::new(&["application", "user", "processes", "restarts", "runs for", "command"]);
+    let now = status.taken_unix_ms / 1000;
+    for application in &status.applications {
+        rows.push(vec![
+            application.name.clone(),
+            application.user.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{} of {}", application.processes, application.wanted),
+            application.restarts.to_string(),
+            uptime(now.saturating_sub(application.since_unix)),
+            application.command.clone(),
         ]);
     }
     rows

@@ -16,8 +16,10 @@ use super::carry::Carried;
 use super::complaints;
 use super::extras;
 use super::handlers;
+use super::sandbox;
 use super::sharing::{self, Sharing};
 use super::sizes::{self, Questions};
+use super::status::OwnFiles;
 use crate::beats;
 use crate::messages::{Secrets, Socket, Start};
 
@@ -43,6 +45,8 @@ pub(super) struct Assembly {
     /// The name service, likewise.
     pub(super) names: dns::Sockets,
     pub(super) log: LogSink,
+    /// What this process reads of itself.
+    pub(super) own: Arc<OwnFiles>,
     /// Whether this director moves addresses.
     pub(super) vips: bool,
     /// How workers show that they are not hung, and where; only if an address depends on it.
@@ -56,10 +60,13 @@ impl Assembly {
     /// If the configuration is not what the supervisor checked, or a thread cannot be started.
     pub(super) fn new(start: Start, fds: Vec<OwnedFd>) -> anyhow::Result<Assembly> {
         let sources = config::Sources::from_texts(start.texts, start.base);
-        let config = match config::load(&sources) {
+        let mut config = match config::load(&sources) {
             Ok(loaded) => loaded.config,
             Err(diagnostics) => bail!("the configuration has changed since it was checked:\n{diagnostics}"),
         };
+        config.place_applications(&start.applications);
+        let own = OwnFiles::open();
+        sandbox::enter(&config)?;
         let carried = Carried::read(start.state);
         let now = units::Instant::ZERO;
         let mut pools = Vec::new();
@@ -116,6 +123,7 @@ impl Assembly {
             sharing,
             names: sockets.names,
             log,
+            own: Arc::new(own),
             vips: start.vips,
             beats,
             secrets: start.secrets,

@@ -11,6 +11,7 @@ mod level;
 mod links;
 mod names;
 mod place;
+mod sandbox;
 mod secure;
 mod sharing;
 mod sizes;
@@ -293,6 +294,7 @@ impl Serving {
                 self.source.set_vips(*report);
             }
             ToServe::Secrets(secrets) => self.secure(&secrets),
+            ToServe::Applications(applications) => self.source.set_applications(applications),
             ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
         }
         Ok(())

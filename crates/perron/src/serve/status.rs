@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +13,8 @@ use balance::{Algorithm, ClassIndex, ServerIndex, ServerState};
 use peers::Peers;
 use proxy::config::{BackendIndex, DeliverMode, FrontendIndex};
 use proxy::{BackendShared, Counter, Reason, ServerStats, Shared, WorkerStats};
+
+use rustix::fs::Dir;
 
 use super::assembly::Assembly;
 use super::control::Control;
@@ -32,12 +34,51 @@ pub(super) struct StatusSource {
     peers: OnceLock<Weak<Peers>>,
     /// The addresses that move, as the supervisor said last; `None`: there are none.
     vips: Mutex<Option<failover::Report>>,
+    /// As the supervisor said last.
+    applications: Mutex<Vec<model::Application>>,
     /// Whether somebody has looked since this was last asked.
     looked: AtomicBool,
     names: OnceLock<Arc<dns::Server>>,
     certificates: Mutex<Vec<model::Certificate>>,
-    /// Opened while this process might still look into itself.
-    own_descriptors: Option<OwnedFd>,
+    own: Arc<OwnFiles>,
+}
+
+/// What a process reads of itself: opened while it might still look at files that the configuration does not name.
+pub(super) struct OwnFiles {
+    descriptors: Mutex<Option<Dir>>,
+    memory: Option<File>,
+    page_bytes: u64,
+}
+
+impl OwnFiles {
+    /// Opens them.
+    pub(super) fn open() -> OwnFiles {
+        let folder = File::open("/proc/self/fd").ok();
+        OwnFiles {
+            descriptors: Mutex::new(folder.and_then(|folder| Dir::new(folder).ok())),
+            memory: File::open("/proc/self/statm").ok(),
+            // The first to ask looks into a file as well, and those after it, wherever they are, into memory.
+            page_bytes: rustix::param::page_size() as u64,
+        }
+    }
+
+    /// Open descriptors.
+    fn descriptors(&self) -> u64 {
+        let mut folder = self.descriptors.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(folder) = &mut *folder else { return 0 };
+        // Read anew each time; two entries are the folder itself and its parent.
+        folder.rewind();
+        folder.count().saturating_sub(2) as u64
+    }
+
+    /// Bytes of address space, and of memory in use.
+    fn memory(&self) -> (u64, u64) {
+        let mut text = [0; 256];
+        let length = self.memory.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let text = String::from_utf8_lossy(&text[..length]);
+        let mut pages = text.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0) * self.page_bytes);
+        (pages.next().unwrap_or(0), pages.next().unwrap_or(0))
+    }
 }
 
 #[derive(Default)]
@@ -77,11 +118,12 @@ impl StatusSource {
             started: SystemTime::now(),
             meters: Mutex::new(meters),
             peers: OnceLock::new(),
+            applications: Mutex::default(),
             vips: Mutex::new(assembly.vips.then(failover::Report::default)),
             looked: AtomicBool::new(false),
             names: OnceLock::new(),
             certificates: Mutex::default(),
-            own_descriptors: File::open("/proc/self/fd").ok().map(OwnedFd::from),
+            own: Arc::clone(&assembly.own),
         }
     }
 
@@ -104,6 +146,11 @@ impl StatusSource {
     /// The addresses that move are like this.
     pub(super) fn set_vips(&self, report: failover::Report) {
         *self.vips.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// The applications that the service runs are like this.
+    pub(super) fn set_applications(&self, applications: Vec<model::Application>) {
+        *self.applications.lock().unwrap_or_else(PoisonError::into_inner) = applications;
     }
 
     /// Whether somebody has looked since this was last asked.
@@ -340,25 +387,17 @@ impl StatusSource {
     }
 
     fn process(&self) -> ProcessStats {
-        let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let mut pages = pages.split_ascii_whitespace().map(|field| field.parse::<u64>().unwrap_or(0));
-        let page = rustix::param::page_size() as u64;
+        let (all, resident) = self.own.memory();
         let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         ProcessStats {
             workers: self.shared.workers().len() as u64,
-            virtual_bytes: pages.next().unwrap_or(0) * page,
-            rss_bytes: pages.next().unwrap_or(0) * page,
-            open_fds: self.open_descriptors(),
+            virtual_bytes: all,
+            rss_bytes: resident,
+            open_fds: self.own.descriptors(),
             max_fds: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
             cpu_us: usage.tv_sec.unsigned_abs() * 1_000_000 + usage.tv_nsec.unsigned_abs() / 1000,
             log_lost: self.sum(|worker| &worker.log_lost),
         }
-    }
-
-    fn open_descriptors(&self) -> u64 {
-        let Some(folder) = &self.own_descriptors else { return 0 };
-        // Read anew each time; two entries are the folder itself and its parent.
-        rustix::fs::Dir::read_from(folder).map_or(0, |entries| entries.count().saturating_sub(2) as u64)
     }
 }
 
@@ -385,6 +424,7 @@ impl Source for StatusSource {
             reasons: self.reasons(),
             process: self.process(),
             peers: self.peers.get().and_then(Weak::upgrade).map(|peers| sharing::status(&peers)),
+            applications: self.applications.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             vips: self.vips.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             certificates: self.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             name_service: self.names.get().map(|names| names::status(names)),

@@ -14,12 +14,13 @@ impl Supervisor {
             if self.network.is_idle() {
                 self.give(Input::Terminate);
             }
+            self.apps.kill();
             return;
         }
         let longest = units::write_duration(self.current.config.process.drain_timeout);
         let text = format!("the service ends; requests under way have {longest} to finish");
         self.tell(Level::Info, Kind::Stop, &text);
-        let patience = self.current.config.process.drain_timeout + MANAGER_GRACE;
+        let patience = self.current.config.process.drain_timeout + self.apps.stop_timeout() + MANAGER_GRACE;
         tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", patience.as_micros()));
         self.give_network(network::Input::Terminate);
     }

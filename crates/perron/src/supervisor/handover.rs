@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
+use super::apps::{CarriedApps, TakenApps};
 use super::child::{PRIVATE_VARIABLES, Paused};
 use super::control::Socket;
 use super::machine::{self, ChildId};
@@ -43,6 +44,9 @@ pub(super) struct State {
     /// Programs before this one had none.
     #[serde(default)]
     pub(super) network: Option<CarriedNetwork>,
+    /// Likewise.
+    #[serde(default)]
+    pub(super) apps: Option<CarriedApps>,
     /// What the serving process said last.
     pub(super) serve_state: Option<serde_json::Value>,
     pub(super) record: Record,
@@ -67,6 +71,7 @@ pub(super) struct Taken {
     pub(super) machine: machine::Carried,
     pub(super) children: Vec<Paused>,
     pub(super) network: Option<TakenNetwork>,
+    pub(super) apps: Option<TakenApps>,
     pub(super) serve_state: Option<serde_json::Value>,
     pub(super) record: Record,
     pub(super) asker: Option<UnixStream>,
@@ -151,6 +156,7 @@ pub(super) fn take_over(number: RawFd, origin: &mut Origin) -> anyhow::Result<(S
     let fd = |number: RawFd| -> io::Result<OwnedFd> { linux::inherited_descriptor(number) };
     let state = State::read(File::from(fd(number).with_context(taking)?)).with_context(taking)?;
     let machine = state.machine.context("nothing serves that could be taken over")?;
+    origin.take_over_apps(&state.control_path);
     let prepared = match state.held.take_over(origin) {
         Ok(prepared) => prepared,
         Err(Refusal::Wrong(why) | Refusal::Failed(why)) => bail!("cannot take over: {why}"),
@@ -161,6 +167,7 @@ pub(super) fn take_over(number: RawFd, origin: &mut Origin) -> anyhow::Result<(S
         children.push(child.take_over().with_context(taking)?);
     }
     let network = state.network.map(CarriedNetwork::take_over).transpose().with_context(taking)?;
+    let apps = state.apps.map(CarriedApps::take_over).transpose().with_context(taking)?;
     for path in state.left_behind {
         // A path that is gone already is as good.
         let _ = std::fs::remove_file(path);
@@ -171,6 +178,7 @@ pub(super) fn take_over(number: RawFd, origin: &mut Origin) -> anyhow::Result<(S
         machine,
         children,
         network,
+        apps,
         serve_state: state.serve_state,
         record: state.record.restored(),
         asker: state.asker.map(fd).transpose()?.map(UnixStream::from),

@@ -5,6 +5,7 @@
 //! The file is long because what each word that comes in leads to is told in one place; what is done then has files of
 //! its own.
 
+mod apps;
 mod authority;
 mod child;
 mod control;
@@ -36,6 +37,7 @@ use crate::control::{Answer, Request, default_path};
 use crate::event::Kind;
 use crate::log::{self, Level};
 use crate::messages::{FromNetwork, FromServe, Question, ToServe};
+use apps::Apps;
 use child::{Handle, Serve, THIS_PROGRAM};
 use handover::Taken;
 use machine::{Action, ChildId, Input, Machine, Which};
@@ -60,6 +62,8 @@ enum Incoming {
     NetworkHappened(network::Input),
     /// That process said something.
     NetworkSaid(ChildId, FromNetwork),
+    /// A process of the application of this name ended.
+    AppHappened(String, apps::Input),
     /// An administrator's programs have found something out.
     Watched(scripts::Facts),
     /// Files of TLS have changed.
@@ -89,6 +93,7 @@ struct Supervisor {
     generation: u64,
     children: Vec<Handle<Serve>>,
     network: Network,
+    apps: Apps,
     /// How often the end was asked for.
     ends: u32,
     /// What the serving process said last of what the next one should know.
@@ -160,8 +165,8 @@ pub(crate) fn run(options: Run) -> anyhow::Result<ExitCode> {
             Begun { origin, socket, prepared, taken: Some(taken), control_asked }
         }
         None => {
-            let origin = Origin::new(path, without)?;
-            match open(&origin, options.control.control) {
+            let mut origin = Origin::new(path, without)?;
+            match open(&mut origin, options.control.control) {
                 Ok((socket, prepared)) => Begun { origin, socket, prepared, taken: None, control_asked },
                 Err(Refusal::Wrong(text)) => {
                     eprint!("{text}");
@@ -191,10 +196,11 @@ struct Begun {
 }
 
 /// The control socket comes first: that the service runs already says more than that its port is taken.
-fn open(origin: &Origin, asked: Option<PathBuf>) -> Result<(control::Socket, Prepared), Refusal> {
+fn open(origin: &mut Origin, asked: Option<PathBuf>) -> Result<(control::Socket, Prepared), Refusal> {
     let checked = origin.check()?;
     let path = asked.or_else(|| checked.config.process.control_socket.clone()).unwrap_or_else(default_path);
     let socket = control::Socket::open(path).map_err(|error| Refusal::Failed(format!("{error:#}")))?;
+    origin.begin_apps(socket.path());
     Ok((socket, origin.open(checked, None)?))
 }
 
@@ -205,7 +211,8 @@ async fn supervise(begun: Begun) -> anyhow::Result<Result<(), String>> {
     let watchdog = linux::watchdog_interval().map(|interval| interval / 2);
     while supervisor.outcome.is_none() {
         let renewal = Some(supervisor.renewal.deadline());
-        let due = [supervisor.machine.deadline().map(|(at, _)| at), supervisor.network.deadline(), renewal];
+        let due = supervisor.machine.deadline().map(|(at, _)| at);
+        let due = [due, supervisor.network.deadline(), supervisor.apps.deadline(), renewal];
         let due = due.into_iter().flatten().min().map(|at| supervisor.clock.at(at));
         tokio::select! {
             word = arriving.recv() => supervisor.take(word.expect("the supervisor holds a sender itself")),
@@ -258,6 +265,7 @@ impl Supervisor {
             generation: 1,
             children: Vec::new(),
             network: Network::new(),
+            apps: Apps::default(),
             ends: 0,
             state: None,
             questions: BTreeMap::new(),
@@ -276,6 +284,7 @@ impl Supervisor {
         match taken {
             None => {
                 supervisor.tell_start();
+                supervisor.apps_follow();
                 supervisor.give(Input::Begin);
             }
             Some(taken) => supervisor.go_on(taken)?,
@@ -300,6 +309,10 @@ impl Supervisor {
             }
         }
         self.tell_upgrade(&taken.version);
+        if let Some(apps) = taken.apps {
+            self.apps_go_on(apps);
+        }
+        self.apps_follow();
         if let Some(network) = taken.network {
             self.network_go_on(network);
         }
@@ -336,6 +349,7 @@ impl Supervisor {
                 };
                 self.give(input);
                 if let Some(id) = gone {
+                    self.apps_left_by(id);
                     self.children.retain(|child| child.id != id);
                     self.questions.retain(|_, asked| asked.child != id);
                 }
@@ -344,6 +358,7 @@ impl Supervisor {
             Incoming::NetworkHappened(input) => self.give_network(input),
             Incoming::NetworkSaid(id, said) => self.hear_network(id, said),
             Incoming::Files(changed) => self.files_changed(changed),
+            Incoming::AppHappened(name, input) => self.give_app(&name, input),
             Incoming::Watched(facts) => self.watched(&facts),
             Incoming::Noted(note) => self.noted(&note),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
@@ -369,6 +384,7 @@ impl Supervisor {
         if self.renewal.deadline() <= self.clock.now() {
             self.tell_expiries();
         }
+        self.apps_on_time();
     }
 
     fn give(&mut self, input: Input) {
@@ -536,10 +552,11 @@ impl Supervisor {
                     self.tell_serving(id);
                     self.see_secrets(id);
                     self.tell_report();
+                    self.tell_apps();
                     self.network_follow();
                 }
                 Action::Log(notice) => self.tell_notice(notice),
-                Action::Finish(outcome) => self.outcome = Some(outcome),
+                Action::Finish(outcome) => self.finish(outcome),
             }
         }
     }
@@ -574,6 +591,7 @@ impl Supervisor {
                 child.send(ToServe::Start(Box::new(start)), fds);
                 self.children.push(child);
                 self.renewal.spawned();
+                self.apps_used_by(id, which);
             }
             Err(error) => {
                 let how = format!("it could not be started: {error}");
@@ -591,6 +609,7 @@ impl Supervisor {
         let text = format!("generation {} is served, listening on {}", self.generation, self.current.addresses());
         self.tell(Level::Info, Kind::Reload, &text);
         self.network_plan();
+        self.apps_follow();
         self.look_at_control_socket();
         if let Some(reply) = candidate.reply {
             let _ = reply.send(Answer::Done(serde_json::json!({ "generation": self.generation })));

@@ -1,14 +1,16 @@
 //! From a configuration's text to everything that a serving process is handed.
 
+mod apps;
 mod held;
 mod tables;
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -26,6 +28,7 @@ use crate::log;
 use crate::messages::{Secrets, Socket, Start, Texts};
 use crate::quickstart;
 
+pub(super) use apps::{AppSocket, HeldApp};
 pub(super) use held::Held;
 use tables::{Table, tables};
 
@@ -59,6 +62,8 @@ pub(super) struct Prepared {
     access_log: Option<OwnedFd>,
     /// What TLS is made of; in the place of what is wrong by now, what was there before.
     pub(super) found: Found,
+    /// In step with `config.applications`.
+    apps: Vec<Arc<AppSocket>>,
 }
 
 /// The sockets of one bind. They stay open while any configuration that is held has the bind.
@@ -99,6 +104,7 @@ pub(super) struct Origin {
     inherited: Vec<Arc<Group>>,
     /// What tickets are made of where no file says it: as long as the service lasts, so that its clients resume.
     tickets: TicketSecret,
+    apps: RefCell<apps::Sockets>,
 }
 
 impl Origin {
@@ -118,7 +124,23 @@ impl Origin {
 
     /// For a supervisor that takes the place of another: nothing comes from the service manager.
     pub(super) fn of_successor(path: Option<PathBuf>, without: Vec<String>) -> anyhow::Result<Origin> {
-        Ok(Origin { path, without, inherited: Vec::new(), tickets: TicketSecret::random()? })
+        Ok(Origin { path, without, inherited: Vec::new(), tickets: TicketSecret::random()?, apps: RefCell::default() })
+    }
+
+    /// Has sockets of applications beside the control socket; none is left of a service that has died.
+    pub(super) fn begin_apps(&mut self, control: &Path) {
+        self.apps = RefCell::new(apps::Sockets::beside(control));
+        self.apps.get_mut().sweep();
+    }
+
+    /// Likewise, and those that are there are taken over.
+    pub(super) fn take_over_apps(&mut self, control: &Path) {
+        self.apps = RefCell::new(apps::Sockets::beside(control));
+    }
+
+    /// Goes on with a socket that another supervisor opened.
+    pub(super) fn know_app(&self, socket: &Arc<AppSocket>) {
+        self.apps.borrow_mut().know(socket);
     }
 
     /// Reads and checks; opens nothing.
@@ -142,6 +164,7 @@ impl Origin {
         see_capabilities(&config)?;
         let user = choose_user(&config)?;
         see_programs(&config, user.as_deref())?;
+        see_applications(&config)?;
         let found = see_certificates(&config, held)?;
         Ok(Checked { config, sources, user, found })
     }
@@ -158,7 +181,8 @@ impl Origin {
         if let Some(path) = &config.notify_fifo {
             Fifo::open(path).map_err(|error| Refusal::Failed(format!("notify-fifo: {error}")))?;
         }
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found })
+        let apps = self.apps.borrow_mut().open(&config, user.as_deref())?;
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found, apps })
     }
 
     /// The sockets of a configuration's binds, of its dashboard, for its peers and of its name service, of those held or
@@ -256,6 +280,7 @@ impl Prepared {
             state,
             vips: !self.config.failover.vips.is_empty(),
             secrets: self.secrets(origin),
+            applications: self.apps.iter().map(|socket| socket.path.clone()).collect(),
         };
         Ok((start, fds))
     }
@@ -264,6 +289,11 @@ impl Prepared {
     pub(super) fn secrets(&self, origin: &Origin) -> Secrets {
         let account = self.config.acme.as_ref().and_then(super::authority::account);
         Secrets::new(&self.found.material, &origin.tickets).with_account(account)
+    }
+
+    /// The sockets of its applications.
+    pub(super) fn apps(&self) -> &[Arc<AppSocket>] {
+        &self.apps
     }
 
     /// Its text.
@@ -430,6 +460,16 @@ fn see_certificates(config: &Config, held: Option<Material>) -> Result<Found, Re
         log::warn(certificates::OPEN_TO_OTHERS, &[("file", &path.display())]);
     }
     if refused.is_empty() { Ok(found) } else { Err(Refusal::Wrong(refused)) }
+}
+
+/// Applications that somebody else could have changed, or of which nobody said whom they run as, are not run.
+fn see_applications(config: &Config) -> Result<(), Refusal> {
+    let wrong = config.applications.iter().filter_map(|application| {
+        let why = application.app.check().err()?;
+        Some(format!("error: application {}: {why}\n", application.app.name))
+    });
+    let wrong: String = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Refusal::Wrong(wrong)) }
 }
 
 fn cores() -> usize {

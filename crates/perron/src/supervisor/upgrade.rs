@@ -224,6 +224,9 @@ impl Supervisor {
         let (network, kept) = self.network.carried(&paused.network);
         state.network = Some(network);
         keep.extend(kept);
+        let (apps, kept) = self.apps.carried(&candidate.prepared);
+        state.apps = Some(apps);
+        keep.extend(kept);
         state.machine = Some(machine);
         state.left_behind = self.current.left_behind(&candidate.prepared);
         keep.extend(paused.serving.iter().chain(&paused.network).map(|child| child.socket.as_fd()));
@@ -256,6 +259,7 @@ impl Supervisor {
             machine: None,
             children: children.iter().map(CarriedChild::new).collect(),
             network: None,
+            apps: None,
             serve_state: self.state.clone(),
             record: self.record.clone(),
             asker: asker.map(AsRawFd::as_raw_fd),

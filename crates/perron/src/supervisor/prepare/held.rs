@@ -10,6 +10,7 @@ use config::Sources;
 use linux::{Bind, Listener};
 use serde::{Deserialize, Serialize};
 
+use super::apps::{AppSocket, HeldApp};
 use super::tables::{HeldTable, tables};
 use super::{Checked, Group, Groups, Origin, Prepared, Refusal, cores};
 use crate::messages::Secrets;
@@ -27,6 +28,9 @@ pub(in crate::supervisor) struct Held {
     /// What TLS is made of; programs before this one had nothing of it.
     #[serde(default)]
     secrets: Secrets,
+    /// Likewise.
+    #[serde(default)]
+    apps: Vec<HeldApp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +61,7 @@ impl Prepared {
         let mut fds: Vec<BorrowedFd<'_>> = groups.iter().flat_map(|group| &group.listeners).map(AsFd::as_fd).collect();
         fds.extend(self.access_log.iter().map(AsFd::as_fd));
         fds.extend(self.tables().map(|table| table.memory.as_fd()));
+        fds.extend(self.apps.iter().map(|socket| socket.as_fd()));
         let held = Held {
             texts: self.sources.texts(),
             base: self.sources.base().to_owned(),
@@ -64,6 +69,7 @@ impl Prepared {
             access_log: self.access_log.as_ref().map(AsRawFd::as_raw_fd),
             tables: self.tables().map(|table| HeldTable::new(table)).collect(),
             secrets: self.secrets(origin),
+            apps: self.apps.iter().map(|socket| HeldApp::new(socket)).collect(),
         };
         (held, fds)
     }
@@ -102,11 +108,17 @@ impl Held {
             held.push(table.take_over().map_err(failed)?);
         }
         let tables = tables(&config, &held)?;
+        let mut held: Vec<Arc<AppSocket>> = Vec::new();
+        for app in self.apps {
+            held.push(app.take_over().map_err(failed)?);
+        }
+        held.iter().for_each(|socket| origin.know_app(socket));
+        let apps = origin.apps.get_mut().open(&config, user.as_deref())?;
         let access_log = self.access_log.map(linux::inherited_descriptor).transpose().map_err(failed)?;
         origin.inherited = groups.iter().filter(|group| group.inherited).cloned().collect();
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let Groups { listens, admin, peers, names } = origin.groups(&config, workers, &groups)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found })
+        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found, apps })
     }
 }
 
