@@ -71,3 +71,21 @@ fn the_sandbox_is_closed_unless_something_else_is_said() {
     assert_eq!(sandbox("sandbox = \"off\""), config::Sandbox::Off);
     assert_eq!(sandbox("sandbox = \"log\""), config::Sandbox::Log);
 }
+
+#[test]
+fn a_configuration_has_1024_applications_at_the_most() {
+    let text = |count: u32| -> String {
+        let route = |n| {
+            format!(
+                "[[frontend.node.route]]\npath = \"/{n}/\"\n\
+                 fastcgi = {{ command = [\"/bin/true\"], user = \"daemon\", name = \"a{n}\" }}\n"
+            )
+        };
+        (0..count).map(route).collect()
+    };
+    assert_eq!(load(&text(1024)).applications.len(), 1024);
+    let text = format!("[frontend.node]\nbind = \"127.0.0.1:1\"\n{}", text(1025));
+    let sources = Sources::from_texts(vec![("perron.toml".into(), text)], "/etc/perron".into());
+    let refused = config::load(&sources).expect_err("one too many").to_string();
+    assert!(refused.contains("more than 1024 applications"), "{refused}");
+}

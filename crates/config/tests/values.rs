@@ -9,8 +9,8 @@ use config::{AccessLog, Handler, Loaded, Sources};
 use http_proto::{Condition, HeaderEdits};
 use linux::Bind;
 use proxy::config::{
-    AcceptProxy, Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Redirect, Respond, ServerAddress, StickBy,
-    StickConfig, TcpKeepalive,
+    AcceptProxy, Answer, BackendIndex, HandlerIndex, LogFormat, Mode, Protocol, Redirect, Respond, Script,
+    ServerAddress, StickBy, StickConfig, TcpKeepalive,
 };
 use units::{AdminState, Weight};
 use wire::proxy_header::Version;
@@ -450,4 +450,56 @@ fn clients_that_stay_with_their_server() {
             peers: vec![address("[fd00::6]:7000")],
         })
     );
+}
+
+#[test]
+fn applications_are_backends() {
+    let loaded = load(
+        r#"
+        [frontend.web]
+        bind = "127.0.0.1:80"
+        fastcgi = { address = "127.0.0.1:9000", root = "/srv/www", split = ".php" }
+        [[frontend.web.route]]
+        path = ["/rpc/", "/call"]
+        fastcgi = { address = ["unix:run/a.sock", "unix:/run/b.sock"], name = "rpc", params = { A = "b" }, keep-connection = true, max-connections = 4, timeouts = { server = "5s" } }
+        [[frontend.web.route]]
+        path = "/api"
+        backend = "api"
+        [[backend.api.server]]
+        address = "127.0.0.1:8080"
+        "#,
+    );
+    let proxy = &loaded.config.proxy;
+    let names: Vec<&str> = proxy.backends.iter().map(|backend| backend.name.as_str()).collect();
+    assert_eq!(names, ["api", "rpc", "web.fastcgi"]);
+    assert_eq!((loaded.config.checks.len(), loaded.config.redirect_checks.len()), (3, 3));
+    assert_eq!(proxy.frontends[0].routes[0].answer, Answer::Backend(BackendIndex(1)));
+    assert_eq!(proxy.frontends[0].default, Some(Answer::Backend(BackendIndex(2))));
+    let rpc = &proxy.backends[1];
+    assert_eq!(rpc.servers[1].address, ServerAddress::Unix("/run/b.sock".into()));
+    assert!(rpc.servers.iter().all(|server| server.protocol == Protocol::FastCgi));
+    assert_eq!((rpc.pool.servers[0].max_in_flight, rpc.timeouts.server), (Some(4), secs(5)));
+    let application = rpc.application.as_ref().expect("it is one");
+    let prefixes = vec!["/rpc/".to_owned(), "/call".to_owned()];
+    assert_eq!(application.script, Script::Prefix { prefixes, file: None });
+    assert_eq!(application.params, [("A".to_owned(), "b".to_owned())]);
+    assert!(application.keep_connection && !application.length_required);
+    let php = proxy.backends[2].application.as_ref().expect("it is one");
+    assert_eq!(php.script, Script::File { ending: ".php".into(), index: "index.php".into() });
+    assert!(!php.keep_connection && php.length_required);
+}
+
+#[test]
+fn an_application_has_256_addresses_at_the_most() {
+    let text = |count: u32| {
+        let addresses: Vec<String> =
+            (0..count).map(|n| format!("\"127.0.{}.{}:9000\"", n / 250, n % 250 + 1)).collect();
+        let list = addresses.join(", ");
+        format!("[frontend.web]\nbind = \"127.0.0.1:80\"\nfastcgi = {{ address = [{list}] }}\n")
+    };
+    let read =
+        |text: String| config::load(&Sources::from_texts(vec![("perron.toml".into(), text)], "/etc/perron".into()));
+    assert!(read(text(256)).is_ok());
+    let refused = read(text(257)).expect_err("one too many").to_string();
+    assert!(refused.contains("an application has at most 256 addresses"), "{refused}");
 }

@@ -1,12 +1,15 @@
 //! Who may do what: the process that talks to the network holds no privilege.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
 use lab::{Host, Lab, Perron};
 
 /// A port that only root may open.
 const TEXT: &str = "[frontend.web]\nbind = \"10.0.0.1:80\"\nrespond = { body = \"here\" }\n";
+
+/// Made by libxcrypt: `crypt("correct horse", "$2y$04$abcdefghijklmnopqrstuu")`.
+const USERS: &str = "anna:$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n";
 
 /// The values of a line of a process's status.
 fn status(pid: u32, name: &str) -> Vec<String> {
@@ -109,6 +112,7 @@ fn the_sandbox_is_as_the_configuration_says() {
     };
     let perron = Perron::start(&here, &text("on"));
     let page = || here.curl(&["http://10.0.0.1/page"]).text();
+    let code = || here.curl(&["-o", "/dev/null", "-w", "%{http_code}", "http://10.0.0.1/page"]).text();
     // A tree may come later: it is seen by where it is.
     fs::create_dir(&root).expect("the folder is ours");
     fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -116,18 +120,72 @@ fn the_sandbox_is_as_the_configuration_says() {
     assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["2".to_owned()]));
     let written = perron.written();
     assert!(written.contains("the sandbox is closed"), "{written}");
+    // A link in its place that leads where nothing was named shows what this process sees.
+    let elsewhere = here.new_folder("elsewhere");
+    fs::write(elsewhere.join("page"), "elsewhere").expect("the folder is ours");
+    fs::rename(&root, root.with_file_name("before")).expect("the folder is ours");
+    symlink(&elsewhere, &root).expect("the folder is ours");
     if written.contains("no landlock") {
         lab::Skip::new("this kernel has no landlock, so files are not restricted").announce();
     } else {
         assert!(written.contains("files=\"those of the configuration"), "{written}");
+        lab::wait_for(lab::SOON, "the tree is looked for anew", || page() != "a page");
+        assert_eq!(code(), "403", "it is out of sight");
     }
-    perron.reload(&text("off")).expect("the text is right");
-    lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
-    assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["0".to_owned()]));
+    for (mode, filtered) in [("off", "0"), ("log", "2"), ("on", "2")] {
+        perron.reload(&text(mode)).expect("the text is right");
+        lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
+        let seccomp = status(perron.serve_pids()[0], "Seccomp");
+        assert_eq!((page().as_str(), seccomp), ("elsewhere", vec![filtered.to_owned()]), "{mode}");
+    }
     assert!(perron.written().contains("no sandbox"));
-    perron.reload(&text("log")).expect("the text is right");
-    lab::wait_for(lab::SOON, "one process serves", || perron.serve_pids().len() == 1);
-    assert_eq!((page().as_str(), status(perron.serve_pids()[0], "Seccomp")), ("a page", vec!["2".to_owned()]));
+}
+
+#[test]
+fn what_a_reload_names_is_seen_by_the_next_process_and_nothing_is_lost() {
+    const BIG: usize = 8 << 20;
+    let lab = lab::require!(Lab::new("privileges-reload"));
+    let here = lab.host("here", "10.0.0.1/24");
+    // Each tree is in a folder of its own, so that none is seen on account of another.
+    let tree = |name: &str| {
+        let tree = here.new_folder(name).join("tree");
+        fs::create_dir(&tree).expect("the folder is ours");
+        fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::write(tree.join("page"), name).expect("it is ours");
+        tree
+    };
+    let (one, two, extras) = (tree("one"), tree("two"), here.new_folder("extras"));
+    fs::write(one.join("big"), vec![b'x'; BIG]).expect("it is ours");
+    fs::write(extras.join("users"), USERS).expect("it is ours");
+    fs::write(extras.join("404.html"), "<h1>not here").expect("it is ours");
+    let perron =
+        Perron::start(&here, &format!("[frontend.web]\nbind = \"10.0.0.1:80\"\nfiles = \"{}\"\n", one.display()));
+    let mut client = here.connect("10.0.0.1:80");
+    client.shrink_receive_buffer(64 << 10);
+    client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    let text = |users: &str| {
+        format!(
+            "[frontend.web]\nbind = \"10.0.0.1:80\"\nfiles = \"{0}\"\nerror-pages = {{ 404 = \"{1}/404.html\" }}\n\
+             [[frontend.web.route]]\npath = \"/private/\"\nfiles = \"{0}\"\nbasic-auth = {{ file = \"{1}/{users}\" }}\n",
+            two.display(),
+            extras.display()
+        )
+    };
+    let refused = perron.reload(&text("nobody")).expect_err("there is no such file");
+    assert!(refused.contains("cannot read the users of ") && refused.contains("/nobody: "), "{refused}");
+    let get =
+        |path: &str, arguments: &[&str]| here.curl(&[arguments, &[&format!("http://10.0.0.1{path}")]].concat()).text();
+    assert_eq!(get("/page", &[]), "one", "what is refused changes nothing");
+    perron.reload(&text("users")).expect("the text is right");
+    assert_eq!(get("/page", &[]), "two");
+    assert_eq!(get("/missing", &[]), "<h1>not here");
+    let code = ["-o", "/dev/null", "-w", "%{http_code}"];
+    assert_eq!(get("/private/page", &code), "401");
+    assert_eq!(get("/private/page", &["-u", "anna:correct horse"]), "two");
+    client.set_limit(lab::SOON);
+    assert!(client.read_exact(BIG).iter().all(|byte| *byte == b'x'), "the process before has finished its answer");
+    assert!(!perron.written().contains("files are not restricted"), "{}", perron.written());
 }
 
 #[test]

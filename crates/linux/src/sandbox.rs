@@ -69,7 +69,14 @@ fn restrict(read: &[OwnedFd], write: &[OwnedFd]) -> Result<Seen, landlock::Rules
     // Port 0 is one of the kernel's choice, that nobody asks for: connections to others may begin there.
     let mut ruleset = ruleset.create()?.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-    let writing = AccessFs::from_all(ABI_ASKED) & !AccessFs::Execute;
+    // Files and folders, made, written, renamed where they are and removed: no device, link, socket or program.
+    let writing = reading
+        | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::MakeDir
+        | AccessFs::RemoveFile
+        | AccessFs::RemoveDir;
     for (fds, access) in [(read, reading), (write, writing)] {
         for fd in fds {
             ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
@@ -111,22 +118,30 @@ pub fn call_only_what_serving_needs(refused: Refused) -> Result<(), SandboxError
 fn with_arguments() -> Result<Vec<(i64, Vec<SeccompRule>)>, SandboxError> {
     use SeccompCmpArgLen::{Dword, Qword};
     use SeccompCmpOp::{Eq, MaskedEq};
-    let rule = |length, op, value| -> Result<SeccompRule, SandboxError> {
-        let condition = SeccompCondition::new(0, length, op, value);
+    let rule = |argument, length, op, value| -> Result<SeccompRule, SandboxError> {
+        let condition = SeccompCondition::new(argument, length, op, value);
         let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
         rule.map_err(|error| SandboxError(error.into()))
     };
-    let thread = libc::CLONE_THREAD as u64;
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
-    let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
-    let each = |values: [libc::c_int; 3]| -> Result<Vec<SeccompRule>, SandboxError> {
-        values.into_iter().map(|value| rule(Dword, Eq, value as u64)).collect()
+    let one_of = |argument, values: &[u64]| -> Result<Vec<SeccompRule>, SandboxError> {
+        values.iter().map(|value| rule(argument, Dword, Eq, *value)).collect()
     };
+    let thread = libc::CLONE_THREAD as u64;
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6].map(|family| family as u64);
+    let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA].map(|name| name as u64);
+    // Whether a descriptor waits, is closed on exec, is a terminal, and how much waits in it: nothing of a device's.
+    let controls = [libc::FIONBIO, libc::FIOCLEX, libc::FIONCLEX, libc::TCGETS, libc::FIONREAD, libc::TIOCOUTQ];
+    let this_process = u64::from(std::process::id());
     Ok(vec![
         // Threads, and no processes.
-        (libc::SYS_clone, vec![rule(Qword, MaskedEq(thread), thread)?]),
-        (libc::SYS_socket, each(families)?),
-        (libc::SYS_prctl, each(names)?),
+        (libc::SYS_clone, vec![rule(0, Qword, MaskedEq(thread), thread)?]),
+        (libc::SYS_socket, one_of(0, &families)?),
+        (libc::SYS_prctl, one_of(0, &names)?),
+        (libc::SYS_ioctl, one_of(1, &controls)?),
+        // The C library's abort, and nobody else's end.
+        (libc::SYS_tgkill, one_of(0, &[this_process])?),
+        // This process's limits, and nobody else's.
+        (libc::SYS_prlimit64, one_of(0, &[0])?),
     ])
 }
 

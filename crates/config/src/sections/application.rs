@@ -80,10 +80,16 @@ pub(crate) struct Running {
 
 /// Reads what [`keys`] say.
 pub(crate) fn running(section: &mut Section<'_>, cx: &mut Context) -> Running {
+    let directory = section.value("directory", cx);
+    running_in(directory, section, cx)
+}
+
+/// Reads what they say but for `directory`.
+pub(crate) fn running_in(directory: PathBuf, section: &mut Section<'_>, cx: &mut Context) -> Running {
     Running {
         user: section.optional("user", cx).map(|Line(user)| user),
         environment: environment(section, cx),
-        directory: section.value("directory", cx),
+        directory,
         limits: limits(section.section("limits", &LIMITS, cx), cx),
         stop_timeout: section.value::<Period>("stop-timeout", cx).0,
     }

@@ -15,8 +15,8 @@ use crate::tree::Node;
 /// Programs of one route at once; each is a process, or some.
 type MaxProcesses = Whole<1, 1024>;
 
-const KEYS: [Key; 13] = {
-    let [user, environment, directory, limits, stop_timeout] = application::keys();
+const KEYS: [Key; 12] = {
+    let [user, environment, _, limits, stop_timeout] = application::keys();
     [
         optional(
             "root",
@@ -40,7 +40,6 @@ const KEYS: [Key; 13] = {
         ),
         user,
         environment,
-        directory,
         limits,
         stop_timeout,
         with("max-queue", form::NUMBER, "1024", "Requests that may wait at once; 0: none waits."),
@@ -71,7 +70,7 @@ pub(crate) fn cgi(node: &Node, path: String, prefixes: &[String], cx: &mut Conte
     let place = place(&mut section, cx);
     let timeout: Period = section.value("timeout", cx);
     let max_processes: u32 = section.value::<MaxProcesses>("max-processes", cx).get();
-    let mut running = application::running(&mut section, cx);
+    let mut running = application::running_in("/".into(), &mut section, cx);
     let room = fastcgi::Room {
         max_in_flight: Some(max_processes),
         timeouts: backend::timeouts(section.section("timeouts", &backend::TIMEOUTS, cx), cx),

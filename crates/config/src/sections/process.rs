@@ -44,7 +44,7 @@ pub(crate) static PROCESS: Schema = Schema {
             "`\"on\"`, `\"off\"` or `\"log\"`",
             "\"on\"",
             "Whether a serving process sees only the files that are named here and can make only the system calls that \
-             serving needs; with `\"log\"` it can do more, and the kernel's log tells of the calls.",
+             serving needs (docs/sandbox.md); with `\"log\"` it can do more, and the kernel's log tells of the calls.",
         ),
         optional(
             "notify-fifo",

@@ -1,5 +1,6 @@
 //! What an application is told, and what its client gets of what it says.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
@@ -223,4 +224,22 @@ fn a_file_is_sent_in_the_place_of_an_answer() {
     }
     assert_eq!(ask("GET", "", "").status(), 200, "it is still in step");
     lab::wait_for(lab::SOON, "the log tells", || perron.process().stderr().contains("/etc/passwd"));
+}
+
+#[test]
+fn files_of_a_folder_that_a_reload_names_are_sent() {
+    let site = lab::require!(Site::new("fastcgi-sendfile-reload"));
+    let [one, two] = ["one", "two"].map(|name| {
+        let root = site.front.new_folder(name).join("files");
+        std::fs::create_dir(&root).expect("the folder is ours");
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        std::fs::write(root.join("file"), name).expect("it is ours");
+        root.display().to_string()
+    });
+    let _app = site.application("app.sock", |wire| serve(wire, |_, _| answer("X-Sendfile: file\n\n")));
+    let perron = site.perron(&format!("sendfile-root = \"{one}\""));
+    let get = || site.client.curl(&["http://10.0.0.2/app"]).text();
+    assert_eq!(get(), "one");
+    perron.reload(&site.text(&format!("sendfile-root = \"{two}\""))).expect("the text is right");
+    assert_eq!(get(), "two");
 }

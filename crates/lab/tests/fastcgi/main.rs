@@ -42,13 +42,15 @@ impl Site {
 
     /// A front door whose route of `/app` is answered by the application at `app.sock`, with more keys.
     pub(crate) fn perron(&self, keys: &str) -> Perron {
+        Perron::start(&self.front, &self.text(keys))
+    }
+
+    /// Its configuration.
+    pub(crate) fn text(&self, keys: &str) -> String {
         let address = self.socket("app.sock");
-        Perron::start(
-            &self.front,
-            &format!(
-                "process = {{ workers = 1 }}\n[frontend.web]\nbind = \"{FRONT}\"\ntimeouts = {{ idle = \"20s\" }}\n\
-                 [[frontend.web.route]]\npath = \"/app\"\nfastcgi = {{ address = \"unix:{address}\", {keys} }}\n",
-            ),
+        format!(
+            "process = {{ workers = 1 }}\n[frontend.web]\nbind = \"{FRONT}\"\ntimeouts = {{ idle = \"20s\" }}\n\
+             [[frontend.web.route]]\npath = \"/app\"\nfastcgi = {{ address = \"unix:{address}\", {keys} }}\n",
         )
     }
 

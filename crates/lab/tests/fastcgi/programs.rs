@@ -1,30 +1,11 @@
 //! The field's own: PHP's process manager, and flup for Python.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use lab::{Perron, Process, SOON, Skip, program, wait_for};
+use lab::{Perron, SOON, Skip, php_fpm, wait_for};
 
 use crate::{FRONT, Site};
-
-/// Its processes run as another user than the front door's.
-const POOL_USER: &str = "www-data";
-
-fn php_fpm(site: &Site) -> Result<(Process, PathBuf), Skip> {
-    let found = ["php-fpm", "php-fpm8.2", "php-fpm8.4", "php-fpm8.3"].iter().find_map(|name| program(name).ok());
-    let php = found.ok_or_else(|| Skip::new("php-fpm is not installed"))?;
-    let root = site.front.new_folder("php");
-    let socket = site.socket("php.sock");
-    let config = format!(
-        "[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nuser = {POOL_USER}\ngroup = {POOL_USER}\n\
-         listen = {socket}\nlisten.mode = 0666\npm = static\npm.max_children = 2\ncatch_workers_output = yes\n\
-         php_admin_value[post_max_size] = 64M\n",
-    );
-    fs::write(root.join("fpm.conf"), config).expect("the folder is ours");
-    let process = site.front.spawn(&[text(&php), "-F", "-n", "-y", text(&root.join("fpm.conf"))]);
-    wait_for(SOON, "php-fpm listens", || Path::new(&socket).exists());
-    Ok((process, root))
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("paths in the lab are plain")
@@ -33,7 +14,7 @@ fn text(path: &Path) -> &str {
 #[test]
 fn php_answers() {
     let site = lab::require!(Site::new("fastcgi-php"));
-    let (_php, root) = lab::require!(php_fpm(&site));
+    let (_php, root) = lab::require!(php_fpm(&site.front, &site.folder.join("php.sock")));
     for (name, script) in [
         ("index.php", "<?php echo 'index ', $_SERVER['REQUEST_URI'];"),
         ("told.php", "<?php echo $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '-', ' ', $_GET['a'] ?? '-';"),

@@ -7,14 +7,15 @@ import time
 
 from flup.server.fcgi import WSGIServer
 
-SOCKET, GATES = sys.argv[1:]
+# Without an address it accepts on its standard input.
+*ADDRESS, GATES = sys.argv[1:]
 MESSAGE_END = b"\x03"
 
 
 def environment(environ, start):
     start("200 OK", [("Content-Type", "application/json")])
     said = {name: value for name, value in environ.items() if isinstance(value, str)}
-    return [json.dumps(said | {"uid": os.getuid()}).encode()]
+    return [json.dumps(said | {"uid": os.getuid(), "pid": os.getpid()}).encode()]
 
 
 def progress(environ, start):
@@ -41,8 +42,8 @@ def application(environ, start):
     return handlers[last](environ, start)
 
 
-address = SOCKET
-if not SOCKET.startswith("/"):
-    host, port = SOCKET.rsplit(":", 1)
+address = ADDRESS[0] if ADDRESS else None
+if address and not address.startswith("/"):
+    host, port = address.rsplit(":", 1)
     address = (host, int(port))
 WSGIServer(application, bindAddress=address, umask=0).run()

@@ -1,5 +1,6 @@
 //! The HTTP front of a node daemon, `examples/ganeti-node.toml` as it stands but for where its files are: curl and
-//! Python with and without certificates of two authorities, a FastCGI application of flup that is another user.
+//! Python with and without certificates of two authorities, a FastCGI application of flup that is another user. Beside it
+//! in a copy with more routes: PHP's process manager, and flup that the service runs itself.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,12 +27,17 @@ struct Site {
     ours: Authority,
     theirs: Authority,
     perron: Perron,
-    _daemons: [Process; 2],
+    _daemons: Vec<Process>,
     _lab: Lab,
 }
 
 impl Site {
     fn new(name: &str) -> Result<Site, Skip> {
+        Site::with(name, |_, _| Ok((String::new(), Vec::new())))
+    }
+
+    /// With more behind the example, which is told of the node's folder, and what that needs.
+    fn with(name: &str, more: impl FnOnce(&Host, &Path) -> Result<(String, Vec<Process>), Skip>) -> Result<Site, Skip> {
         let lab = Lab::new(name)?;
         lab::program("setpriv")?;
         let master = lab.host("controller", "10.0.0.1/24");
@@ -52,8 +58,9 @@ impl Site {
         let (ours, theirs) = (Authority::new(&folder, "ca")?, Authority::new(&folder, "others")?);
         ours.server("server", &["node1.example.org", NODE]);
         let socket = folder.join("run/noded.sock");
-        let noded = daemon(&node, &folder, text(&socket))?;
-        let rapi = daemon(&node, &folder, "127.0.0.1:9001")?;
+        let (more, mut daemons) = more(&node, &folder)?;
+        daemons.push(daemon(&node, &folder, text(&socket))?);
+        daemons.push(daemon(&node, &folder, "127.0.0.1:9001")?);
         wait_for(SOON, "both daemons listen", || {
             socket.exists() && node.run(&["ss", "-tln"]).text().contains("127.0.0.1:9001")
         });
@@ -63,8 +70,8 @@ impl Site {
             .replace("/srv/ganeti/export", text(&folder.join("export")))
             .replace("\"server.pem\"", &format!("{:?}", folder.join("server.pem")))
             .replace("\"ca.pem\"", &format!("{:?}", folder.join("ca.pem")));
-        let perron = Perron::start(&node, &told);
-        Ok(Site { master, node, folder, ours, theirs, perron, _daemons: [noded, rapi], _lab: lab })
+        let perron = Perron::start(&node, &format!("{told}\n{more}"));
+        Ok(Site { master, node, folder, ours, theirs, perron, _daemons: daemons, _lab: lab })
     }
 
     /// curl with this certificate.
@@ -152,10 +159,50 @@ fn the_daemon_is_another_user_and_knows_its_client() {
     assert_eq!(told["SSL_CLIENT_CERT"].as_str().map(str::trim), Some(pem.trim()));
     assert_eq!(told["uid"].to_string(), DAEMON);
     for pid in site.perron.serve_pids() {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let user = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("it has a user");
-        assert_eq!(user.split_whitespace().next(), Some("65534"), "the front is nobody");
+        assert_eq!(users(pid.into()), ["65534"; 4], "the front is nobody");
     }
+}
+
+#[test]
+fn php_and_a_flup_that_is_run_here_are_other_users_too() {
+    let site = lab::require!(Site::with("ganeti-applications", |node, folder| {
+        let (modules, python) = (python_modules()?, lab::python()?);
+        let socket = folder.join("run/php.sock");
+        let (process, root) = lab::php_fpm(node, &socket)?;
+        fs::create_dir(root.join("php")).expect("the folder is ours");
+        let script = "<?php echo json_encode(['pid' => getmypid()] + $_SERVER);";
+        fs::write(root.join("php/env.php"), script).expect("the folder is ours");
+        let routes = format!(
+            "[[frontend.node.route]]\npath = \"/php/\"\n\
+             fastcgi = {{ address = \"unix:{}\", root = \"{}\", split = \".php\" }}\n\
+             [[frontend.node.route]]\npath = \"/own/\"\n\
+             fastcgi = {{ command = [{:?}, {:?}, {:?}], user = \"www-data\", environment = {{ PYTHONPATH = {:?} }} }}\n",
+            socket.display(),
+            root.display(),
+            python,
+            folder.join("daemon.py"),
+            folder.join("gates"),
+            modules
+        );
+        Ok((routes, vec![process]))
+    }));
+    let client = site.ours.client("master", "/CN=master.example.org");
+    let fronts = site.perron.serve_pids();
+    let ask = |path: &str| -> HashMap<String, Value> {
+        let answer = site.curl(&client, &["--fail", &format!("{URL}{path}")]).text();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{path} says no JSON: {error}: {answer}"))
+    };
+    for path in ["/rpc/env", "/php/env.php", "/own/env"] {
+        let told = ask(path);
+        assert_eq!(told["REMOTE_USER"], "master.example.org", "{path}");
+        assert_eq!(told["SSL_CLIENT_S_DN_CN"], "master.example.org", "{path}");
+        let pid = told["pid"].as_u64().expect("a process id");
+        assert_eq!(users(pid), [DAEMON; 4], "{path} is answered by another user");
+        assert!(fronts.iter().all(|front| u64::from(*front) != pid && users((*front).into()) == ["65534"; 4]));
+    }
+    let shown = site.perron.status();
+    let own = ask("/own/env")["pid"].clone();
+    assert!(shown["applications"][0]["pids"].as_array().is_some_and(|pids| pids.contains(&own)), "{shown}");
 }
 
 #[test]
@@ -229,6 +276,14 @@ fn nothing_listens_where_nothing_is_named() {
         assert!(is_of_eth1 || local == "127.0.0.1:7070", "{line}");
     }
     assert!(site.master.try_connect("10.0.0.2:1811").is_err(), "eth0 is not named");
+}
+
+/// As whom a process runs: its real, effective, saved and file-system user.
+#[track_caller]
+fn users(pid: u64) -> Vec<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("it has a user");
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 #[track_caller]

@@ -2,6 +2,8 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
+use rustix::process::Resource;
+
 use super::*;
 
 /// What this kernel has of landlock, as a process of its own finds it.
@@ -43,6 +45,11 @@ fn only_what_is_shown_is_seen() {
         assert!(denied(fs::write(at("read/new"), "x")));
         fs::write(at("write/.new"), "x").unwrap();
         fs::rename(at("write/.new"), at("write/new")).unwrap();
+        fs::create_dir(at("write/folder")).unwrap();
+        fs::write(at("write/folder/file"), "x").unwrap();
+        assert!(std::os::unix::fs::symlink("/etc/passwd", at("write/link")).is_err(), "links lead elsewhere");
+        assert!(std::os::unix::net::UnixListener::bind(at("write/socket")).is_err());
+        assert!(fs::rename(at("write/new"), at("write/folder/new")).is_err(), "to where it is not");
         fs::remove_file(at("write/new")).unwrap();
         assert!(denied(fs::read(at("hidden/file")).map(drop)));
         assert!(denied(fs::read_dir(at("hidden")).map(drop)));
@@ -88,10 +95,14 @@ fn what_no_serving_process_needs_fails() {
         let run = std::process::Command::new("/bin/true").status().map(drop);
         let mount = rustix::mount::unmount(Path::new("/none"), rustix::mount::UnmountFlags::empty());
         let raw = rustix::net::socket(rustix::net::AddressFamily::PACKET, rustix::net::SocketType::RAW, None).map(drop);
-        [stream, run, mount.map_err(Into::into), raw.map_err(Into::into)]
-            .map(|result| result.unwrap_err().raw_os_error())
+        let parent = rustix::process::getppid();
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        let limited = rustix::process::prlimit(parent, Resource::Nofile, limit).map(drop);
+        let told = parent.map_or(Ok(()), rustix::process::test_kill_process);
+        let [mount, raw, limited, told] = [mount, raw, limited, told].map(|result| result.map_err(io::Error::from));
+        [stream, run, mount, raw, limited, told].map(|result| result.unwrap_err().raw_os_error())
     });
-    assert_eq!(failed, [Some(libc::EPERM); 4]);
+    assert_eq!(failed, [Some(libc::EPERM); 6]);
 }
 
 #[test]

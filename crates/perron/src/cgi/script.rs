@@ -18,7 +18,8 @@ use super::locate::{Found, variables};
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) child: Child,
-    group: Pid,
+    /// `None`: it was ended, and the number may be another's.
+    group: Option<Pid>,
     /// `None`: the body is over, or the program wants no more of it.
     pub(super) input: Option<Sender>,
     pub(super) output: Receiver,
@@ -54,7 +55,7 @@ impl Script {
             Ok((input, Receiver::from_owned_fd(output.into())?, Receiver::from_owned_fd(errors.into())?))
         };
         match pipes() {
-            Ok((input, output, errors)) => Ok(Script { child, group, input: Some(input), output, errors }),
+            Ok((input, output, errors)) => Ok(Script { child, group: Some(group), input: Some(input), output, errors }),
             Err(error) => {
                 let _ = child.start_kill();
                 Err(error)
@@ -63,9 +64,11 @@ impl Script {
     }
 
     /// Ends what it has started and left behind.
-    pub(super) fn end(&self) {
-        // Its number is its session's as long as anything is left of that.
-        let _ = kill_process_group(self.group, Signal::KILL);
+    pub(super) fn end(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Its number is its session's as long as anything is left of that.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 

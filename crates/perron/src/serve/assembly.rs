@@ -66,15 +66,11 @@ impl Assembly {
         };
         config.place_applications(&start.applications);
         let own = OwnFiles::open();
+        let extras = extras::read(&config.proxy)?;
         sandbox::enter(&config)?;
         let carried = Carried::read(start.state);
         let now = units::Instant::ZERO;
-        let mut pools = Vec::new();
-        for backend in &config.proxy.backends {
-            let mut pool = Pool::new(backend.pool.clone(), now);
-            pool.carry_from(&carried.servers_of(&backend.name), now);
-            pools.push(pool);
-        }
+        let pools = pools(&config, &carried, now);
         let sockets = Sockets::sort(&config, &start.sockets, fds, start.workers)?;
         let beats = match (sockets.beats, beats::interval(&config.failover)) {
             (Some(memory), Some(interval)) => Some((beats::of(&memory)?, interval)),
@@ -103,7 +99,7 @@ impl Assembly {
             asker,
         );
         shared.stick_by(sockets.tables);
-        extras::read(&config.proxy, &mut shared)?;
+        extras.hand_to(&mut shared)?;
         let shared = Arc::new(shared);
         let _ = home.set(Arc::downgrade(&shared));
         if config.proxy.backends.iter().any(|backend| backend.application.is_some()) {
@@ -129,6 +125,16 @@ impl Assembly {
             secrets: start.secrets,
         })
     }
+}
+
+/// A pool for each backend, whose servers are as they were.
+fn pools(config: &Config, carried: &Carried, now: units::Instant) -> Vec<Pool> {
+    let pool = |backend: &proxy::config::Backend| {
+        let mut pool = Pool::new(backend.pool.clone(), now);
+        pool.carry_from(&carried.servers_of(&backend.name), now);
+        pool
+    };
+    config.proxy.backends.iter().map(pool).collect()
 }
 
 struct Sockets {
