@@ -114,6 +114,17 @@ impl Answer {
         is_bulk.then(|| (record.left, record.left + record.padding + HEADER_BYTES))
     }
 
+    /// How many bytes there are until the content of the next record: what is left of its header and of the padding
+    /// before it. 0 within content.
+    pub fn between(&self) -> usize {
+        let record = &self.record;
+        match record.left {
+            0 if record.header_bytes == HEADER_BYTES => record.padding + HEADER_BYTES,
+            _ if record.header_bytes < HEADER_BYTES => HEADER_BYTES - record.header_bytes,
+            _ => 0,
+        }
+    }
+
     /// Takes note of `count` bytes of [`Answer::bulk`] that were passed on as they are; at the end of the record its
     /// end is written to `out`.
     ///

@@ -37,7 +37,7 @@ impl PipePool {
     /// An empty pipe between two streams; `None` when the kernel cannot move their bytes, as many pipes are in use as may
     /// be, or the kernel grants no useful one.
     pub(crate) fn take_between(&self, from: &Stream, to: &Stream) -> Option<Lease<'_>> {
-        (from.socket().is_some() && to.socket().is_some()).then(|| self.take())?
+        (from.can_splice() && to.socket().is_some()).then(|| self.take())?
     }
 
     fn take(&self) -> Option<Lease<'_>> {
@@ -80,6 +80,8 @@ pub(crate) enum Moved {
     All,
     /// The giving side ended first.
     Ended,
+    /// What comes next from the giving side has to be read.
+    Unmovable,
     /// The giving side failed or was silent for too long.
     From(Halt),
     /// The taking side failed or took nothing for too long.
@@ -107,7 +109,7 @@ pub(crate) async fn move_bytes(
     while left > 0 {
         let pipe = lease.pipe.as_ref().expect("a lease holds its pipe until it is dropped");
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(pipe.capacity);
-        match from.try_read_io(|fd| linux::splice(fd, pipe.write.as_fd(), want)) {
+        match from.try_splice(pipe.write.as_fd(), want) {
             Ok(0) => return Moved::Ended,
             Ok(read) => {
                 left -= read as u64;
@@ -120,6 +122,7 @@ pub(crate) async fn move_bytes(
                     Err(halt) => return Moved::From(halt),
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Moved::Unmovable,
             Err(error) => return Moved::From(error.into()),
         }
         if let Err(halt) = empty(lease, to, timer, patience.to, moved).await {

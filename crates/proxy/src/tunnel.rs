@@ -118,6 +118,7 @@ async fn relay_bulk(
         }
         match moved {
             Moved::All => {}
+            Moved::Unmovable => return Ok(true),
             Moved::Ended => return Ok(false),
             Moved::From(Halt::TimedOut) if activity.is_recent() => {}
             Moved::From(halt) => return Err((way.from.1, halt)),

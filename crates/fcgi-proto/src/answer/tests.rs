@@ -195,11 +195,15 @@ fn bulk_is_passed_on_as_it_is() {
         assert_eq!(answer.bulk(), Some((60000, 60000 + 3 + 8)));
         out.clear();
         answer.pass(40000, &mut out);
-        assert_eq!(answer.bulk(), Some((20000, 20000 + 3 + 8)));
+        assert_eq!((answer.bulk(), answer.between()), (Some((20000, 20000 + 3 + 8)), 0));
         answer.pass(20000, &mut out);
+        assert_eq!(answer.between(), 3 + 8);
         assert_eq!(String::from_utf8(out.clone()).unwrap(), end);
         answer.read(b"###", &mut out, &mut |_| {}).unwrap();
-        answer.read(&END, &mut out, &mut |_| {}).unwrap();
+        assert_eq!(answer.between(), 8);
+        answer.read(&END[..5], &mut out, &mut |_| {}).unwrap();
+        assert_eq!(answer.between(), 3);
+        answer.read(&END[5..], &mut out, &mut |_| {}).unwrap();
         assert!(answer.is_over() && !answer.is_cut());
     }
     // More than the body is nobody's.

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use lab::{SOON, Wire, wait_for};
 
 use crate::Site;
-use crate::application::{END, answer, asked, body, read_record, serve, stdout};
+use crate::application::{END, answer, asked, body, read_record, record, serve, stdout};
 
 /// Numbers that do not repeat within a record.
 fn content(length: usize) -> Vec<u8> {
@@ -39,6 +39,62 @@ fn a_body_comes_whole_however_it_is_framed() {
     let whole = format!("{chunked}5\r\nhello\r\n0\r\n\r\n");
     assert_eq!(ask(&[&whole]), "none none hello");
     assert_eq!(ask(&[chunked, "0\r\n\r\n"]), "none none ");
+}
+
+#[test]
+fn large_answers_come_whole_whatever_is_between_their_records() {
+    const RECORDS: [(usize, u8); 9] = [
+        (65535, 1),
+        (65535, 0),
+        (16, 7),
+        (40_000, 255),
+        (65_532, 4),
+        (16_384, 0),
+        (16_380, 3),
+        (65_535, 8),
+        (60_000, 0),
+    ];
+    let site = lab::require!(Site::new("fastcgi-large"));
+    let _app = site.application("app.sock", |wire| {
+        serve(wire, |asked, _| {
+            let part = asked.get("QUERY_STRING").expect("told").parse().unwrap_or(RECORDS.len());
+            let all = content(RECORDS.iter().map(|(length, _)| length.next_multiple_of(4)).sum());
+            let length = RECORDS.iter().map(|(length, _)| length).sum::<usize>();
+            let mut records = stdout(format!("Content-Length: {length}\n\n"));
+            let mut at = 0;
+            for (place, (length, padding)) in RECORDS.into_iter().take(part).enumerate() {
+                if place % 4 == 3 {
+                    records.extend(record(7, "a word in between"));
+                }
+                let mut padded = stdout(&all[at..at + length]);
+                padded[6] = padding;
+                padded.resize(padded.len() + usize::from(padding), b'#');
+                records.extend(padded);
+                at += length;
+            }
+            records.extend(END);
+            records
+        });
+    });
+    let _perron = site.perron("keep-connection = true");
+    let length = RECORDS.iter().map(|(length, _)| length).sum::<usize>();
+    let mut client = site.connect();
+    for _ in 0..3 {
+        client.send("GET /app?all HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.answer();
+        assert!(
+            answer.body == content(length.next_multiple_of(4))[..length],
+            "{} bytes of {length}",
+            answer.body.len()
+        );
+    }
+    // It ends the request with less than it has promised: the client must not take that for the whole.
+    for part in [1, 2, 3, 5] {
+        let mut client = site.connect();
+        client.send(format!("GET /app?{part} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.read_until("\r\n\r\n");
+        assert!(client.try_read_exact(length).is_err(), "{part} records are all");
+    }
 }
 
 #[test]

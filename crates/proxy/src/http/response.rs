@@ -367,6 +367,7 @@ async fn relay_body(
                 body.pass(moved_bytes);
                 match moved {
                     Moved::All => continue,
+                    Moved::Unmovable => {}
                     Moved::Ended if matches!(body, Body::UntilClose) => return Ok(true),
                     Moved::Ended => return Err(Reason::ServerCut),
                     Moved::From(halt) => return Err(halt.within_answer()),

@@ -46,6 +46,7 @@ pub(crate) async fn upload(
             progress.last.set(Instant::now());
             match moved {
                 Moved::All => continue,
+                Moved::Unmovable => {}
                 Moved::Ended => return Err(UploadEnd::Client(Reason::ClientGone)),
                 Moved::From(halt) => return Err(UploadEnd::Client(halt.at_client())),
                 Moved::To(_) => return Err(UploadEnd::Server),

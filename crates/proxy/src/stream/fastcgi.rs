@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -68,6 +69,8 @@ struct Incoming {
     /// What of it is to be read, from `at` on.
     bytes: Vec<u8>,
     at: usize,
+    /// Whether the kernel moves the body: then no more is read here than there must be.
+    is_moved: bool,
     failed: Option<Reason>,
     complained: usize,
 }
@@ -209,6 +212,31 @@ impl Incoming {
         }
     }
 
+    /// How many bytes the kernel can move of what comes next. Record by record, it reads what is between them.
+    fn movable(&mut self, who: &Who, below: &Stream) -> io::Result<usize> {
+        loop {
+            if self.has_bytes() || self.failed.is_some() {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            if self.is_over() {
+                return Ok(0);
+            }
+            let answer = self.answer.as_ref();
+            if let Some((content, _)) = answer.and_then(Answer::bulk) {
+                return Ok(content);
+            }
+            let between = answer.map_or(0, Answer::between);
+            let mut header = [0; TAIL_BYTES];
+            match between {
+                0 => return Err(io::ErrorKind::Unsupported.into()),
+                _ => match below.try_read(&mut header[..between])? {
+                    0 => return Ok(0),
+                    read => self.digest(who, &header[..read]),
+                },
+            }
+        }
+    }
+
     /// Digests what `records` hold beyond `content` bytes that are the answer's as they are, and puts what comes of it
     /// behind them: how many bytes of the answer are then in `records`.
     fn pass(&mut self, who: &Who, records: &mut [u8], read: usize, content: usize) -> usize {
@@ -226,6 +254,7 @@ impl Incoming {
 impl Layer for FastCgi {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let incoming = &mut *self.incoming.borrow_mut();
+        incoming.is_moved = false;
         loop {
             if incoming.has_bytes() {
                 return Poll::Ready(Ok(incoming.copy_to(buffer)));
@@ -265,7 +294,7 @@ impl Layer for FastCgi {
             if incoming.has_bytes() || incoming.failed.is_some() {
                 return Poll::Ready(Ok(()));
             }
-            if incoming.is_over() {
+            if incoming.is_moved || incoming.is_over() {
                 return self.below.poll_read_ready(cx);
             }
             let mut scrap = [0; SCRAP_BYTES];
@@ -307,6 +336,24 @@ impl Layer for FastCgi {
 
     fn bytes_acked(&self) -> Option<u64> {
         self.below.bytes_acked()
+    }
+
+    fn can_splice(&self) -> bool {
+        true
+    }
+
+    fn try_splice(&self, pipe: BorrowedFd<'_>, want: usize) -> io::Result<usize> {
+        let incoming = &mut *self.incoming.borrow_mut();
+        incoming.is_moved = true;
+        let movable = incoming.movable(&self.who, &self.below)?;
+        if movable == 0 {
+            return Ok(0);
+        }
+        let moved = self.below.try_splice(pipe, want.min(movable))?;
+        if let Some(answer) = &mut incoming.answer {
+            answer.pass(moved, &mut incoming.bytes);
+        }
+        Ok(moved)
     }
 
     fn begin(&self, begin: Begin) {

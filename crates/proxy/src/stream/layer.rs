@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 use super::Stream;
@@ -8,7 +9,8 @@ use super::Stream;
 use crate::http::Body;
 
 /// Something that carries an HTTP/1 connection's bytes in its own way: TLS, one stream of HTTP/2, an application's
-/// protocol. To the relay it is a socket, except that the kernel cannot move its bytes by itself.
+/// protocol. To the relay it is a socket, except that the kernel cannot move its bytes by itself, unless
+/// [`Layer::can_splice`].
 ///
 /// All methods take `&self`, so that both directions can be driven from one task.
 pub(crate) trait Layer: Debug {
@@ -57,6 +59,17 @@ pub(crate) trait Layer: Debug {
     /// written since; `None` where it says nothing.
     fn bytes_acked(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether there is a [`Layer::try_splice`].
+    fn can_splice(&self) -> bool {
+        false
+    }
+
+    /// Has the kernel move bytes that are the relay's as they come, at most `want`, into a pipe; 0 is the peer's end.
+    /// `Unsupported`: what comes next has to be read.
+    fn try_splice(&self, _pipe: BorrowedFd<'_>, _want: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The connection below, for a layer that is put around one for a while.

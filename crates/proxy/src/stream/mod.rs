@@ -136,6 +136,20 @@ impl Stream {
         each!(self, stream => Some(stream.as_fd()), _layer => None)
     }
 
+    /// Whether there is a [`Stream::try_splice`].
+    pub(crate) fn can_splice(&self) -> bool {
+        each!(self, _stream => true, layer => layer.can_splice())
+    }
+
+    /// Has the kernel move what there is, at most `want` bytes, into a pipe; `Ok(0)` is the peer's end. `Unsupported`: what
+    /// comes next has to be read.
+    pub(crate) fn try_splice(&self, pipe: BorrowedFd<'_>, want: usize) -> io::Result<usize> {
+        match self {
+            Stream::Layer(layer) => layer.try_splice(pipe, want),
+            Stream::Tcp(_) | Stream::Unix(_) => self.try_read_io(|fd| linux::splice(fd, pipe, want)),
+        }
+    }
+
     /// Runs a system call that reads from the socket, keeping the runtime's readiness right.
     ///
     /// # Errors
