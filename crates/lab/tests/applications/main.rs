@@ -212,3 +212,27 @@ fn a_program_that_others_could_change_is_refused_with_its_path() {
     let refused = perron.reload(&text).expect_err("anybody could have written it");
     assert!(refused.contains(&program.display().to_string()) && refused.contains("everybody"), "{refused}");
 }
+
+#[test]
+fn the_capabilities_that_the_unit_for_systemd_leaves_are_enough() {
+    let lab = lab::require!(Lab::new("apps-unit"));
+    lab::require!(lab::program("python3"));
+    lab::require!(lab::program("setpriv"));
+    let here = lab.host("here", "10.0.0.1/24");
+    let site = Site::new(&here);
+    let folder = here.new_folder("home");
+    let (config, control) = (folder.join("perron.toml"), folder.join("control.sock"));
+    fs::write(&config, site.text("processes = 1")).expect("the folder is ours");
+    let unit = fs::read_to_string(lab::examples().with_file_name("packaging").join("perron.service"));
+    let unit = unit.expect("it is in the repository");
+    let left = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("it says so");
+    let left: String = left.split(' ').map(|name| name.to_lowercase().replace("cap_", ",+")).collect();
+    let bounding = format!("-all{left}");
+    let binary = lab::perron_binary();
+    let [binary, config, control] = [&binary, &config, &control].map(|path| path.to_str().expect("plain"));
+    let confined = ["setpriv", "--no-new-privs", "--bounding-set", &bounding];
+    let _perron = here.spawn(&[&confined[..], &[binary, "run", "-c", config, "--control", control]].concat());
+    wait_for(SOON, "the application answers", || {
+        here.run(&["curl", "-s", "http://10.0.0.1/app/who"]).stdout.ends_with(b" - /")
+    });
+}
