@@ -137,11 +137,15 @@ fn who_shows_no_certificate_of_ours_gets_nothing() {
 fn the_daemon_is_another_user_and_knows_its_client() {
     let site = lab::require!(Site::new("ganeti-identity"));
     let client = site.ours.client("master", "/O=Cluster/CN=master.example.org");
-    let answer = site.curl(
-        &client,
-        &["--fail", "-H", "SSL_CLIENT_S_DN_CN: forged", "-H", "REMOTE-USER: root", &format!("{URL}/rpc/env?a=b")],
-    );
-    let told: HashMap<String, Value> = serde_json::from_str(&answer.text()).expect("the daemon says JSON");
+    let ask = |version: &str| {
+        let forged = ["--fail", "-H", "SSL_CLIENT_S_DN_CN: forged", "-H", "REMOTE-USER: root"];
+        let told = ["-w", "%{stderr}%{http_version}", &format!("{URL}/rpc/env?a=b")];
+        let answer = site.curl(&client, &[&forged[..], &[version], &told].concat());
+        let spoken = answer.stderr.clone();
+        (serde_json::from_str::<HashMap<String, Value>>(&answer.text()).expect("the daemon says JSON"), spoken)
+    };
+    let ((told, older), (in_http2, newer)) = (ask("--http1.1"), ask("--http2"));
+    assert_eq!([older, newer], ["1.1", "2"]);
     for (name, value) in [
         ("REMOTE_USER", "master.example.org"),
         ("SSL_CLIENT_VERIFY", "SUCCESS"),
@@ -154,7 +158,13 @@ fn the_daemon_is_another_user_and_knows_its_client() {
         ("HTTPS", "on"),
     ] {
         assert_eq!(told.get(name).and_then(Value::as_str), Some(value), "{name} in {told:#?}");
+        assert_eq!(told.get(name), in_http2.get(name), "{name} over HTTP/2");
     }
+    let of_client = |told: &HashMap<String, Value>| {
+        let names = told.iter().filter(|(name, _)| name.starts_with("SSL_CLIENT_"));
+        names.map(|(name, value)| (name.clone(), value.clone())).collect::<HashMap<_, _>>()
+    };
+    assert_eq!(of_client(&told), of_client(&in_http2));
     let pem = fs::read_to_string(site.folder.join("master.crt")).expect("it was made");
     assert_eq!(told["SSL_CLIENT_CERT"].as_str().map(str::trim), Some(pem.trim()));
     assert_eq!(told["uid"].to_string(), DAEMON);
