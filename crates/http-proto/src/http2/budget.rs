@@ -103,12 +103,12 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const PING: Frame = Frame { kind: 6, flags: 0, length: 8, code: 0 };
-    const RESET: Frame = Frame { kind: kind::RST_STREAM, flags: 0, length: 4, code: 8 };
-    const HEADERS: Frame = Frame { kind: kind::HEADERS, flags: 5, length: 40, code: 0 };
+    const PING: Frame = Frame { kind: 6, flags: 0, stream: 0, length: 8, code: 0 };
+    const RESET: Frame = Frame { kind: kind::RST_STREAM, flags: 0, stream: 1, length: 4, code: 8 };
+    const HEADERS: Frame = Frame { kind: kind::HEADERS, flags: 5, stream: 1, length: 40, code: 0 };
 
     fn data(length: u32, flags: u8) -> Frame {
-        Frame { kind: kind::DATA, flags, length, code: 0 }
+        Frame { kind: kind::DATA, flags, stream: 1, length, code: 0 }
     }
 
     #[test]

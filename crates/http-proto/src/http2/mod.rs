@@ -8,5 +8,5 @@ mod head;
 
 pub use budget::{Budget, Flood};
 pub use fields::{Line, lines, split_head};
-pub use frames::{Frame, Frames, PREFACE, kind};
+pub use frames::{Fault, Frame, Frames, PREFACE, kind};
 pub use head::{Pseudo, write_head, write_trailers};

@@ -1,10 +1,11 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use http_proto::http2::{Budget, Flood, Frame, Frames};
+use http_proto::http2::{Budget, Fault, Flood, Frame, Frames};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
@@ -26,13 +27,24 @@ pub(super) struct Io {
 pub(super) struct Gauge {
     frames: RefCell<(Frames, Frames)>,
     budget: RefCell<Budget>,
-    /// What there was too much of. Nothing is read from then on.
-    pub(super) flood: Cell<Option<Flood>>,
+    /// Whether the peer's first frame has come.
+    begun: Cell<bool>,
+    /// Why the connection is to be left. The frame that made it so is not passed on, and nothing is read from then on.
+    pub(super) wrong: Cell<Option<Wrong>>,
     /// Resets that were sent, by code: of requests that were malformed, and of those beyond the streams at once.
     pub(super) resets: Cell<Resets>,
     /// Bytes that have come.
     pub(super) received: Cell<u64>,
     clock: Clock,
+}
+
+/// What a peer did that its connection ends for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// It sent too much of what nobody has use for.
+    Flood(Flood),
+    /// It sent a frame that no connection has, which the library would not notice, or would call by another name.
+    Fault(Fault),
 }
 
 /// How many streams were reset here, by the reasons that are counted.
@@ -51,7 +63,8 @@ impl Gauge {
         Rc::new(Gauge {
             frames: RefCell::new(if is_client { (preface, plain) } else { (plain, preface) }),
             budget: RefCell::new(Budget::new(clock.now())),
-            flood: Cell::new(None),
+            begun: Cell::new(false),
+            wrong: Cell::new(None),
             resets: Cell::new(Resets::default()),
             received: Cell::new(0),
             clock,
@@ -63,14 +76,20 @@ impl Gauge {
         self.resets.take()
     }
 
-    fn received(&self, bytes: &[u8]) {
+    /// Returns how many of the bytes may be passed on.
+    fn received(&self, bytes: &[u8]) -> usize {
         self.received.set(self.received.get() + bytes.len() as u64);
         let mut budget = self.budget.borrow_mut();
         self.frames.borrow_mut().0.follow(bytes, |frame| {
-            if let Err(flood) = budget.received(frame, || self.clock.now()) {
-                self.flood.set(Some(flood));
-            }
-        });
+            let is_misplaced = !self.begun.replace(true) && !frame.begins_connection();
+            let fault = if is_misplaced { Some(Fault::Protocol) } else { frame.fault() };
+            let wrong = match fault {
+                Some(fault) => Some(Wrong::Fault(fault)),
+                None => budget.received(frame, || self.clock.now()).err().map(Wrong::Flood),
+            };
+            self.wrong.set(wrong);
+            if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
     }
 
     fn sent(&self, bytes: &[u8]) {
@@ -78,6 +97,7 @@ impl Gauge {
         self.frames.borrow_mut().1.follow(bytes, |frame| {
             budget.sent(frame);
             self.count_reset(frame);
+            ControlFlow::Continue(())
         });
     }
 
@@ -104,28 +124,29 @@ impl Io {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let io = self.get_mut();
-        if io.gauge.flood.get().is_some() {
+        if io.gauge.wrong.get().is_some() {
             // The connection's driver sees to it when this returns to it.
             return Poll::Pending;
         }
         if io.early_read < io.early.len() {
             let rest = &io.early[io.early_read..];
             let taken = rest.len().min(out.remaining());
-            io.gauge.received(&rest[..taken]);
-            out.put_slice(&rest[..taken]);
+            let passed = io.gauge.received(&rest[..taken]);
+            out.put_slice(&rest[..passed]);
             io.early_read += taken;
             if io.early_read == io.early.len() {
                 io.early = Vec::new();
                 io.early_read = 0;
             }
-            return Poll::Ready(Ok(()));
+            return if passed > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         let mut buffer = io.buffer.borrow_mut();
         let want = buffer.len().min(out.remaining());
         let read = ready!(io.stream.poll_read(cx, &mut buffer[..want]))?;
-        io.gauge.received(&buffer[..read]);
-        out.put_slice(&buffer[..read]);
-        Poll::Ready(Ok(()))
+        let passed = io.gauge.received(&buffer[..read]);
+        out.put_slice(&buffer[..passed]);
+        // No bytes at all would be the end.
+        if passed > 0 || read == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 

@@ -199,8 +199,8 @@ async fn shake(context: &Context, stream: Stream, scheme: Scheme) -> io::Result<
     let watched = Rc::clone(&gauge);
     tokio::task::spawn_local(poll_fn(move |cx| {
         let ended = Pin::new(&mut connection).poll(cx).map(|_| ());
-        // A server that floods is left at once.
-        if watched.flood.get().is_some() { Poll::Ready(()) } else { ended }
+        // A server that does what none does is left at once.
+        if watched.wrong.get().is_some() { Poll::Ready(()) } else { ended }
     }));
     Ok(Line {
         send: RefCell::new(send),
@@ -211,3 +211,6 @@ async fn shake(context: &Context, stream: Stream, scheme: Scheme) -> io::Result<
         retired: Cell::new(false),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 //! makes of each stream a [`crate::stream::Layer`] that the relay takes for a connection of HTTP/1.
 //!
 //! `serve` drives a client's connection, `inbound` is one of its streams; `line` keeps connections to servers, `outbound`
-//! is a stream on one. `reading` and `writing` are the two directions
-//! of a stream, `io` is the connection below, whose frames it counts.
+//! is a stream on one. `reading` and `writing` are the two directions of a stream, `io` is the connection below, whose
+//! frames it counts, and judges by their headers before the library sees them.
 
 mod fault;
 mod inbound;

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason as Code, RecvStream};
 use http::Request;
-use http_proto::http2::Flood;
+use http_proto::http2::{Fault, Flood};
 use tokio::time::Instant;
 
 use super::fault::Http2Error;
 use super::inbound::Inbound;
-use super::io::{Gauge, Io};
+use super::io::{Gauge, Io, Wrong};
 use super::writing::SEND_BYTES;
 use crate::http::Visitor;
 use crate::log::Record;
@@ -73,8 +73,8 @@ enum End {
     Idle,
     /// The client broke it, or the rules.
     Failed(h2::Error),
-    /// It sent too much of what nobody has use for.
-    Flood(Flood),
+    /// It did what its frames tell.
+    Wrong(Wrong),
 }
 
 /// Serves a connection that speaks HTTP/2 to its end; `arrival.early` begins with the preface if anything has been read.
@@ -117,12 +117,10 @@ pub(crate) async fn serve(arrival: Arrival, guard: ConnectionGuard) {
         End::Closed => return,
         End::Failed(error) => return shared.count_failure(&error),
         End::Idle => Code::NO_ERROR,
-        End::Flood(flood) => {
-            shared.fail(Reason::Http2(match flood {
-                Flood::Control => Http2Error::ControlFlood,
-                Flood::Resets => Http2Error::ResetFlood,
-            }));
-            Code::ENHANCE_YOUR_CALM
+        End::Wrong(wrong) => {
+            let (error, code) = error_and_code(wrong);
+            shared.fail(Reason::Http2(error));
+            code
         }
     };
     connection.abrupt_shutdown(code);
@@ -147,6 +145,16 @@ fn builder() -> Builder {
     builder
 }
 
+/// How it is counted, and what the client is told (RFC 9113 §7).
+fn error_and_code(wrong: Wrong) -> (Http2Error, Code) {
+    match wrong {
+        Wrong::Flood(Flood::Control) => (Http2Error::ControlFlood, Code::ENHANCE_YOUR_CALM),
+        Wrong::Flood(Flood::Resets) => (Http2Error::ResetFlood, Code::ENHANCE_YOUR_CALM),
+        Wrong::Fault(Fault::Protocol) => (Http2Error::Protocol, Code::PROTOCOL_ERROR),
+        Wrong::Fault(Fault::Size) => (Http2Error::Protocol, Code::FRAME_SIZE_ERROR),
+    }
+}
+
 /// Takes requests in until the connection is to be left.
 async fn drive(
     connection: &mut Connection<Io, Bytes>,
@@ -162,8 +170,8 @@ async fn drive(
             return Poll::Ready(end);
         }
         shared.count_resets(gauge);
-        if let Some(flood) = gauge.flood.get() {
-            return Poll::Ready(End::Flood(flood));
+        if let Some(wrong) = gauge.wrong.get() {
+            return Poll::Ready(End::Wrong(wrong));
         }
         if !is_leaving && draining.as_mut().poll(cx).is_ready() {
             is_leaving = true;

@@ -1,121 +1,19 @@
-//! What a client may not do, frame by frame: a client without a library's good manners.
+//! What a client may not do, frame by frame.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use proxy::{Http2Error, Reason};
 
+use crate::raw::code::{ENHANCE_YOUR_CALM, PROTOCOL_ERROR, REFUSED_STREAM};
+use crate::raw::kind::{CONTINUATION, DATA, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+use crate::raw::{HANG, OWN, PREFACE, Raw, frame, literal};
 use crate::server;
 use crate::site::{Site, site, site_with, wait_for};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Codes of RFC 9113 §7.
-const PROTOCOL_ERROR: u32 = 1;
-const REFUSED_STREAM: u32 = 7;
-const ENHANCE_YOUR_CALM: u32 = 11;
-/// Kinds of RFC 9113 §6.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-/// `GET http://t/own`, by the static table and literals (RFC 7541 §6).
-const OWN: &[u8] = b"\x82\x86\x01\x01t\x04\x04/own";
-
 /// `:status: 400` in the static table (RFC 7541, appendix A).
 const BAD_REQUEST: u8 = 0x8c;
-
-/// The same for `/hang`.
-const HANG: &[u8] = b"\x82\x86\x01\x01t\x04\x05/hang";
-
-/// A frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-/// A client that writes frames and reads frames.
-struct Raw(TcpStream);
-
-/// A frame as it came.
-#[derive(Debug)]
-struct Came {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
-}
-
-impl Came {
-    /// The code of RST_STREAM or GOAWAY.
-    fn code(&self) -> u32 {
-        let at = if self.kind == GOAWAY { 4 } else { 0 };
-        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
-    }
-}
-
-impl Raw {
-    fn connect(address: SocketAddr) -> Raw {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut raw = Raw(stream);
-        raw.send(PREFACE);
-        raw.send(&frame(SETTINGS, 0, 0, b""));
-        raw
-    }
-
-    /// Whoever is cut off meanwhile hears of it by reading.
-    fn send(&mut self, bytes: &[u8]) {
-        let _ = self.0.write_all(bytes);
-    }
-
-    /// The next frame; `None`: the connection has ended.
-    fn next(&mut self) -> Option<Came> {
-        let mut head = [0; 9];
-        self.0.read_exact(&mut head).ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        self.0.read_exact(&mut payload).ok()?;
-        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        Some(Came { kind: head[3], flags: head[4], stream, payload })
-    }
-
-    fn wait_for(&mut self, wanted: impl Fn(&Came) -> bool) -> Came {
-        let mut others = Vec::new();
-        while let Some(came) = self.next() {
-            if wanted(&came) {
-                return came;
-            }
-            others.push(came);
-        }
-        panic!("it does not come, but {others:?}");
-    }
-
-    /// The code that the connection ends with.
-    fn end(&mut self) -> u32 {
-        self.wait_for(|came| came.kind == GOAWAY).code()
-    }
-
-    /// The code that a stream ends with.
-    fn reset(&mut self, stream: u32) -> u32 {
-        self.wait_for(|came| came.kind == RST_STREAM && came.stream == stream).code()
-    }
-
-    /// Whether requests are still answered.
-    fn is_served(&mut self, stream: u32) {
-        self.send(&frame(HEADERS, 5, stream, OWN));
-        self.wait_for(|came| came.stream == stream && came.kind == DATA && came.payload == b"own");
-    }
-}
 
 fn ends_with(send: &[u8], code: u32, error: Http2Error) {
     let site = site(server::start());
@@ -218,15 +116,6 @@ fn streams_beyond_those_at_once_are_refused_and_others_served() {
     raw.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes()));
     raw.is_served(259);
     counted(&site, Http2Error::StreamRefused);
-}
-
-/// A field as a literal without a name of the tables (RFC 7541 §6.2.2).
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![0, name.len() as u8];
-    bytes.extend(name.bytes());
-    bytes.push(value.len() as u8);
-    bytes.extend(value.bytes());
-    bytes
 }
 
 /// `GET http://t/` and a field.

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod bounds;
 mod client;
+mod conformance;
 mod foreign;
 mod limits;
 mod messages;
+mod raw;
 mod server;
 mod servers;
 mod site;

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use proxy::config::{Protocol, ProxyConfig};
 
 use crate::client::{connect, fetch, get, post, run};
-use crate::site::{Site, site_with};
+use crate::raw::{PREFACE, Raw, frame, kind};
+use crate::site::{Site, site_with, wait_for};
 
 /// What a server counts.
 #[derive(Default)]
@@ -81,6 +82,15 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
     }
     if path == "/empty" {
         respond.send_response(Response::builder().status(200).header("x-a", "b").body(()).unwrap(), true).unwrap();
+        return;
+    }
+    if path == "/fields" {
+        let large = Response::builder().status(200).header("x", "y".repeat(70_000)).body(()).unwrap();
+        respond.send_response(large, true).unwrap();
+        return;
+    }
+    if path == "/hang" {
+        let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
         return;
     }
     if path == "/reset" {
@@ -233,4 +243,85 @@ fn a_server_that_speaks_something_else_is_not_reached() {
     let site = site(crate::server::start());
     let answer = ask(site.address, "/");
     assert!(answer.starts_with("HTTP/1.1 50"), "{answer}");
+}
+
+/// `count` requests for what is never answered, each on a connection of its own.
+fn wait_in_vain(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let ask = |_| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /hang HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        stream
+    };
+    (0..count).map(ask).collect()
+}
+
+#[test]
+fn a_server_has_so_many_connections_and_no_more() {
+    let (address, seen) = start(1);
+    let site = site_with(address, |config: &mut ProxyConfig| {
+        config.backends[0].servers[0].protocol = Protocol::Http2;
+    });
+    let waiting = wait_in_vain(site.address, 64);
+    wait_for("all are under way", || seen.requests.load(Ordering::SeqCst) == 64);
+    assert_eq!(seen.connections.load(Ordering::SeqCst), 64);
+    assert!(ask(site.address, "/").starts_with("HTTP/1.1 503 "));
+    assert_eq!(seen.connections.load(Ordering::SeqCst), 64);
+    drop(waiting);
+    wait_for("they have gone", || site.worker.load().1 == 0);
+    assert!(ask(site.address, "/").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_connection_has_so_many_requests_and_no_more() {
+    let (address, seen) = start(1000);
+    let site = site(address);
+    let _waiting = wait_in_vain(site.address, 101);
+    wait_for("all are under way", || seen.requests.load(Ordering::SeqCst) == 101);
+    assert_eq!(seen.connections.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn an_answer_with_more_fields_than_may_be_is_none() {
+    let (address, _seen) = start(100);
+    let site = site(address);
+    assert!(ask(site.address, "/fields").starts_with("HTTP/1.1 502 "));
+    assert!(ask(site.address, "/").starts_with("HTTP/1.1 200 "), "the connection goes on");
+}
+
+/// A server that answers a request with frames of its own making; the end of the connection, as it sees it.
+fn scripted(frames: Vec<u8>) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&frame(kind::SETTINGS, 0, 0, b"")).unwrap();
+        let mut preface = [0; PREFACE.len()];
+        stream.read_exact(&mut preface).unwrap();
+        let mut raw = Raw(stream);
+        raw.wait_for(|came| came.kind == kind::HEADERS);
+        raw.send(&frames);
+        while raw.next().is_some() {}
+        tell.send(()).unwrap();
+    });
+    (address, told)
+}
+
+#[test]
+fn a_server_that_floods_is_left() {
+    for flood in [
+        frame(kind::PING, 0, 0, b"pingpong").repeat(3000),
+        frame(kind::SETTINGS, 0, 0, b"").repeat(3000),
+        frame(kind::DATA, 0, 1, b"").repeat(3000),
+        frame(kind::HEADERS, 0, 1, b"\x88")
+            .into_iter()
+            .chain(frame(kind::CONTINUATION, 0, 1, b"").repeat(1000))
+            .collect(),
+    ] {
+        let (address, told) = scripted(flood);
+        let site = site(address);
+        let answer = ask(site.address, "/");
+        assert!(answer.starts_with("HTTP/1.1 50"), "{answer}");
+        told.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    }
 }
