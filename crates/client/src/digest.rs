@@ -1,13 +1,12 @@
 //! SHA-256 of what is transferred, and how HTTP writes it (RFC 9530). Pure.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use http_proto::{DigestAlgorithm, read_digests, write_digest};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
-
-/// The alphabet of RFC 4648 §4.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The digest of bytes as they pass.
 #[derive(Clone, Default)]
@@ -32,33 +31,25 @@ impl Hasher {
 impl Digest {
     /// From 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Digest> {
-        let mut bytes = [0; 32];
-        let digits = text.as_bytes();
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Digest(bytes))
+        HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok().map(Digest)
     }
 
     /// The value of a `Repr-Digest` with it.
     pub(crate) fn field(&self) -> String {
-        format!("sha-256=:{}:", to_base64(&self.0))
+        write_digest(DigestAlgorithm::Sha256, &self.0)
     }
 
     /// The one in a `Repr-Digest`'s value; other algorithms beside it are passed over.
     pub(crate) fn of_field(value: &str) -> Option<Digest> {
-        let member = value.split(',').find_map(|member| member.trim().strip_prefix("sha-256="))?;
-        let text = member.strip_prefix(':')?.split(':').next()?;
-        from_base64(text)?.try_into().ok().map(Digest)
+        let mut digests = read_digests(value.as_bytes())?.into_iter().rev();
+        let (_, value) = digests.find(|(algorithm, _)| *algorithm == DigestAlgorithm::Sha256)?;
+        value.try_into().ok().map(Digest)
     }
 }
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 
@@ -68,54 +59,9 @@ impl std::fmt::Debug for Digest {
     }
 }
 
-fn to_base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number = group.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = ALPHABET[(number >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let letters = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::new();
-    for group in letters.chunks(4) {
-        let mut number = 0;
-        for letter in group {
-            number = number << 6 | ALPHABET.iter().position(|known| known == letter)?;
-        }
-        number <<= 6 * (4 - group.len());
-        let whole = [(number >> 16) as u8, (number >> 8) as u8, number as u8];
-        bytes.extend_from_slice(&whole[..(group.len() * 6 / 8)]);
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// RFC 4648 §10.
-    #[test]
-    fn base64_is_the_standards() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(to_base64(bytes.as_bytes()), text);
-            assert_eq!(from_base64(text).as_deref(), Some(bytes.as_bytes()));
-        }
-        assert_eq!(from_base64("Zg=?"), None);
-    }
 
     /// RFC 9530 Appendix B.1: the digest of `{"hello": "world"}` and a line's end.
     #[test]

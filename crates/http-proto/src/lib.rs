@@ -16,9 +16,11 @@
 //! ```
 
 mod authority;
+mod base64;
 mod chunked;
 mod conditional;
 mod date;
+mod digest;
 mod forward;
 mod head;
 mod head_error;
@@ -32,11 +34,13 @@ mod status;
 mod survey;
 mod token;
 
+pub use base64::from_base64;
 pub use chunked::{ChunkError, Chunked, LAST_CHUNK, Step, write_chunk_head};
 pub use conditional::{
     Precondition, Validators, applicable_range, evaluate, evaluate_absent, evaluate_fields, imf_fixdate, parse_date,
 };
 pub use date::write_date;
+pub use digest::{DigestAlgorithm, read_digests, write_digest};
 pub use forward::{Connection, Forwarded, HeaderEdits, RequestForward, ResponseForward, write_request, write_response};
 pub use head::{
     FIELDS_MAX, Field, FieldSlots, Fields, Framing, Limits, Parsed, RequestHead, ResponseHead, Version, field_slots,

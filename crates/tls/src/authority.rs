@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXUPPER_PERMISSIVE;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -222,16 +223,8 @@ pub fn serial(text: &str) -> Result<Vec<u8>, SetupError> {
         ))
     };
     let digits: String = text.chars().filter(|letter| *letter != ':').collect();
-    if digits.is_empty() || !digits.is_ascii() {
-        return Err(wrong());
-    }
     let even = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits };
-    let (pairs, _) = even.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| {
-        let text = std::str::from_utf8(pair).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        u8::from_str_radix(text, 16).ok()
-    };
-    let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>().ok_or_else(wrong)?;
+    let bytes = HEXUPPER_PERMISSIVE.decode(even.as_bytes()).ok().filter(|bytes| !bytes.is_empty()).ok_or_else(wrong)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     Ok(bytes[zeros.min(bytes.len() - 1)..].to_vec())
 }

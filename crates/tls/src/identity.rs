@@ -1,6 +1,7 @@
 //! Who a client's certificate says that it is.
 
 use aws_lc_rs::digest;
+use data_encoding::{HEXLOWER, HEXUPPER};
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -155,8 +156,7 @@ pub(crate) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certi
 
 /// SHA-256 of a certificate, in lower-case digits.
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let digest = digest::digest(&digest::SHA256, certificate);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest::digest(&digest::SHA256, certificate).as_ref())
 }
 
 /// A serial number as OpenSSL writes it: upper case, two digits a byte, without the byte that keeps it positive.
@@ -165,7 +165,7 @@ pub(crate) fn hex_upper(number: &[u8]) -> String {
         [0, rest @ ..] if !rest.is_empty() => rest,
         all => all,
     };
-    digits.iter().map(|byte| format!("{byte:02X}")).collect()
+    HEXUPPER.encode(digits)
 }
 
 #[cfg(test)]

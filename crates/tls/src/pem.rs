@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data_encoding::BASE64;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem};
 
@@ -69,23 +70,14 @@ pub(crate) fn content(path: &Path, what: impl Into<String>) -> SetupError {
 
 /// A section of PEM, with its lines' ends.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = BASE64.encode(der);
     let mut written = format!("-----BEGIN {label}-----\n");
-    let mut column = 0;
-    for group in der.chunks(3) {
-        let bits = group.iter().enumerate().fold(0_u32, |bits, (at, byte)| bits | u32::from(*byte) << (16 - 8 * at));
-        for place in 0..4 {
-            let digit = (bits >> (18 - 6 * place)) & 63;
-            written.push(if place > group.len() { '=' } else { char::from(ALPHABET[digit as usize]) });
-        }
-        column += 4;
-        if column == LINE {
-            written.push('\n');
-            column = 0;
-        }
-    }
-    if column > 0 {
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, next) = rest.split_at(rest.len().min(LINE));
+        written.push_str(line);
         written.push('\n');
+        rest = next;
     }
     written.push_str(&format!("-----END {label}-----\n"));
     written

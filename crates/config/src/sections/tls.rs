@@ -282,11 +282,7 @@ impl Read for Serial {
 }
 
 fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let even = format!("{}{digits}", if digits.len() % 2 == 1 { "0" } else { "" });
-    (0..even.len()).step_by(2).map(|at| u8::from_str_radix(&even[at..at + 2], 16).ok()).collect()
+    tls::authority::serial(digits).ok().filter(|_| !digits.contains(':'))
 }
 
 impl Read for UserField {

@@ -2,10 +2,11 @@
 
 use super::Taker;
 use super::begin::{self, Several};
-use super::digest::{self, Algorithm, Claim, Hasher, Scope, to_base64};
+use super::digest::{self, Algorithm, Claim, Hasher, Scope};
 use super::partial::{self, Partial};
 use super::receipt::Receipt;
 use crate::respond::plain_etag;
+use data_encoding::BASE64;
 use http_proto::{Field, Fields};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -256,7 +257,7 @@ impl Upload {
             if value == claim.value {
                 continue;
             }
-            let (key, said, is) = (claim.algorithm.key(), to_base64(&claim.value), to_base64(&value));
+            let (key, said, is) = (claim.algorithm.key(), BASE64.encode(&claim.value), BASE64.encode(&value));
             if claim.scope == Scope::Body && self.aim.several.is_some() {
                 self.forget_body()?;
                 let refusal = format!("{key} of this body is {is}, and {said} was said; the body is forgotten");

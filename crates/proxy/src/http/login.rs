@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_proto::RequestHead;
+use http_proto::{RequestHead, from_base64};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -163,36 +163,6 @@ fn credentials(value: &[u8]) -> Option<Credentials> {
         return None;
     }
     Some(Credentials { user: user.to_owned(), password: text[colon + 1..].to_vec() })
-}
-
-/// Decodes base64 (RFC 4648 §4), padded or not.
-fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
-    let digits = &text[..text.len() - padding];
-    if padding > 2 || digits.len() % 4 == 1 || (padding > 0 && !text.len().is_multiple_of(4)) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for group in digits.chunks(4) {
-        let mut bits = 0u32;
-        for place in 0..4 {
-            bits = bits << 6 | group.get(place).map_or(Some(0), |digit| value_of(*digit))?;
-        }
-        let [_, three @ ..] = bits.to_be_bytes();
-        bytes.extend_from_slice(&three[..group.len() - 1]);
-    }
-    Some(bytes)
-}
-
-fn value_of(digit: u8) -> Option<u32> {
-    Some(u32::from(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]
