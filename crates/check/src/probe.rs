@@ -14,7 +14,7 @@ use wire::proxy_header::{Header, write_header};
 use crate::answer::{self, Head};
 use crate::config::{CheckConfig, HttpCheck, Kind, Target};
 use crate::lookup::Lookup;
-use crate::secure::{Secure, secure};
+use crate::secure::secure;
 
 /// For how long, and how many bytes, the rest of an answer is read after it was judged: a server whose answer is
 /// cut off logs an error at every check.
@@ -29,12 +29,10 @@ pub(crate) struct Probed {
     pub(crate) report: Option<LoadReport>,
 }
 
-/// A connection of either family.
+/// A connection of either family, or TLS on one.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl Stream for TcpStream {}
-impl Stream for UnixStream {}
-impl Stream for Secure {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Asks once. Ends by the policy's time-out, which covers the look-up, the connect, the handshake and the answer together.
 pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup, connector: Option<&Connector>) -> Probed {
@@ -72,7 +70,9 @@ pub(crate) async fn probe(check: &CheckConfig, lookup: &Lookup, connector: Optio
     message.extend_from_slice(request(http, &check.target).as_bytes());
     let exchange = async {
         // A server may answer before it has read the request, and close; so the answer counts, not the write.
-        let _ = stream.write_all(&message).await;
+        if stream.write_all(&message).await.is_ok() {
+            let _ = stream.flush().await;
+        }
         answer::judge(&mut stream, http, &mut head).await
     };
     let finding = timeout_at(deadline, exchange).await.unwrap_or(Finding::AnswerTimedOut);
@@ -110,8 +110,7 @@ pub(crate) async fn secured(
         stream.write_all(&first).await.map_err(|_| Finding::TlsFailed)?;
         secure(stream, connector, target).await
     };
-    let secure = timeout_at(deadline, handshake).await.unwrap_or(Err(Finding::TlsTimedOut))?;
-    Ok(Box::new(secure))
+    timeout_at(deadline, handshake).await.unwrap_or(Err(Finding::TlsTimedOut))
 }
 
 async fn taken<S>(

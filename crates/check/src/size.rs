@@ -34,6 +34,7 @@ pub async fn content_length(
     message.extend_from_slice(request.as_bytes());
     let exchange = async {
         stream.write_all(&message).await.ok()?;
+        stream.flush().await.ok()?;
         answer::read_head(&mut stream, "HEAD", &mut Vec::new()).await
     };
     let head = timeout_at(deadline, exchange).await.ok()??;
