@@ -112,8 +112,8 @@ impl Agent {
         (self.tell)(Told::Withdraw);
         let now = SystemTime::now();
         let wish = &mut self.wishes[index];
-        let outcome = outcome.and_then(|pem| match tls::validity(&pem) {
-            Some((from, until)) => Ok((pem, Validity { from, until })),
+        let outcome = outcome.and_then(|pem| match tls::issued(&pem) {
+            Some(issued) => Ok((pem, Validity { from: issued.from, until: issued.until })),
             None => Err(OrderError::Authority("what came is no certificate".to_owned())),
         });
         match outcome {

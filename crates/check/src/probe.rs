@@ -161,4 +161,4 @@ fn connect_fault(error: &io::Error) -> Finding {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -169,11 +169,32 @@ pub struct ClientTls {
 }
 
 impl ServerTls {
+    /// Shows these certificates, and asks for none.
+    pub fn showing(certificates: Vec<CertificateFiles>) -> ServerTls {
+        ServerTls {
+            certificates,
+            oldest: Version::Tls12,
+            ciphers: Vec::new(),
+            http2: false,
+            client: None,
+            ticket_secret: None,
+            clear_too: false,
+            export_headers: false,
+        }
+    }
+
     /// Every file that is needed.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let client = self.client.iter().flat_map(|client| [Some(&client.ca), client.crl.as_ref()]).flatten();
         let own = self.certificates.iter().flat_map(CertificateFiles::files);
         own.chain(client.chain(&self.ticket_secret).map(PathBuf::as_path))
+    }
+}
+
+/// Believes the authorities of this machine, and shows nothing.
+impl Default for ClientTls {
+    fn default() -> ClientTls {
+        ClientTls { ca: None, verify: true, name: None, certificate: None, oldest: Version::Tls12, http2: false }
     }
 }
 
@@ -187,6 +208,11 @@ impl ClientTls {
 }
 
 impl CertificateFiles {
+    /// Certificate, chain and key in one file.
+    pub fn together(path: impl Into<PathBuf>) -> CertificateFiles {
+        CertificateFiles { certificate: path.into(), key: None }
+    }
+
     fn files(&self) -> impl Iterator<Item = &Path> {
         [Some(&self.certificate), self.key.as_ref()].into_iter().flatten().map(PathBuf::as_path)
     }

@@ -1,8 +1,15 @@
-//! Dates of certificates, as text.
+//! Dates of certificates: as the system has them, and as text.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_parser::time::ASN1Time;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// As the system has it; what is earlier than 1970 is as good as that.
+pub(crate) fn moment(time: ASN1Time) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
+}
 
 /// `Nov  1 08:00:00 2026 GMT`, as OpenSSL writes it.
 pub(crate) fn openssl(time: ASN1Time) -> String {

@@ -1,7 +1,7 @@
 //! What a PEM says, for people.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -10,8 +10,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::revocation_list::CertificateRevocationList;
-use x509_parser::time::ASN1Time;
 
+use crate::dates::moment;
 use crate::error::SetupError;
 use crate::identity::{fingerprint, hex_upper, parse};
 use crate::material::Material;
@@ -127,8 +127,8 @@ fn certificate(parsed: &X509Certificate<'_>, der: &CertificateDer<'_>) -> Certif
         subject: rfc2253(parsed.subject()),
         issuer: rfc2253(parsed.issuer()),
         serial: hex_upper(parsed.raw_serial()),
-        from: time(parsed.validity().not_before),
-        until: time(parsed.validity().not_after),
+        from: moment(parsed.validity().not_before),
+        until: moment(parsed.validity().not_after),
         names,
         key,
         is_authority: parsed.is_ca(),
@@ -156,12 +156,8 @@ fn revocations(list: &CertificateRevocationList<'_>) -> Revocations {
     let revoked = list.iter_revoked_certificates();
     Revocations {
         issuer: rfc2253(list.issuer()),
-        from: time(list.last_update()),
-        until: list.next_update().map(time),
-        revoked: revoked.map(|entry| (hex_upper(entry.raw_serial()), time(entry.revocation_date))).collect(),
+        from: moment(list.last_update()),
+        until: list.next_update().map(moment),
+        revoked: revoked.map(|entry| (hex_upper(entry.raw_serial()), moment(entry.revocation_date))).collect(),
     }
-}
-
-fn time(time: ASN1Time) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
 }

@@ -4,11 +4,11 @@
 //! has expired ([`Severity::Warning`]): clients that insist see what is wrong, those that do not are served, and a
 //! director that does not start would serve nobody.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -142,35 +142,34 @@ pub fn expiries(certificates: &[CertificateFiles], material: &Material) -> Vec<E
     let of = |files: &CertificateFiles| {
         let chain = pem::certificates(&files.certificate, material).ok()?;
         let first = parse(chain.first()?)?;
-        let end = first.validity().not_after.timestamp();
         Some(Expiry {
             path: files.certificate.clone(),
             subject: rfc2253(first.subject()),
             names: host_names(chain.first()?),
-            at: UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0)),
+            at: dates::moment(first.validity().not_after),
         })
     };
     certificates.iter().filter_map(of).collect()
 }
 
-/// From when to when the first certificate of a PEM is right; `None` if there is none, or if it has signed itself.
-pub fn validity(pem: &str) -> Option<(SystemTime, SystemTime)> {
-    let path = Path::new("");
-    let material: Material = [(path.to_owned(), pem.to_owned())].into_iter().collect();
-    let chain = pem::certificates(path, &material).ok()?;
-    let certificate = parse(chain.first()?)?;
-    let of = |time: ASN1Time| Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).ok()?));
-    let is_its_own = certificate.issuer() == certificate.subject();
-    let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
-    Some((of(from)?, of(until)?)).filter(|_| !is_its_own)
+/// A certificate that somebody else has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// From when on it is right.
+    pub from: SystemTime,
+    /// Until when.
+    pub until: SystemTime,
+    /// The names of hosts that it is for, in lower case and in order.
+    pub names: Vec<String>,
 }
 
-/// The names of hosts, in lower case, that the first certificate of a PEM is for.
-pub fn names(pem: &str) -> BTreeSet<String> {
-    let path = Path::new("");
-    let material: Material = [(path.to_owned(), pem.to_owned())].into_iter().collect();
-    let chain = pem::certificates(path, &material).unwrap_or_default();
-    chain.first().map(host_names).unwrap_or_default().into_iter().collect()
+/// The first certificate of a PEM; `None` if there is none, or if it has signed itself.
+pub fn issued(pem: &str) -> Option<Issued> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
+    let der = chain.first()?;
+    let certificate = parse(der).filter(|certificate| certificate.issuer() != certificate.subject())?;
+    let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+    Some(Issued { from: dates::moment(from), until: dates::moment(until), names: host_names(der) })
 }
 
 /// Whether one of a frontend's certificates is for this name, in lower case: for the hosts that its routes name.

@@ -33,9 +33,7 @@ pub use acceptor::Acceptor;
 pub use challenge::{Challenges, placeholder};
 pub use connector::{Connector, MACHINE_AUTHORITIES, connect, machine_authorities};
 pub use error::{ConnectError, SessionError, SetupError};
-pub use inspect::{
-    EXPIRES_SOON, Expiry, Finding, Severity, covers, expiries, inspect, inspect_client, names, validity,
-};
+pub use inspect::{EXPIRES_SOON, Expiry, Finding, Issued, Severity, covers, expiries, inspect, inspect_client, issued};
 pub use material::Material;
 pub use peer::{Identity, Peer, variables};
 pub use session::{Read, Session};

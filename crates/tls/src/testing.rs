@@ -11,7 +11,7 @@ use rcgen::{
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-use crate::config::{CertificateFiles, ClientAuth, ClientTls, ServerTls, Version};
+use crate::config::{CertificateFiles, ClientAuth, ClientTls, ServerTls};
 use crate::{Acceptor, Connector, Material, Session, SessionError, TicketSecret};
 
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -78,17 +78,7 @@ pub(crate) fn material(files: &[(&str, &str)]) -> Material {
 }
 
 pub(crate) fn server(certificates: &[&str]) -> ServerTls {
-    let files = |path: &&str| CertificateFiles { certificate: PathBuf::from(path), key: None };
-    ServerTls {
-        certificates: certificates.iter().map(files).collect(),
-        oldest: Version::Tls12,
-        ciphers: Vec::new(),
-        http2: false,
-        client: None,
-        ticket_secret: None,
-        clear_too: false,
-        export_headers: false,
-    }
+    ServerTls::showing(certificates.iter().map(CertificateFiles::together).collect())
 }
 
 /// Asks for certificates that `ca.pem` has signed.
@@ -106,14 +96,8 @@ pub(crate) fn asking(required: bool) -> ClientAuth {
 
 /// Trusts `ca.pem`.
 pub(crate) fn client(certificate: Option<&str>) -> ClientTls {
-    ClientTls {
-        ca: Some(PathBuf::from("ca.pem")),
-        verify: true,
-        name: None,
-        certificate: certificate.map(|path| CertificateFiles { certificate: PathBuf::from(path), key: None }),
-        oldest: Version::Tls12,
-        http2: false,
-    }
+    let certificate = certificate.map(CertificateFiles::together);
+    ClientTls { ca: Some(PathBuf::from("ca.pem")), certificate, ..ClientTls::default() }
 }
 
 pub(crate) fn secret() -> TicketSecret {

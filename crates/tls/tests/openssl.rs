@@ -77,16 +77,7 @@ impl Files {
     }
 
     fn server(&self) -> ServerTls {
-        ServerTls {
-            certificates: vec![self.pair("server"), self.pair("rsa")],
-            oldest: Version::Tls12,
-            ciphers: Vec::new(),
-            http2: true,
-            client: None,
-            ticket_secret: None,
-            clear_too: false,
-            export_headers: false,
-        }
+        ServerTls { http2: true, ..ServerTls::showing(vec![self.pair("server"), self.pair("rsa")]) }
     }
 
     fn asking(&self, required: bool) -> ServerTls {
@@ -107,14 +98,7 @@ impl Files {
     }
 
     fn client(&self) -> ClientTls {
-        ClientTls {
-            ca: Some(self.path("ca.pem")),
-            verify: true,
-            name: Some("a.test".to_owned()),
-            certificate: None,
-            oldest: Version::Tls12,
-            http2: false,
-        }
+        ClientTls { ca: Some(self.path("ca.pem")), name: Some("a.test".to_owned()), ..ClientTls::default() }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{BodyMatch, Statuses};
 const PATIENT: Duration = Duration::from_secs(10);
 const HASTY: Duration = Duration::from_millis(200);
 
-fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConfig {
+pub(crate) fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConfig {
     let second = Duration::from_secs(1);
     let policy = Policy {
         interval: second,

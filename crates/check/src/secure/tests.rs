@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use health::{Finding, Outcome, Policy};
+use health::{Finding, Outcome};
 use lab::Authority;
-use tls::config::{CertificateFiles, ClientTls, ServerTls, Version};
+use tls::config::{CertificateFiles, ClientTls, ServerTls};
 use tls::{Acceptor, Connector, Material, Read, Session, TicketSecret};
 use wire::proxy_header;
 
 use crate::config::{CheckConfig, HttpCheck, Kind, Statuses, Target};
 use crate::lookup::Lookup;
+use crate::probe::tests as probe_tests;
 
 const PATIENT: Duration = Duration::from_secs(20);
 const HASTY: Duration = Duration::from_millis(200);
@@ -21,29 +22,13 @@ fn material(path: &Path) -> Material {
 }
 
 fn acceptor(certificate: &Path) -> Acceptor {
-    let wanted = ServerTls {
-        certificates: vec![CertificateFiles { certificate: certificate.to_owned(), key: None }],
-        oldest: Version::Tls12,
-        ciphers: Vec::new(),
-        http2: false,
-        client: None,
-        ticket_secret: None,
-        clear_too: false,
-        export_headers: false,
-    };
+    let wanted = ServerTls::showing(vec![CertificateFiles::together(certificate)]);
     let secret = TicketSecret::random().expect("chance");
     Acceptor::new(&wanted, &material(certificate), &secret).expect("an acceptor")
 }
 
 fn wanted(ca: &Path, name: Option<&str>) -> ClientTls {
-    ClientTls {
-        ca: Some(ca.to_owned()),
-        verify: true,
-        name: name.map(str::to_owned),
-        certificate: None,
-        oldest: Version::Tls12,
-        http2: false,
-    }
+    ClientTls { ca: Some(ca.to_owned()), name: name.map(str::to_owned), ..ClientTls::default() }
 }
 
 fn connector(ca: &Path, name: Option<&str>) -> Connector {
@@ -90,17 +75,7 @@ fn serve(socket: &mut TcpStream, mut session: Session) -> io::Result<()> {
 }
 
 fn config(target: Target, kind: Kind, tls: ClientTls, timeout: Duration) -> CheckConfig {
-    let second = Duration::from_secs(1);
-    let policy = Policy {
-        interval: second,
-        fast_interval: second,
-        down_interval: second,
-        timeout,
-        rise: 2,
-        fall: 3,
-        observe_failures: None,
-    };
-    CheckConfig { kind, target, send_proxy: None, tls: Some(tls), policy }
+    CheckConfig { tls: Some(tls), ..probe_tests::config(target, kind, timeout) }
 }
 
 fn http() -> Kind {

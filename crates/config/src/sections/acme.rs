@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use acme::{AcmeConfig, Challenge, Wanted};
-use tls::config::{ClientTls, Version};
+use tls::config::ClientTls;
 
 use crate::Acme;
 use crate::context::Context;
@@ -75,14 +75,7 @@ pub(crate) fn acme(mut section: Section<'_>, cx: &mut Context) -> Option<Acme> {
             challenge: section.choice("challenge", &challenges, cx),
             certificates: Vec::new(),
         },
-        tls: ClientTls {
-            ca: section.optional("ca", cx),
-            verify: true,
-            name: None,
-            certificate: None,
-            oldest: Version::Tls12,
-            http2: false,
-        },
+        tls: ClientTls { ca: section.optional("ca", cx), ..ClientTls::default() },
         folder: section.value::<PathBuf>("folder", cx),
     })
 }

@@ -14,7 +14,7 @@ use crate::schema::{Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::http::{Host, Method, Path, Statuses};
 use crate::sections::redirect_to::Place;
-use crate::sections::tls::{self as server_tls, Asked, certificate_name};
+use crate::sections::tls::{Asked, certificate_name};
 use crate::sources::Span;
 use crate::tree::{Node, Value};
 
@@ -124,7 +124,7 @@ impl Template {
     /// What the server's connections begin with, if this check, of type `https`, asks the server's own port.
     pub(crate) fn implied_tls(&self) -> Option<ClientTls> {
         let asked = self.asked.clone().filter(|_| self.is_at_home())?;
-        Some(asked.over(server_tls::plain()))
+        Some(asked.over(ClientTls::default()))
     }
 
     fn is_at_home(&self) -> bool {
@@ -154,7 +154,7 @@ impl Template {
             }
         }
         let send_proxy = begun.send_proxy.filter(|_| self.is_at_home());
-        let plain = server_tls::plain();
+        let plain = ClientTls::default();
         let tls = match (&self.kind, &self.asked) {
             (_, Some(asked)) => Some(asked.clone().over(begun.tls.unwrap_or(&plain).clone())),
             (Some(Kind::Http(_)), None) => begun.tls.filter(|_| self.is_at_home()).cloned(),
@@ -170,7 +170,7 @@ impl Template {
         let mut kind = self.kind.clone()?;
         let by_tls = self.asked.is_some() || (place.tls && matches!(kind, Kind::Http(_)));
         let tls = by_tls.then(|| {
-            let plain = server_tls::plain();
+            let plain = ClientTls::default();
             let base = ClientTls { name: Some(certificate_name(&to.host)), ..tls.unwrap_or(&plain).clone() };
             self.asked.clone().map_or_else(|| base.clone(), |asked| asked.over(base.clone()))
         });

@@ -307,18 +307,13 @@ pub(crate) enum Wish {
     Tls(ClientTls),
 }
 
-/// What applies where nothing else is said.
-pub(crate) fn plain() -> ClientTls {
-    ClientTls { ca: None, verify: true, name: None, certificate: None, oldest: Version::Tls12, http2: false }
-}
-
 /// Reads `tls` of a backend or a server: `true`, or a table; `None` if nothing is said.
 pub(crate) fn server(owner: &mut Section<'_>, cx: &mut Context) -> Option<At<Wish>> {
     let entry = owner.entry("tls")?;
     let at = |value| Some(At { value, span: entry.span });
     match entry.node.value {
         Value::Boolean(false) => at(Wish::Clear),
-        Value::Boolean(true) => at(Wish::Tls(plain())),
+        Value::Boolean(true) => at(Wish::Tls(ClientTls::default())),
         Value::Table(_) => {
             let section = owner.optional_section("tls", &SERVER_TLS, cx)?;
             at(Wish::Tls(client_tls(section, cx)))
@@ -337,7 +332,7 @@ fn client_tls(mut section: Section<'_>, cx: &mut Context) -> ClientTls {
     ClientTls {
         certificate: certificate.map(|certificate| CertificateFiles { certificate, key: key.map(|key| key.value) }),
         oldest: section.choice("min-version", &VERSIONS, cx),
-        ..asked.over(plain())
+        ..asked.over(ClientTls::default())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use client::Url;
-use tls::config::{CertificateFiles, ClientTls, Version};
+use tls::config::{CertificateFiles, ClientTls};
 use tls::{Connector, MACHINE_AUTHORITIES, Material, machine_authorities};
 
 use crate::cli::Tls;
@@ -25,11 +25,8 @@ pub(super) fn connector(url: &Url, options: &Tls) -> anyhow::Result<Option<Conne
     let key = options.key.clone();
     let wanted = ClientTls {
         ca: options.ca.clone(),
-        verify: true,
-        name: None,
         certificate: options.cert.clone().map(|certificate| CertificateFiles { certificate, key }),
-        oldest: Version::Tls12,
-        http2: false,
+        ..ClientTls::default()
     };
     Ok(Some(Connector::new(&wanted, &material)?))
 }

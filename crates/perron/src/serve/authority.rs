@@ -1,5 +1,6 @@
 //! Certificates from an authority: asked for here, where no privilege is; kept by the supervisor, for root alone.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -56,9 +57,11 @@ fn held(acme: &Acme, secrets: &Secrets) -> Vec<Held> {
     let now = SystemTime::now();
     let one = |wanted: &acme::Wanted| {
         let text = material.text(&acme.file(&wanted.label))?;
-        let (from, until) = tls::validity(text).filter(|(_, until)| *until > now)?;
-        let covers = tls::names(text) == wanted.names.iter().cloned().collect();
-        covers.then(|| Held { label: wanted.label.clone(), validity: Validity { from, until } })
+        let issued = tls::issued(text).filter(|issued| issued.until > now)?;
+        let names: BTreeSet<&String> = wanted.names.iter().collect();
+        let covers = issued.names.iter().collect::<BTreeSet<_>>() == names;
+        let validity = Validity { from: issued.from, until: issued.until };
+        covers.then(|| Held { label: wanted.label.clone(), validity })
     };
     acme.config.certificates.iter().filter_map(one).collect()
 }

@@ -38,7 +38,7 @@ impl Supervisor {
 
     fn keep_certificate(&mut self, acme: &Acme, label: &str, pem: &Secret) {
         let is_wanted = acme.config.certificates.iter().any(|wanted| wanted.label == label);
-        if !is_wanted || tls::validity(&pem.0).is_none() {
+        if !is_wanted || tls::issued(&pem.0).is_none() {
             return;
         }
         let kept = keep(acme, &acme.file(label), pem);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use balance::{Algorithm, Pool, PoolConfig, ServerConfig, ServerIndex};
 use lab::Authority;
-use tls::config::{CertificateFiles, ClientTls, ServerTls, Version};
+use tls::config::{CertificateFiles, ClientTls, ServerTls};
 use tls::{Acceptor, Connector, Material, Peer, Read, Session, TicketSecret};
 use units::{AdminState, Instant, Weight};
 
@@ -29,27 +29,11 @@ fn material(files: &[&Path]) -> Material {
 }
 
 fn server_tls(certificate: &Path) -> ServerTls {
-    ServerTls {
-        certificates: vec![CertificateFiles { certificate: certificate.to_owned(), key: None }],
-        oldest: Version::Tls12,
-        ciphers: Vec::new(),
-        http2: false,
-        client: None,
-        ticket_secret: None,
-        clear_too: false,
-        export_headers: false,
-    }
+    ServerTls::showing(vec![CertificateFiles::together(certificate)])
 }
 
 fn client_tls(ca: &Path, name: &str) -> ClientTls {
-    ClientTls {
-        ca: Some(ca.to_owned()),
-        verify: true,
-        name: Some(name.to_owned()),
-        certificate: None,
-        oldest: Version::Tls12,
-        http2: false,
-    }
+    ClientTls { ca: Some(ca.to_owned()), name: Some(name.to_owned()), ..ClientTls::default() }
 }
 
 /// TLS on a blocking socket.
