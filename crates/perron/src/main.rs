@@ -14,6 +14,7 @@ mod network;
 mod quickstart;
 mod serve;
 mod supervisor;
+mod whole;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,5 @@
 use std::fmt::Write as _;
-use std::fs::{self, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,15 +14,9 @@ use units::Utc;
 
 use super::print;
 use crate::cli::{Cert, Making};
+use crate::whole::{self, Readable};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Who may read what is written.
-#[derive(Clone, Copy)]
-enum Readable {
-    ByAll,
-    ByOwner,
-}
 
 /// `perron cert …`.
 pub(crate) fn cert(what: Cert) -> anyhow::Result<ExitCode> {
@@ -249,16 +241,5 @@ fn write_pair(certificate: &Path, key: &Path, issued: &Issued, force: bool) -> a
 
 /// Whole or not at all, and never over what another has written meanwhile.
 fn write(path: &Path, text: &str, readable: Readable, force: bool) -> anyhow::Result<()> {
-    let writing = || format!("writing {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Only its owner may read it: tempfile's way.
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(writing)?;
-    file.write_all(text.as_bytes()).with_context(writing)?;
-    if matches!(readable, Readable::ByAll) {
-        file.as_file().set_permissions(Permissions::from_mode(0o644)).with_context(writing)?;
-    }
-    file.as_file().sync_all().with_context(writing)?;
-    let done = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    done.map_err(|error| error.error).with_context(writing)?;
-    Ok(())
+    whole::write(path, text, readable, force).with_context(|| format!("writing {}", path.display()))
 }

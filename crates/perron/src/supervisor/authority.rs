@@ -1,8 +1,8 @@
 //! What an authority gave, kept for root alone: an account and certificates with their keys.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::Supervisor;
 use crate::event::{Event, Kind};
 use crate::log::Level;
 use crate::messages::{FromAuthority, Secret};
+use crate::whole::{self, Readable};
 
 /// A text from a process without privileges that is longer than this is nothing that an authority gives.
 const TEXT_MAX: usize = 1 << 20;
@@ -61,12 +62,7 @@ fn keep(acme: &Acme, path: &Path, Secret(text): &Secret) -> io::Result<()> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(&acme.folder)?;
     fs::set_permissions(&acme.folder, Permissions::from_mode(0o700))?;
-    let fresh = path.with_extension("new");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(&acme.folder)?.sync_all()
+    whole::write(path, text, Readable::ByOwner, true)
 }
 
 /// The account as it was kept; `None`: there is none.
