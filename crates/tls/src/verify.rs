@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError};
 use rustls::{RootCertStore, SignatureScheme};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::acceptor::provider;
 use crate::config::ClientAuth;
@@ -16,6 +18,10 @@ use crate::error::SetupError;
 use crate::identity::{Unclear, examine};
 use crate::material::Material;
 use crate::pem;
+
+/// What is wrong with a list that OpenSSL's `ca` makes unless it is told to number its lists.
+const OF_VERSION_1: &str = "a list in it is of version 1, and RFC 5280 wants version 2: `openssl ca -gencrl` makes that \
+                            where its configuration has crlnumber or crl_extensions";
 
 /// The rules of X.509 (webpki's), and those that a frontend has besides.
 #[derive(Debug)]
@@ -35,12 +41,21 @@ impl Verifier {
         }
         // A list that is out of date still holds: who is on it stays out, and nobody is shut out for its age.
         if let Some(crl) = &asked.crl {
-            builder = builder.with_crls(pem::revocations(crl, material)?);
+            let lists = pem::revocations(crl, material)?;
+            if lists.iter().any(is_of_version_1) {
+                return Err(pem::content(crl, OF_VERSION_1));
+            }
+            builder = builder.with_crls(lists);
         }
         let blamed = asked.crl.as_ref().unwrap_or(&asked.ca);
         let x509 = builder.build().map_err(|error| pem::content(blamed, error.to_string()))?;
         Ok(Verifier { x509, authorities, asked: Arc::clone(asked) })
     }
+}
+
+/// webpki takes those of version 2 alone, and says of others that they cannot be parsed.
+fn is_of_version_1(list: &CertificateRevocationListDer<'static>) -> bool {
+    CertificateRevocationList::from_der(list).is_ok_and(|(_, list)| list.version().is_none())
 }
 
 /// Authorities, ready to be compared with.

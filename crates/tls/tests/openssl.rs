@@ -282,6 +282,26 @@ fn clients_with_and_without_certificates_are_known() {
     assert!(serve(&files, &files.asking(true), &[server])[0].0.is_ok());
 }
 
+/// OpenSSL's `ca` makes lists of the first version unless it is told to number them.
+#[test]
+fn a_list_of_version_1_is_refused_with_what_to_do() {
+    let files = Files::new();
+    let own = "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 30\n";
+    std::fs::write(files.path("index.txt"), "").unwrap();
+    std::fs::write(files.path("number"), "01\n").unwrap();
+    let made_by = |configuration: &str| {
+        std::fs::write(files.path("ca.cnf"), configuration).unwrap();
+        let arguments = "ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out list.pem";
+        openssl(files.0.path(), &arguments.split(' ').collect::<Vec<_>>());
+        let mut wanted = files.asking(true);
+        wanted.client.as_mut().unwrap().crl = Some(files.path("list.pem"));
+        Acceptor::new(&wanted, &files.material(), &TicketSecret::random().unwrap()).map(drop)
+    };
+    let error = made_by(own).unwrap_err().to_string();
+    assert!(error.contains("list.pem: a list in it is of version 1, and RFC 5280 wants version 2"), "{error}");
+    assert_eq!(made_by(&format!("{own}crlnumber = number\n")), Ok(()));
+}
+
 #[test]
 fn servers_of_openssl_are_judged() {
     let files = Files::new();

@@ -73,6 +73,23 @@ fn a_session_with_a_server_is_resumed() {
     assert!(is_resumed());
 }
 
+/// Sixty-four tickets, eight for each name: of a ninth name's, those of the first make room.
+#[test]
+fn of_more_names_than_are_remembered_the_oldest_begins_anew() {
+    let ca = authority("ca");
+    let names: Vec<String> = (1..=9).map(|number| format!("{number}.test")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let leaf = signed(&leaf_params("a", &hosts), &ca, &[]);
+    let files = material(&[("ca.pem", &ca.pem()), ("server.pem", &leaf)]);
+    let (acceptor, connector) = (acceptor(&server(&["server.pem"]), &files), connector(&client(None), &files));
+    let is_resumed = |host: &str| shake(&connector, &acceptor, host).unwrap().0.peer().unwrap().is_resumed;
+    assert!(!hosts[..8].iter().any(|host| is_resumed(host)));
+    assert!(hosts[..8].iter().all(|host| is_resumed(host)), "eight names are remembered");
+    assert!(!is_resumed(hosts[8]));
+    assert!(hosts[1..].iter().all(|host| is_resumed(host)));
+    assert!(!is_resumed(hosts[0]), "it had to go");
+}
+
 #[test]
 fn without_authorities_of_ones_own_the_machines_are_asked() {
     let ca = authority("ca");

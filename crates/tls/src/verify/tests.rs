@@ -129,6 +129,25 @@ fn a_chain_is_as_long_as_the_depth_says() {
     assert_eq!(at(0, "direct.pem"), Ok(()));
 }
 
+/// Six is what `client-depth` may say at most, and what webpki builds.
+#[test]
+fn the_longest_chain_that_may_be_asked_for_is_taken_and_no_longer_one() {
+    let ca = authority("ca");
+    let mut chain = vec![between("1", &ca)];
+    for number in 2..=7 {
+        chain.push(between(&number.to_string(), chain.last().unwrap()));
+    }
+    let behind = |count: usize| {
+        let sent: Vec<_> = chain[..count].iter().rev().collect();
+        signed(&leaf_params("me", &[]), sent[0], &sent)
+    };
+    let files = files(&[&ca], &[("six.pem", &behind(6)), ("seven.pem", &behind(7))]);
+    let at = |depth, shows| judged(ClientAuth { depth, ..asking(true) }, &files, Some(shows)).map(drop);
+    assert_eq!(at(6, "six.pem"), Ok(()));
+    assert_eq!(at(5, "six.pem"), Err(SessionError::CertificateAuthority));
+    assert_eq!(at(6, "seven.pem"), Err(SessionError::CertificateAuthority));
+}
+
 /// Twenty that lead somewhere are judged by the depth; twenty that lead nowhere are no work.
 #[test]
 fn a_chain_of_twenty_certificates_is_refused_in_order_or_taken() {
