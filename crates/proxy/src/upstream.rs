@@ -157,7 +157,7 @@ pub(crate) async fn connect(
         }
         let connector = context.shared.connector(backend, server).ok_or(io::ErrorKind::NotFound);
         let session = connector.map_err(io::Error::from)?.begin(&name_of(&of_server.address));
-        let tls = Tls::new(stream, session.map_err(io::Error::other)?);
+        let tls = Tls::to_server(stream, session.map_err(io::Error::other)?);
         let peer = Box::pin(begin(context, &tls, preface.as_deref().unwrap_or_default())).await?;
         for stats in context.stats.of_server(backend, server) {
             stats.handshakes.count(&peer);

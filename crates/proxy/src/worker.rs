@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
 use crate::http::Remembered;
 use crate::http2::Lines;
-use crate::log::{Place, Record, WorkerLog, write_line};
+use crate::log::{Phase, Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
 use crate::secured::secure;
@@ -488,6 +488,8 @@ impl Context {
             match record.reason {
                 Some(Reason::ClientGone | Reason::ClientTimeout) => stats.aborted.add(1),
                 Some(reason) if reason.is_servers() => stats.response_errors.add(1),
+                // Before, it is an error of connecting, and counted as such.
+                Some(Reason::ServerTls(_)) if record.phase != Phase::Connect => stats.response_errors.add(1),
                 _ => {}
             }
         }

@@ -125,8 +125,9 @@ pub(crate) async fn exchange(
         let repeatable = errand.whole
             && failure.heard == Heard::Nothing
             && (failure.untouched || is_refused || errand.traits.is_idempotent);
-        if !repeatable || !(is_refused || matches!(failure.reason, Reason::ServerClosed | Reason::ServerCut)) {
-            if failure.reason.is_servers() {
+        let is_gone = matches!(failure.reason, Reason::ServerClosed | Reason::ServerCut | Reason::ServerTls(_));
+        if !repeatable || !(is_refused || is_gone) {
+            if is_gone || failure.reason.is_servers() {
                 reached.slot.observe(false);
             }
             break failure;

@@ -175,6 +175,8 @@ fn termination(record: &Record) -> &'static str {
         (Reason::ClientGone, _) => "CD",
         (Reason::NoServer, _) => "SC",
         (Reason::QueueFull | Reason::QueueTimeout, _) => "sQ",
+        (Reason::ServerTls(_), Phase::Headers) => "SH",
+        (Reason::ServerTls(_), Phase::Data) => "SD",
         (Reason::Connect | Reason::ServerTls(_), _) => "SC",
         (Reason::ServerClosed, _) => "SH",
         (Reason::ServerMalformed | Reason::Application(_), Phase::Data) => "PD",

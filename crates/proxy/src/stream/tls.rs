@@ -10,6 +10,7 @@ use tls::{Peer, Read, Session, SessionError};
 use tokio::sync::Semaphore;
 
 use super::{Layer, Stream};
+use crate::reason::{Reason, Told};
 
 /// What one read of ciphertext takes at most; together with a record that is not whole yet its plaintext fits into
 /// a worker's read buffer.
@@ -32,9 +33,29 @@ pub(crate) struct Tls {
     /// How many bytes are encrypted already that have not been said to be written.
     owed: Cell<usize>,
     /// Why nothing more can be read.
-    broken: Cell<Option<io::ErrorKind>>,
+    broken: Cell<Option<Broken>>,
+    /// Whether the peer is a server: what it refuses, requests are told.
+    is_server: bool,
     /// Whether the peer is not to take what came for the whole.
     is_cut: Cell<bool>,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    /// What the kernel says, or what is wrong with what came.
+    Io(io::ErrorKind),
+    /// What is to be told of it.
+    Told(Reason),
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> io::Error {
+        match broken {
+            Broken::Io(kind) => kind.into(),
+            Broken::Told(reason) => Told(reason).into(),
+        }
+    }
 }
 
 /// Why there is no session.
@@ -65,10 +86,17 @@ impl Turns {
 }
 
 impl Tls {
-    /// Before the handshake.
+    /// With a client, before the handshake.
     pub(crate) fn new(below: Stream, session: Session) -> Tls {
         let (owed, broken, is_cut) = (Cell::new(0), Cell::new(None), Cell::new(false));
-        Tls { below, session: RefCell::new(session), owed, broken, is_cut }
+        Tls { below, session: RefCell::new(session), owed, broken, is_server: false, is_cut }
+    }
+
+    /// With a server, before the handshake.
+    pub(crate) fn to_server(below: Stream, session: Session) -> Tls {
+        let mut tls = Tls::new(below, session);
+        tls.is_server = true;
+        tls
     }
 
     /// Shakes hands; `early` is what has been read of the peer before.
@@ -134,7 +162,7 @@ impl Tls {
             }
             // What follows the peer's end is nobody's.
             let fed = session.feed(&mut &ciphertext[..read], out);
-            fed.map_err(|_| io::ErrorKind::InvalidData.into())
+            fed.map_err(|error| self.refusal(error))
         })
     }
 
@@ -143,7 +171,27 @@ impl Tls {
     fn decrypted(&self, taken: io::Result<Result<usize, SessionError>>) -> io::Result<()> {
         match taken? {
             Ok(_) => Ok(()),
-            Err(_) => Err(io::ErrorKind::InvalidData.into()),
+            Err(error) => Err(self.refusal(error)),
+        }
+    }
+
+    /// What TLS says after the handshake, as the relay hears it. A server of TLS 1.3 that takes no certificate of ours
+    /// says so only then (RFC 8446 §4.4.2.4).
+    fn refusal(&self, error: SessionError) -> io::Error {
+        match self.is_server {
+            true => Told(Reason::ServerTls(error)).into(),
+            false => io::ErrorKind::InvalidData.into(),
+        }
+    }
+
+    /// Why nothing can be sent: a server that has refused us may have closed already, and its alert waits to be read.
+    fn last_word(&self, error: io::Error) -> io::Error {
+        if !self.is_server || error.kind() == io::ErrorKind::WouldBlock {
+            return error;
+        }
+        match self.take_in() {
+            Ok(Err(refused)) => self.refusal(refused),
+            Ok(Ok(_)) | Err(_) => error,
         }
     }
 
@@ -152,14 +200,14 @@ impl Tls {
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::WouldBlock
         {
-            self.broken.set(Some(error.kind()));
+            self.broken.set(Some(Told::by(error).map_or(Broken::Io(error.kind()), Broken::Told)));
             let _ = self.flush();
         }
         result
     }
 
     fn check(&self) -> io::Result<()> {
-        self.broken.get().map_or(Ok(()), |kind| Err(kind.into()))
+        self.broken.get().map_or(Ok(()), |why| Err(why.into()))
     }
 
     /// Sends what is encrypted; `false`: the socket does not take all of it now.
@@ -233,11 +281,11 @@ impl Layer for Tls {
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.write([bytes, &[]])
+        self.write([bytes, &[]]).map_err(|error| self.last_word(error))
     }
 
     fn try_write_two(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        self.write([first, second])
+        self.write([first, second]).map_err(|error| self.last_word(error))
     }
 
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
