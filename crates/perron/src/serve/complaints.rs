@@ -41,13 +41,38 @@ pub(super) fn logged(config: &ProxyConfig) -> io::Result<Complaints> {
     }))
 }
 
+/// How many lines of this second are written.
+struct Second {
+    began: Instant,
+    lines: u32,
+}
+
+impl Second {
+    fn new(now: Instant) -> Second {
+        Second { began: now, lines: 0 }
+    }
+
+    /// Begins the next if it is time.
+    fn turn(&mut self, now: Instant) -> bool {
+        let is_over = now.saturating_duration_since(self.began) >= Duration::from_secs(1);
+        if is_over {
+            *self = Second::new(now);
+        }
+        is_over
+    }
+
+    /// Whether one more may be written.
+    fn takes(&mut self) -> bool {
+        let takes = self.lines < LINES_MAX;
+        self.lines += u32::from(takes);
+        takes
+    }
+}
+
 fn write_all(complaints: &Receiver<Complaint>, backends: &[Backend], lost: &AtomicU64) {
-    let mut second = Instant::now();
-    let mut lines = 0;
+    let mut second = Second::new(Instant::now());
     for (backend, server, said) in complaints {
-        if second.elapsed() >= Duration::from_secs(1) {
-            second = Instant::now();
-            lines = 0;
+        if second.turn(Instant::now()) {
             let lost = lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 log::warn("applications complained more than is written down", &[("lost", &lost)]);
@@ -56,8 +81,7 @@ fn write_all(complaints: &Receiver<Complaint>, backends: &[Backend], lost: &Atom
         let Some(backend) = backends.get(usize::from(backend)) else { continue };
         let server = backend.pool.servers.get(usize::from(server)).map_or("", |server| server.name.as_str());
         for line in lines_of(&said) {
-            lines += 1;
-            if lines > LINES_MAX {
+            if !second.takes() {
                 lost.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
@@ -75,6 +99,18 @@ fn lines_of(said: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hundred_lines_are_written_in_a_second() {
+        let began = Instant::now();
+        let after = |millis| began + Duration::from_millis(millis);
+        let mut second = Second::new(began);
+        assert!((0..100).all(|_| second.takes()));
+        assert!(!second.takes() && !second.turn(after(999)) && !second.takes());
+        assert!(second.turn(after(1000)));
+        assert!((0..100).all(|_| second.takes()) && !second.takes());
+        assert!(!second.turn(after(1999)) && second.turn(after(2000)));
+    }
 
     #[test]
     fn a_complaint_is_the_lines_that_say_something() {
