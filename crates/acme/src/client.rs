@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use tls::Connector;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// How long one request and its answer may take.
@@ -55,6 +57,16 @@ async fn exchange(
     request.headers_mut().insert(header::HOST, authority.as_str().parse()?);
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>()?;
     *request.uri_mut() = path;
+    ask(stream, request).await
+}
+
+async fn ask<B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<B>,
+) -> Result<Response<Full<Bytes>>, Failure>
+where
+    B: Body<Data: Send, Error: Into<Failure>> + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answered = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
@@ -69,5 +81,37 @@ async fn exchange(
             Ok(()) => answered.await,
             Err(error) => Err(error.into()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What comes of an answer with so many bytes of a body.
+    async fn answered(length: usize) -> Result<usize, String> {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let authority = async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(theirs.read_u8().await.unwrap());
+            }
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            theirs.write_all(answer.as_bytes()).await.unwrap();
+            // Who has heard enough goes away.
+            let _ = theirs.write_all(&vec![b'x'; length]).await;
+        };
+        let request = Request::get("/dir").header(header::HOST, "ca.example").body(Full::new(Bytes::new())).unwrap();
+        let (came, ()) = tokio::join!(ask(ours, request), authority);
+        let body = came.map_err(|error| error.to_string())?.into_body().collect().await.unwrap();
+        Ok(body.to_bytes().len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_a_mebibyte() {
+        assert_eq!(answered(ANSWER_BYTES).await, Ok(1 << 20));
+        assert_eq!(answered(ANSWER_BYTES + 1).await, Err("length limit exceeded".to_owned()));
     }
 }

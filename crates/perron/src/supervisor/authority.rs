@@ -69,3 +69,32 @@ fn keep(acme: &Acme, path: &Path, Secret(text): &Secret) -> io::Result<()> {
 pub(super) fn account(acme: &Acme) -> Option<String> {
     fs::read_to_string(acme.account()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use acme::{AcmeConfig, Challenge};
+    use tls::config::ClientTls;
+
+    use super::*;
+
+    fn acme(folder: PathBuf) -> Acme {
+        let (directory, contact, certificates) = ("https://ca.example/".to_owned(), Vec::new(), Vec::new());
+        let config = AcmeConfig { directory, contact, challenge: Challenge::Http01, certificates };
+        Acme { config, tls: ClientTls::default(), folder }
+    }
+
+    #[test]
+    fn what_is_kept_is_its_owners_alone_and_no_longer_than_a_mebibyte() {
+        let folder = tempfile::tempdir().unwrap();
+        let acme = acme(folder.path().join("held"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (account, text) = (acme.account(), "x".repeat(TEXT_MAX));
+        keep(&acme, &account, &Secret(text.clone())).unwrap();
+        assert_eq!((mode(&acme.folder), mode(&account)), (0o700, 0o600));
+        let error = keep(&acme, &account, &Secret(text.clone() + "y")).unwrap_err();
+        assert_eq!(error.to_string(), "it is too long");
+        assert_eq!(self::account(&acme), Some(text), "what was there stays");
+    }
+}
