@@ -1,9 +1,9 @@
-//! The cluster's two directors as `examples/cluster-http.toml` has them, in clear text: both active at once with an address
-//! each, and one of them dies under load; and what the cluster's name is answered with meanwhile.
-
-mod cluster;
+//! Two directors in clear text: both active at once with an address each, and one of them dies under load; and what the
+//! cluster's name is answered with meanwhile.
 
 use lab::{Host, Lab, Load, LoadShape, Perron, SOON, wait_for};
+
+use crate::site::{director_text, origins, tree};
 
 const ADDRESSES: [&str; 2] = ["10.20.0.11", "10.20.0.12"];
 
@@ -51,9 +51,9 @@ fn one_director_of_two_active_ones_dies_and_comes_back_under_load() {
     lab::require!(lab::program("dig"));
     let client = lab.host("client1", "10.20.1.100/16");
     let hosts = [lab.host("front-1", "10.20.0.1/16"), lab.host("front-2", "10.20.0.2/16")];
-    let root = cluster::tree(&hosts[0]);
-    let _origins = cluster::origins(&lab, &root);
-    let first = cluster::director_text();
+    let root = tree(&hosts[0]);
+    let _origins = origins(&lab, &root, None);
+    let first = director_text(None);
     let swapped = first.replace("priority = 150", "priority = 99").replace("priority = 100", "priority = 150");
     let mut dying = Perron::start(&hosts[0], &first);
     let surviving = Perron::start(&hosts[1], &swapped);
