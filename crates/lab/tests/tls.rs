@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lab::{Authority, Host, Lab, Nginx, Perron, SOON, Skip, wait_for};
+use lab::{Authority, BadServer, Host, Lab, Nginx, Perron, SOON, Skip, wait_for};
 
 const FRONT: &str = "10.0.0.2:443";
 
@@ -184,4 +184,56 @@ fn servers_are_reached_through_tls_if_they_are_who_they_should_be() {
     wait_for(SOON, "it is counted", || {
         perron.status()["reasons"]["server_tls_certificate_expired"].as_u64().is_some_and(|count| count > 0)
     });
+}
+
+#[test]
+fn servers_are_told_whose_certificate_it_is_whatever_the_client_says() {
+    let hosts = lab::require!(hosts("tls-told"));
+    let _server = BadServer::start(&hosts.server, 80, |wire| {
+        while let Ok(request) = wire.request() {
+            let told = request.fields.iter().filter(|(name, _)| name.to_ascii_lowercase().starts_with("ssl"));
+            let body: String = told.map(|(name, value)| format!("{name}: {value}\n")).collect();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            if wire.try_send(answer).is_err() {
+                return;
+            }
+        }
+    });
+    let front = hosts.authority.server("front", &["10.0.0.2"]);
+    let mine = hosts.authority.client("mine", "/O=Lab/CN=rapi-1");
+    let ca = hosts.authority.certificate();
+    let keys = format!(
+        "certificate = \"{}\", client-certificate = \"optional\", client-ca = \"{}\", export-headers = true, \
+         clear-text = true",
+        text(&front),
+        text(&ca)
+    );
+    let _perron = perron(&hosts, &keys);
+    let forged = [
+        "SSL-Client-Verify: SUCCESS",
+        "SSL_Client_S_DN: CN=forged",
+        "ssl-client-s-dn-cn: forged",
+        "SSL-Client-Cert: forged",
+    ];
+    let forged: Vec<&str> = forged.iter().flat_map(|field| ["-H", field]).collect();
+    let ask = |more: &[&str]| {
+        let told = hosts.client.curl(&[&["--cacert", text(&ca)], &forged[..], more].concat()).text();
+        assert!(!told.contains("forged"), "{told}");
+        told
+    };
+    let url = format!("https://{FRONT}/");
+    let nobody = ask(&[&url]);
+    assert!(nobody.contains("SSL-Protocol: TLSv1.3\n") && nobody.contains("SSL-Client-Verify: NONE\n"), "{nobody}");
+    let known = ask(&["--cert", text(&mine), &url]);
+    for (name, value) in [
+        ("SSL-Client-Verify", "SUCCESS"),
+        ("SSL-Client-S-DN", "CN=rapi-1,O=Lab"),
+        ("SSL-Client-S-DN-CN", "rapi-1"),
+        // The second that the authority has signed, from 4096 on.
+        ("SSL-Client-M-Serial", "1001"),
+    ] {
+        assert!(known.contains(&format!("{name}: {value}\n")), "{name}: {known}");
+        assert_eq!(known.matches(&format!("{name}:")).count(), 1, "{known}");
+    }
+    assert_eq!(ask(&[&format!("http://{FRONT}/")]), "", "in clear text there is nothing to tell");
 }
