@@ -111,9 +111,7 @@ pub(crate) async fn exchange(
         };
         let reached = match reached {
             Ok(reached) => reached,
-            Err(reason) => {
-                break Failure { reason, heard: Heard::Nothing, untouched: true };
-            }
+            Err(reason) => break Failure { reason, heard: Heard::Nothing, untouched: true },
         };
         record.phase = Phase::Headers;
         let may_retry = quest.may_retry();
