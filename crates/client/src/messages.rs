@@ -1,6 +1,7 @@
 //! A stream of messages, as it comes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
@@ -18,6 +19,9 @@ pub enum StreamError<E> {
     /// It is no stream of messages.
     #[error(transparent)]
     TooLong(#[from] TooLong),
+    /// Not even a heartbeat has come for so long.
+    #[error("nothing has come for {0:?}")]
+    Silent(Duration),
 }
 
 /// The messages of a body.
@@ -25,11 +29,12 @@ pub struct Messages<B> {
     body: B,
     splitter: Option<Splitter>,
     ready: VecDeque<Vec<u8>>,
+    patience: Duration,
 }
 
 /// The messages of `body`, which `separator` sets apart: each as soon as all of it is here.
 pub fn messages<B: Body<Data = Bytes> + Unpin>(body: B, separator: Separator) -> Messages<B> {
-    Messages { body, splitter: Some(Splitter::new(separator)), ready: VecDeque::new() }
+    Messages { body, splitter: Some(Splitter::new(separator)), ready: VecDeque::new(), patience: Duration::MAX }
 }
 
 /// How messages are set apart in an answer with this head, if nobody says it.
@@ -40,10 +45,16 @@ pub fn separator_of(headers: &HeaderMap) -> Separator {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
+    /// The same, given up when nothing comes for so long.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Messages<B> {
+        Messages { patience, ..self }
+    }
+
     /// The next message; `None`: the stream has ended.
     ///
     /// # Errors
-    /// If it broke off, or a message is too long.
+    /// If it broke off, a message is too long, or nothing came for longer than the patience.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StreamError<B::Error>> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -53,7 +64,8 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
                 return Ok(None);
             };
             let ready = &mut self.ready;
-            match self.body.frame().await {
+            let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
+            match frame.map_err(|_| StreamError::Silent(self.patience))? {
                 Some(Ok(frame)) => {
                     // Trailers say nothing of messages.
                     if let Ok(bytes) = frame.into_data() {
@@ -78,7 +90,7 @@ mod tests {
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -92,6 +104,17 @@ mod tests {
             }
             drop(sender);
             assert_eq!(messages.next().await.unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn silence_is_given_up_and_heartbeats_are_none() {
+        block_on(async {
+            let (mut sender, body) = Channel::<Bytes>::new(4);
+            let mut messages = messages(body, Separator::Auto).with_patience(Duration::from_millis(50));
+            sender.send_data(Bytes::from_static(b"\n\n")).await.unwrap();
+            assert!(matches!(messages.next().await, Err(StreamError::Silent(_))));
+            drop(sender);
         });
     }
 

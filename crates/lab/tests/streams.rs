@@ -4,7 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lab::{BadServer, End, Host, Lab, Output, Perron, Process, SOON, Skip, Wire, perron_binary, wait_for};
+use lab::{Authority, BadServer, End, Host, Lab, Output, Perron, Process, SOON, Skip, Wire, perron_binary, wait_for};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// Where the program answers.
@@ -255,6 +256,7 @@ fn a_call_shows_each_message_as_it_comes_and_ends_as_its_result_says() {
 fn a_call_fails_where_there_is_no_result_or_a_bad_one() {
     let rig = lab::require!(rig("streams-call-bad", "true", ""));
     let events = "200 OK\r\nContent-Type: text/event-stream";
+    let chunked = "200 OK\r\nTransfer-Encoding: chunked";
     let text = |text: &str| text.to_owned();
     for (head, body, arguments, ends) in [
         ("200 OK", "{\"progress\":1}\n[true,\"done\"]\n", &[][..], (Some(0), text("done\n"), "100 %\n")),
@@ -266,6 +268,15 @@ fn a_call_fails_where_there_is_no_result_or_a_bad_one() {
         ("403 Forbidden", "not you\n", &[], (Some(1), text(""), "the server answers 403 Forbidden: not you")),
         ("302 Found\r\nLocation: /y", "", &[], (Some(1), text(""), "302 Found, which is not followed, to /y")),
         ("200 OK\r\nContent-Length: 90", "{\"progress\":0.5}\n", &[], (Some(1), text(""), "the stream broke off")),
+        (chunked, "9\r\n[true,1]\n\r\n", &[], (Some(1), text(""), "the stream broke off")),
+        (chunked, "9\r\n[true,1]\n\r\nno size\r\n", &[], (Some(1), text(""), "the server answers 502")),
+        (chunked, "9\r\n[true,1]\n\r\n0\r\n\r\n", &[], (Some(0), text("1\n"), "")),
+        (
+            "200 OK",
+            "{\"progress\":7}\n{half\n[true,1]\n",
+            &["--separator", "newline"],
+            (Some(0), text("1\n"), "{half\n"),
+        ),
         ("200 OK", "go\n[true, 1]", &["--json"], (Some(0), text("\"go\"\n[true,1]\n"), "")),
     ] {
         let (code, stdout, stderr) = called(&rig, head, body, arguments);
@@ -280,9 +291,93 @@ fn a_call_fails_where_there_is_no_result_or_a_bad_one() {
 }
 
 #[test]
+fn a_stream_without_end_is_left_by_whoever_has_had_enough() {
+    let rig = lab::require!(rig("streams-call-silent", "{ idle = \"1500ms\" }", ""));
+    let _server = BadServer::start(&rig.server, 80, |wire| {
+        if wire.request().is_ok() {
+            wire.send(format!("{}{}", FORMS[0].head, (FORMS[0].message)(0)));
+            let _ = wire.rest();
+        }
+    });
+    let patient = call(&rig, &[]).output();
+    assert_eq!(patient.code, Some(1), "the front ends it: {}", patient.stderr);
+    assert!(patient.stderr.contains("the stream broke off"), "{}", patient.stderr);
+    let hasty = call(&rig, &["--patience", "300ms"]).output();
+    assert_eq!(hasty.code, Some(1), "{}", hasty.stderr);
+    assert!(hasty.stderr.contains("nothing has come for 300ms"), "{}", hasty.stderr);
+    let mut interrupted = call(&rig, &[]);
+    wait_for(SOON, "its message is shown", || interrupted.stderr().contains("progress"));
+    interrupted.signal(Signal::INT);
+    assert_eq!(interrupted.wait(SOON).code(), None, "a signal ends it at once");
+}
+
+#[test]
 fn a_message_without_end_is_given_up() {
     let rig = lab::require!(rig("streams-call-endless", "true", ""));
     let (code, _, stderr) = called(&rig, "200 OK", &"x".repeat((16 << 20) + 1), &["--separator", "0x03"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("a message is longer than 16 MiB"), "{stderr}");
+}
+
+/// A front that clients reach by TLS, which asks itself by TLS; answers are coded for who asks, but for those of streams.
+fn layers(name: &str) -> Result<(Rig, Authority), Skip> {
+    let lab = Lab::new(name)?;
+    let client = lab.host("client", "10.0.0.1/24");
+    let front = lab.host("front", "10.0.0.2/24");
+    let server = lab.host("server", "10.0.0.3/24");
+    let authority = Authority::new(&front.new_folder("certificates"), "ca")?;
+    let certificate = authority.server("server", &["10.0.0.2"]);
+    let (certificate, ca) = (certificate.display(), authority.certificate());
+    let config = format!(
+        "[frontend.outer]\nbind = \"10.0.0.2:443\"\ntls = {{ certificate = \"{certificate}\" }}\n\
+         compress = [\"zstd\", \"gzip\"]\n\
+         [[frontend.outer.route]]\npath = \"/rpc/\"\nbackend = \"inner\"\nstream = true\n\
+         [[frontend.outer.route]]\npath = \"/coded/\"\nbackend = \"inner\"\n\
+         [backend.inner]\ntls = {{ ca = \"{}\" }}\n[[backend.inner.server]]\naddress = \"10.0.0.2:444\"\n\
+         [frontend.inner]\nbind = \"10.0.0.2:444\"\ntls = {{ certificate = \"{certificate}\" }}\n\
+         [[frontend.inner.route]]\nbackend = \"node\"\nstream = true\n\
+         [[backend.node.server]]\naddress = \"10.0.0.3:80\"\n",
+        ca.display()
+    );
+    let perron = Perron::start(&front, &config);
+    Ok((Rig { client, server, perron, _lab: lab }, authority))
+}
+
+#[test]
+fn no_layer_between_keeps_a_message() {
+    let (rig, authority) = lab::require!(layers("streams-layers"));
+    let ca = authority.certificate();
+    let ca = ca.to_str().expect("plain");
+    let program = perron_binary();
+    let call = [program.to_str().expect("plain"), "call", "https://10.0.0.2/rpc/x", "--json", "--ca", ca];
+    let accepts = ["-H", "Accept-Encoding: gzip, zstd"];
+    let curl = ["curl", "-sSN", "--max-time", "60", "--http1.1", "--cacert", ca];
+    let coded = ["--compressed", "-D", "/dev/stderr", "https://10.0.0.2/coded/x"];
+    let json = Form {
+        head: "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        end: "8\r\n[true,1]\r\n0\r\n\r\n",
+        ..FORMS[0]
+    };
+    let events = Form { end: "11\r\ndata: [true, 1]\n\n\r\n0\r\n\r\n", ..FORMS[1] };
+    let commands = [
+        (json, [&call[..], &accepts].concat(), false),
+        (events, [&call[..], &accepts].concat(), false),
+        (json, [&curl[..], &coded].concat(), true),
+        (events, [&curl[..], &coded].concat(), false),
+    ];
+    for (form, command, is_coded) in commands {
+        let (_server, told) = in_step(&rig.server, form);
+        let mut client = rig.client.spawn(&command);
+        for number in 0..MESSAGES {
+            told.send(()).expect(form.name);
+            let message = format!("{number:04}}}");
+            let seen = || client.stdout().contains(&message) || !client.is_running();
+            wait_for(SOON, "a message is at the client before the next is made", seen);
+        }
+        told.send(()).expect(form.name);
+        let output = client.output();
+        assert_eq!(output.code, Some(0), "{command:?}: {}", output.stderr);
+        assert_eq!(output.stderr.contains("Content-Encoding: "), is_coded, "{command:?}: {}", output.stderr);
+    }
+    assert_eq!(count(&streams(&rig.perron)["after_client"]), 0, "no client was waited for");
 }

@@ -4,8 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use crate::Site;
+use lab::{Perron, SOON, wait_for};
+use serde_json::Value;
+
 use crate::application::{END, answer, asked, body, serve, stdout};
+use crate::{FRONT, Site};
 
 #[test]
 fn an_application_is_told_who_asks_for_what() {
@@ -148,6 +151,43 @@ fn what_an_application_has_said_is_at_the_client_before_it_says_more() {
             assert_eq!(client.read_until("\r\n\r\n"), "0\r\n\r\n");
         }
     }
+}
+
+#[test]
+fn messages_of_an_application_are_a_stream_where_the_route_says_so() {
+    let site = lab::require!(Site::new("fastcgi-stream"));
+    let (heard, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let _app = site.application("app.sock", move |wire| {
+        asked(wire).expect("a request comes");
+        body(wire).expect("a request ends");
+        let wait = wait.lock().expect("no panic here");
+        // A record of its own, a message in two of them, and two messages in one.
+        for said in ["Content-Length: 24\n\n", "[1]\x03", "[2", "]\x03", "[3]\x03[4]\x03", "[true,5]"] {
+            wire.send(stdout(said));
+            wait.recv().expect("the client has had it");
+        }
+        wire.send(END);
+    });
+    let perron = Perron::start(
+        &site.front,
+        &format!(
+            "[frontend.web]\nbind = \"{FRONT}\"\ncompress = \"gzip\"\n[[frontend.web.route]]\npath = \"/app\"\n\
+             stream = true\nfastcgi = {{ address = \"unix:{}\" }}\n",
+            site.socket("app.sock")
+        ),
+    );
+    let mut client = site.connect();
+    client.send("GET /app HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    heard.send(()).expect("the application waits");
+    for text in ["[1]\x03", "[2", "]\x03", "[3]\x03[4]\x03", "[true,5]"] {
+        assert_eq!(client.read_until(text), text);
+        heard.send(()).expect("the application waits");
+    }
+    let held = || perron.status()["frontends"][0]["streams"]["at_once"]["counts"].clone();
+    let reads = || held().as_array().expect("counts").iter().filter_map(Value::as_u64).sum::<u64>();
+    wait_for(SOON, "each read is counted", || reads() >= 6);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use client::{Separator, Url};
+
+use super::parse_duration;
 
 pub(crate) const CALL_EXAMPLES: &str = "\
 Examples:
@@ -35,6 +38,9 @@ pub(crate) struct Call {
     /// What ends a message: a byte such as 0x03, `newline`, `events` (server-sent), or `auto`, which finds out.
     #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = parse_separator)]
     pub(crate) separator: Wanted,
+    /// Give up when nothing has come for so long: neither a message nor a heartbeat.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) patience: Duration,
     #[command(flatten)]
     pub(crate) tls: Tls,
     /// Show every message as one line of JSON on standard output, the result last.

@@ -67,7 +67,9 @@ fn data(text: &str) -> anyhow::Result<Bytes> {
 }
 
 async fn run(options: &Call, server: &Server, request: Request<Body>) -> anyhow::Result<ExitCode> {
-    let answer = server.connect().await?.send(request).await?;
+    let mut connection = server.connect().await?;
+    let answer = tokio::time::timeout(options.patience, connection.send(request)).await;
+    let answer = answer.map_err(|_| anyhow::anyhow!("no answer for {:?}", options.patience))??;
     if !answer.status().is_success() {
         return Err(refusal(answer).await);
     }
@@ -75,7 +77,7 @@ async fn run(options: &Call, server: &Server, request: Request<Body>) -> anyhow:
         Wanted::Auto => separator_of(answer.headers()),
         Wanted::Just(separator) => separator,
     };
-    let mut messages = messages(answer.into_body(), separator);
+    let mut messages = messages(answer.into_body(), separator).with_patience(options.patience);
     let mut screen = Screen::new(options.json);
     let mut last = None;
     while let Some(bytes) = messages.next().await.context("the stream broke off")? {
