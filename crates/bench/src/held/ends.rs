@@ -38,27 +38,82 @@ pub(super) fn tell(port: u16, shape: Shape, began: Instant) -> io::Result<()> {
 async fn tell_one(mut stream: TcpStream, shape: Shape, began: Instant) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
+    let spoken = loop {
         if stream.read_buf(&mut request).await? == 0 {
             return Ok(());
         }
-    }
-    // lighttpd's proxy speaks HTTP/1.0, which has no chunks.
-    let is_old = request.windows(8).any(|window| window == b"HTTP/1.0");
-    let framing = if is_old { "Connection: close" } else { "Transfer-Encoding: chunked\r\nConnection: close" };
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{framing}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
+        if let Some(spoken) = Spoken::in_request(&request) {
+            break spoken;
+        }
+    };
+    stream.write_all(&spoken.head()).await?;
     let mut tick = tokio::time::interval(shape.apart);
     for number in 0..shape.messages {
         tick.tick().await;
         let message = message(number, shape.messages, began.elapsed());
-        let framed = if is_old { message } else { format!("{MESSAGE_BYTES:x}\r\n{message}\r\n") };
-        stream.write_all(framed.as_bytes()).await?;
+        stream.write_all(&spoken.framed(&message)).await?;
     }
-    if !is_old {
-        stream.write_all(b"0\r\n\r\n").await?;
+    stream.write_all(spoken.end()).await
+}
+
+/// What an application speaks with its front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    /// HTTP/1.1, in chunks.
+    Chunks,
+    /// HTTP/1.0, which has none: until the connection ends. lighttpd's proxy speaks it.
+    UntilClose,
+    /// A record for each message.
+    FastCgi,
+}
+
+/// The last record of a request's body, and an answer's end: request 1, as all fronts number it that send one at a time.
+const STDIN_END: [u8; 8] = [1, 5, 0, 1, 0, 0, 0, 0];
+const END_REQUEST: [u8; 24] = [1, 6, 0, 1, 0, 0, 0, 0, 1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Spoken {
+    /// `None`: the request is not whole.
+    fn in_request(request: &[u8]) -> Option<Spoken> {
+        match request.first() {
+            Some(1) => request.ends_with(&STDIN_END).then_some(Spoken::FastCgi),
+            _ if !request.ends_with(b"\r\n\r\n") => None,
+            _ if request.windows(8).any(|window| window == b"HTTP/1.0") => Some(Spoken::UntilClose),
+            _ => Some(Spoken::Chunks),
+        }
     }
-    Ok(())
+
+    fn head(self) -> Vec<u8> {
+        let kind = "Content-Type: application/json\r\n";
+        match self {
+            Spoken::Chunks => {
+                let framing = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
+                format!("HTTP/1.1 200 OK\r\n{kind}{framing}\r\n").into_bytes()
+            }
+            Spoken::UntilClose => format!("HTTP/1.1 200 OK\r\n{kind}Connection: close\r\n\r\n").into_bytes(),
+            Spoken::FastCgi => self.framed(&format!("Status: 200 OK\r\n{kind}\r\n")),
+        }
+    }
+
+    /// `text` is shorter than 64 KiB.
+    fn framed(self, text: &str) -> Vec<u8> {
+        let bytes = text.as_bytes();
+        match self {
+            Spoken::Chunks => format!("{:x}\r\n{text}\r\n", bytes.len()).into_bytes(),
+            Spoken::UntilClose => bytes.to_vec(),
+            Spoken::FastCgi => {
+                let header = [1, 6, 0, 1, (bytes.len() >> 8) as u8, bytes.len() as u8, 0, 0];
+                [&header[..], bytes].concat()
+            }
+        }
+    }
+
+    fn end(self) -> &'static [u8] {
+        match self {
+            Spoken::Chunks => b"0\r\n\r\n",
+            Spoken::UntilClose => b"",
+            Spoken::FastCgi => &END_REQUEST,
+        }
+    }
 }
 
 fn message(number: u32, of: u32, age: Duration) -> String {
@@ -68,8 +123,16 @@ fn message(number: u32, of: u32, age: Duration) -> String {
     format!("{text}{}\"}}\n", "x".repeat(rest))
 }
 
-/// The age of every message when it was at its client.
-pub(super) fn hear(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Vec<Duration>> {
+/// A message that is at its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) age: Duration,
+    /// When it was made, by the clock that `began` is the beginning of.
+    pub(super) born: Duration,
+}
+
+/// Hears every message of every stream.
+pub(super) fn hear(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Vec<Heard>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let mut clients = JoinSet::new();
@@ -79,26 +142,26 @@ pub(super) fn hear(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Ve
             tokio::time::sleep(between).await;
             clients.spawn_local(hear_one(port, shape, began));
         }
-        let mut ages = Vec::new();
+        let mut all = Vec::new();
         while let Some(heard) = clients.join_next().await {
-            ages.extend(heard??);
+            all.extend(heard??);
         }
-        Ok(ages)
+        Ok(all)
     })
 }
 
-async fn hear_one(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn hear_one(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Vec<Heard>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     stream.write_all(b"GET /rpc/ HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").await?;
-    let (mut ages, mut text) = (Vec::new(), String::new());
+    let (mut all, mut text) = (Vec::new(), String::new());
     let (mut head, mut chunks) = (Vec::new(), None);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = tokio::time::timeout(patience(shape), stream.read(&mut buffer)).await.context("silence")??;
         let now = began.elapsed();
         if read == 0 {
-            return Ok(ages);
+            return Ok(all);
         }
         let mut bytes = &buffer[..read];
         if chunks.is_none() {
@@ -116,7 +179,7 @@ async fn hear_one(port: u16, shape: Shape, began: Instant) -> anyhow::Result<Vec
             None => text.push_str(&String::from_utf8_lossy(bytes)),
         }
         while let Some(end) = text.find('\n') {
-            ages.extend(born(&text[..end]).map(|born| now.saturating_sub(born)));
+            all.extend(born(&text[..end]).map(|born| Heard { age: now.saturating_sub(born), born }));
             text.drain(..=end);
         }
     }

@@ -13,11 +13,18 @@ use clap::Args;
 use crate::machine::{self, CORE, OTHER_CORE};
 use crate::process::Running;
 use crate::program;
-use front::Front;
+use ends::Heard;
+use front::{Front, Said};
 
 /// Where applications listen, and fronts.
 const APPLICATION: u16 = 18_900;
 const FRONT: u16 = 18_901;
+
+/// From a front's first answer to the first stream.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// How many of the oldest messages are told singly.
+const SHOWN: usize = 3;
 
 /// How long a front may take to answer.
 const START: Duration = Duration::from_secs(10);
@@ -34,6 +41,9 @@ pub(crate) struct Arguments {
     /// Between two messages of a stream
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 100)]
     apart: u64,
+    /// Reach the application by FastCGI, not by HTTP
+    #[arg(long)]
+    fastcgi: bool,
     /// The program to measure [default: the one beside this one]
     #[arg(long, value_name = "PATH")]
     perron: Option<PathBuf>,
@@ -52,7 +62,7 @@ struct Ages {
     name: String,
     /// In their order.
     sorted: Vec<Duration>,
-    own: Option<String>,
+    own: Option<Said>,
 }
 
 /// Measures each front and prints a table.
@@ -75,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .context("the application's thread")?;
     let folder = tempfile::tempdir().context("a folder for configurations")?;
     let mut rows = vec![measure("no front", APPLICATION, shape, began)?];
-    for front in front::all(&perron) {
+    for front in front::all(&perron, arguments.fastcgi) {
         eprintln!("{}", front.name());
         match through(&front, shape, began, folder.path()) {
             Ok(ages) => rows.push(ages),
@@ -83,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Err(error) => eprintln!("  not measured: {error:#}"),
         }
     }
-    print(&conditions, shape, &rows);
+    print(&conditions, shape, arguments.fastcgi, &rows);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -105,23 +115,38 @@ fn through(front: &Front, shape: Shape, began: Instant, folder: &std::path::Path
 }
 
 fn measure(name: &str, port: u16, shape: Shape, began: Instant) -> anyhow::Result<Ages> {
-    let mut sorted = machine::on_core(OTHER_CORE, || ends::hear(port, shape, began))??;
+    // Whatever a program does at its start is done by then.
+    machine::pause(SETTLED)?;
+    let mut heard = machine::on_core(OTHER_CORE, || ends::hear(port, shape, began))??;
     let wanted = shape.streams * shape.messages as usize;
-    if sorted.len() != wanted {
-        bail!("{} messages came, of {wanted}", sorted.len());
+    if heard.len() != wanted {
+        bail!("{} messages came, of {wanted}", heard.len());
     }
-    sorted.sort_unstable();
+    heard.sort_unstable_by_key(|heard| heard.age);
+    let first = heard.iter().map(|heard| heard.born).min().unwrap_or_default();
+    for Heard { age, born } in heard.iter().rev().take(SHOWN) {
+        eprintln!("  {} old: made {:.2} s after the first", millis(*age), (*born - first).as_secs_f64());
+    }
+    let sorted = heard.iter().map(|heard| heard.age).collect();
     Ok(Ages { name: name.to_owned(), sorted, own: None })
 }
 
-fn print(conditions: &str, shape: Shape, rows: &[Ages]) {
+fn print(conditions: &str, shape: Shape, fastcgi: bool, rows: &[Ages]) {
     println!("{conditions}\n");
-    println!("{} streams, {} messages of each, {:?} apart\n", shape.streams, shape.messages, shape.apart);
+    let by = if fastcgi { "FastCGI" } else { "HTTP" };
+    println!("{} streams by {by}, {} messages of each, {:?} apart\n", shape.streams, shape.messages, shape.apart);
     println!("| front | half of the messages | 99 % | the oldest | held, as it says itself |");
-    println!("|---|---|---|---|---|");
+    println!("|---|--:|--:|--:|--:|");
     for Ages { name, sorted, own } in rows {
         let of = |thousandth: usize| millis(sorted[(sorted.len() - 1) * thousandth / 1000]);
-        println!("| {name} | {} | {} | {} | {} |", of(500), of(990), of(1000), own.as_deref().unwrap_or("-"));
+        let own = own.as_ref().map_or_else(|| "-".to_owned(), |own| format!("at most {}", millis(own.longest)));
+        println!("| {name} | {} | {} | {} | {own} |", of(500), of(990), of(1000));
+    }
+    for Ages { name, own, .. } in rows {
+        let Some(Said { within, waited, .. }) = own else { continue };
+        let counts: Vec<_> =
+            within.iter().map(|(seconds, count)| format!("{count} within {} ms", seconds * 1000.0)).collect();
+        println!("\nReads of {name}: {}; {waited} had to wait for their client", counts.join(", "));
     }
 }
 
