@@ -47,8 +47,12 @@ const STATE_SOON: Duration = Duration::from_millis(20);
 /// While draining, how often the workers are asked whether they have ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// Descriptors that there is room for from the beginning: those of thirty thousand proxied connections, in half a MiB of the kernel.
+const DESCRIPTORS: u64 = 65_536;
+
 /// Does what the supervisor at the other end of `channel` says, until it says to end.
 pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
+    make_room_for_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         let (mut sender, mut receiver) = link(channel, Vec::new())?;
@@ -61,6 +65,16 @@ pub(crate) fn run(channel: linux::Channel) -> anyhow::Result<()> {
             }
         }
     })
+}
+
+/// The kernel doubles a process's table of descriptors whenever it is full, and where there are threads, the one that
+/// opens the next one waits until all processors have seen that: milliseconds, in which its worker serves nobody. Now
+/// there is one thread.
+fn make_room_for_descriptors() {
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = i32::try_from(allowed.min(DESCRIPTORS)).unwrap_or(i32::MAX) - 1;
+    // Where that cannot be, they are made room for one by one.
+    let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), last);
 }
 
 /// A worker that makes no turn for so long is hung.
