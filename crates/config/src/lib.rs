@@ -148,6 +148,8 @@ pub struct Listen {
 pub enum Handler {
     /// Files of a tree.
     Files(origin::FilesConfig),
+    /// Files that are each for one client.
+    Transfers(origin::TransfersConfig),
     /// Whether a tree can be read.
     Health(origin::HealthConfig),
 }

@@ -188,6 +188,20 @@ fn files_that_are_taken_in() {
 }
 
 #[test]
+fn files_that_are_each_for_one_client() {
+    let text = "[frontend.a]\nbind = \"0.0.0.0:443\"\n\
+        tls = { certificate = \"a.pem\", client-certificate = \"required\", client-ca = \"ca.pem\" }\n\
+        [[frontend.a.route]]\npath = \"/transfers/\"\nfiles = { root = \"/srv\", transfers = \"told\", timeout = \"9s\" }\n";
+    let sources = Sources::from_texts(vec![("perron.toml".into(), text.to_owned())], "/etc/perron".into());
+    let loaded = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let [Handler::Transfers(transfers)] = &loaded.config.handlers[..] else { panic!("one of transfers") };
+    assert_eq!(transfers.described, std::path::Path::new("/etc/perron/told"));
+    let files = &transfers.files;
+    assert_eq!((files.root.to_str(), &*files.strip_prefix, files.timeout), (Some("/srv"), "/transfers/", secs(9)));
+    assert!(files.upload.is_none());
+}
+
+#[test]
 fn users_codings_pages_and_paths() {
     use proxy::Coding::{Gzip, Zstd};
     use proxy::config::{BasicAuth, ErrorPageFile, PasswordsIndex, Rewrite};

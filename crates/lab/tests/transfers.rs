@@ -17,7 +17,7 @@ fn mebibytes() -> usize {
 }
 
 /// How often a transfer is cut.
-const CUTS: u64 = 10;
+const CUTS: usize = 10;
 
 /// What the program may use for a transfer of any size, in KiB.
 const MEMORY_KIB: u64 = 64 * 1024;
@@ -32,6 +32,8 @@ struct Rig {
     front: Host,
     perron: Perron,
     root: PathBuf,
+    /// Where transfers are described.
+    offers: PathBuf,
     certificates: PathBuf,
     _lab: Lab,
 }
@@ -45,16 +47,21 @@ fn rig(name: &str, files: &str) -> Result<Rig, Skip> {
     let server = authority.server("server", &["10.0.0.2"]);
     authority.client("me", "/CN=node1.example.org");
     let root = front.new_folder("root");
+    let offers = front.new_folder("offers");
+    fs::set_permissions(&offers, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("the folder is ours");
     let config = format!(
         "[frontend.node]\nbind = \"10.0.0.2:1811\"\ntls = {{ certificate = \"{}\", client-ca = \"{}\", \
          client-certificate = \"required\" }}\n[[frontend.node.route]]\npath = \"/export/\"\n\
-         files = {{ root = \"{}\"{files} }}\n",
+         files = {{ root = \"{}\"{files} }}\n[[frontend.node.route]]\npath = \"/transfers/\"\n\
+         files = {{ root = \"{}\", transfers = \"{}\" }}\n",
         server.display(),
         authority.certificate().display(),
-        root.display()
+        root.display(),
+        root.display(),
+        offers.display()
     );
     let perron = Perron::start(&front, &config);
-    Ok(Rig { client, front, perron, root, certificates, _lab: lab })
+    Ok(Rig { client, front, perron, root, offers, certificates, _lab: lab })
 }
 
 impl Rig {
@@ -72,18 +79,22 @@ impl Rig {
         !cut.text().trim().is_empty()
     }
 
-    /// Lets a transfer go on while it is cut at ten places, which are no part's beginning, and says how much memory it
+    /// Lets a transfer go on while it is cut at ten places, which are drawn anew each time, and says how much memory it
     /// has used at its end.
     fn cut_often(&self, process: &mut Process, moved: impl Fn() -> u64) -> u64 {
-        let (mut cuts, mut peak) = (0, 0);
-        while cuts < CUTS {
-            let next = moved() + mebibytes() as u64 * 66_049 + cuts * 777_777;
+        let (mut cuts, mut peak) = (Vec::new(), 0);
+        let begun = moved();
+        while cuts.len() < CUTS {
+            // All ten together are at most a little more than half of it.
+            let way = ((mebibytes() as u64) << 20) / 20;
+            let next = moved() + way / 10 + chance() % way;
             let is_there = eventually(limit(), || !process.is_running() || moved() >= next);
-            assert!(is_there && process.is_running(), "it ended after {cuts} cuts: {}", process.stderr());
+            assert!(is_there && process.is_running(), "it ended after the cuts {cuts:?}: {}", process.stderr());
             if self.cut() {
-                cuts += 1;
+                cuts.push((moved() - begun) >> 20);
             }
         }
+        println!("cut after {cuts:?} MiB of {}", mebibytes());
         let has_ended = eventually(limit(), || {
             peak = peak.max(peak_kib(process.id()));
             !process.is_running()
@@ -129,6 +140,12 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
+/// A number that nobody knows before.
+fn chance() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
 /// The most memory that a process has used so far.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -153,8 +170,9 @@ fn a_file_is_fetched_over_ten_cuts() {
     let serving: u64 = rig.perron.serve_pids().into_iter().map(peak_kib).max().expect("it serves");
     let said = said(command.output());
     assert!(same(&there, &here), "what came is what was sent: {said}");
-    assert!(said["breaks"].as_u64() >= Some(CUTS), "{said}");
+    assert!(said["breaks"].as_u64() >= Some(CUTS as u64), "{said}");
     assert_eq!(said["bytes"], mebibytes() << 20);
+    println!("{said}, at most {peak} KiB of memory in the command and {serving} KiB in the server");
     let is_constant = |kib| 0 < kib && kib < MEMORY_KIB;
     assert!(is_constant(peak) && is_constant(serving), "{peak} KiB and {serving} KiB in use");
     assert_eq!(fs::read_dir(here.parent().expect("a folder")).expect("it is there").count(), 1, "nothing else is left");
@@ -222,6 +240,44 @@ fn what_is_not_what_it_should_be_is_not_there() {
 }
 
 #[test]
+fn a_transfer_is_for_its_client_until_that_has_it() {
+    let rig = lab::require!(rig("transfers-offered", ""));
+    let [there, here] = [rig.root.join("disk.img"), rig.client.new_folder("here").join("disk.img")];
+    write(&there, 70);
+    let fingerprint = |name: &str| {
+        let certificate = rig.certificates.join(format!("{name}.crt"));
+        let said = rig.client.run(&["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", text(&certificate)]);
+        said.text().trim().split('=').nth(1).expect("openssl says it").to_owned()
+    };
+    let offer = |id: &str, fingerprint: &str, sha256: &str| {
+        let sha256 = sha256.split(' ').next().expect("digits");
+        let client = format!("{{\"fingerprint\": \"{fingerprint}\"}}");
+        let offer = format!("{{\"path\": \"disk.img\", \"sha256\": \"{sha256}\", \"client\": {client}}}");
+        fs::write(rig.offers.join(format!("{id}.json")), offer).expect("the folder is ours");
+    };
+    let sum = rig.client.run(&["sha256sum", text(&there)]).text();
+    offer("7", &fingerprint("me"), &sum);
+    offer("8", &fingerprint("server"), &sum);
+    offer("9", &fingerprint("me"), &sum.replace(['0', '1'], "2"));
+    let import = |id: &str, more: &[&str]| {
+        let url = format!("https://10.0.0.2:1811/transfers/{id}/contents");
+        rig.command(&[&["import-data", &url, text(&here), "--done", "--json"][..], more].concat()).output()
+    };
+    let other = import("8", &[]);
+    assert!(other.code == Some(1) && other.stderr.contains("403"), "{}", other.stderr);
+    let wrong = import("9", &[]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(!here.exists(), "it is not what its server says that it is");
+    let said = said(import("7", &[]));
+    assert_eq!(said["verified"], true, "the server's digest was compared");
+    assert!(same(&there, &here));
+    let left = ["7.done", "7.json", "8.json", "9.json"].map(|name| rig.offers.join(name).exists());
+    assert_eq!(left, [true, false, true, true]);
+    let over = import("7", &["--patience", "1s"]);
+    assert!(over.code == Some(1) && over.stderr.contains("404"), "{}", over.stderr);
+}
+
+#[test]
 fn who_shows_no_certificate_gets_nothing() {
     let rig = lab::require!(rig("transfers-nobody", ""));
     fs::write(rig.root.join("a"), "hello").expect("the folder is ours");
@@ -274,8 +330,9 @@ fn a_file_is_sent_over_ten_cuts() {
     let serving: u64 = rig.perron.serve_pids().into_iter().map(peak_kib).max().expect("it serves");
     let said = said(command.output());
     assert!(same(&here, &rig.root.join("disk.img")), "what came is what was sent: {said}");
-    assert!(said["breaks"].as_u64() >= Some(CUTS), "{said}");
+    assert!(said["breaks"].as_u64() >= Some(CUTS as u64), "{said}");
     assert_eq!((&said["bytes"], said["verified"].as_bool()), (&(mebibytes() << 20).into(), Some(true)));
+    println!("{said}, at most {peak} KiB of memory in the command and {serving} KiB in the server");
     let is_constant = |kib| 0 < kib && kib < MEMORY_KIB;
     assert!(is_constant(peak) && is_constant(serving), "{peak} KiB and {serving} KiB in use");
     let piped = format!("printf hello | {} export - {URL}/piped", text(&perron_binary()));

@@ -23,6 +23,15 @@ pub struct FilesConfig {
     pub upload: Option<UploadConfig>,
 }
 
+/// Files that are each for one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransfersConfig {
+    /// Where the files are, and how they are read; the rest of a request's path behind its prefix is a transfer's.
+    pub files: FilesConfig,
+    /// The folder with the descriptions of transfers.
+    pub described: PathBuf,
+}
+
 /// A health route: whether a tree can be opened and read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthConfig {

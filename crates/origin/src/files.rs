@@ -3,22 +3,30 @@
 use crate::answer::FileAnswer;
 use crate::config::FilesConfig;
 use crate::current::CurrentRoot;
+use crate::digest::{self, Sha256Value};
 use crate::failure::Failure;
 use crate::listing::{Listing, Order, html, json};
 use crate::media::media_type;
 use crate::memory;
 use crate::negotiate::{self, Coding};
 use crate::respond::{self, Chosen};
+use crate::span::{self, Reading};
 use crate::tree::{self, Opened, Root, is_temporary};
 use crate::upload::{self, Begun, Receipt, Taker};
 use http_proto::RequestHead;
 use rustix::fs::FileType;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Attempts to read a small file whole while somebody cuts it.
 const ATTEMPTS_MAX: usize = 4;
+
+/// What the name of a file ends in that holds another's SHA-256, and as much of it as is read: the digits and what ends
+/// them.
+const SUM: &str = ".sha256";
+const SUM_BYTES: usize = 65;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -139,6 +147,16 @@ impl Files {
         self.config.timeout
     }
 
+    /// Opens a file to read it; may wait. `path` is relative to the root.
+    pub(crate) fn open_to_read(&self, path: &[u8]) -> Result<Opened, Failure> {
+        let opened = self.root.waiting(Instant::now())?.open_beneath(path, true);
+        opened.inspect_err(|failure| {
+            if *failure == Failure::Stale {
+                self.root.forget();
+            }
+        })
+    }
+
     fn attempt(&self, request: &FileRequest<'_>, blocking: bool, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         if let Some(receipt) = self.change(request, blocking)? {
             return Ok(respond::receipt(request, &receipt, out));
@@ -223,20 +241,38 @@ impl Attempt<'_> {
     fn file(&self, path: &[u8], opened: Opened, root: &Root, out: &mut Vec<u8>) -> Result<FileAnswer, Failure> {
         let media = media_type(path);
         let varies = self.files.config.precompressed;
-        let mut chosen = Chosen { opened, media, coding: None, varies };
+        let wants_digest = negotiate::wants_sha256(self.request.head.fields);
+        let mut chosen = Chosen { opened, media, coding: None, varies, sha256: None };
         if varies && !self.firmware {
             for coding in negotiate::codings(self.request.head.fields) {
-                if let Some(opened) = self.sibling(path, coding, chosen.opened.modified_nanos, root)? {
+                if let Some(opened) = self.beside(path, coding.ending(), chosen.opened.modified_nanos, root)? {
                     chosen = Chosen { opened, coding: Some(coding), ..chosen };
                     break;
                 }
             }
         }
+        if wants_digest {
+            chosen.sha256 = self.sum(path, &chosen, root)?;
+        }
         respond::send(self.request, chosen, self.blocking, out)
     }
 
-    fn sibling(&self, path: &[u8], coding: Coding, not_before: u64, root: &Root) -> Result<Option<Opened>, Failure> {
-        let path = [path, coding.ending().as_bytes()].concat();
+    /// What `sha256sum` has written beside a file of the bytes that are to be sent.
+    fn sum(&self, path: &[u8], chosen: &Chosen<'_>, root: &Root) -> Result<Option<Sha256Value>, Failure> {
+        let coding = chosen.coding.map_or("", Coding::ending);
+        let Some(sum) = self.beside(path, &format!("{coding}{SUM}"), chosen.opened.modified_nanos, root)? else {
+            return Ok(None);
+        };
+        let mut line = Vec::new();
+        let reading = if self.blocking { Reading::Waits } else { Reading::Now(sum.storage) };
+        let length = usize::try_from(sum.size).map_or(SUM_BYTES, |size| size.min(SUM_BYTES));
+        span::append(sum.file.as_fd(), 0, length, reading, &mut line)?;
+        Ok(digest::sha256_of_sum(&line))
+    }
+
+    /// A file whose name is longer by `ending`.
+    fn beside(&self, path: &[u8], ending: &str, not_before: u64, root: &Root) -> Result<Option<Opened>, Failure> {
+        let path = [path, ending.as_bytes()].concat();
         match self.open(&path, root) {
             // One that is older was made of what the file was before.
             Ok(opened) => Ok(Some(opened)

@@ -10,6 +10,7 @@
 mod answer;
 mod config;
 mod current;
+mod digest;
 mod failure;
 mod files;
 mod health;
@@ -23,14 +24,16 @@ mod respond;
 mod span;
 #[cfg(test)]
 mod testing;
+mod transfers;
 mod tree;
 mod upload;
 mod url;
 
 pub use answer::{Body, FileAnswer, Part};
-pub use config::{FilesConfig, HealthConfig};
+pub use config::{FilesConfig, HealthConfig, TransfersConfig};
 pub use files::{FileRequest, Files, FilesError, WouldBlock};
 pub use health::{Health, Step, Verdict};
 pub use memory::let_go;
 pub use span::{FileSpan, Storage, is_resident, preread, read};
+pub use transfers::{Certificate, Transfers};
 pub use upload::{Begun, Receipt, Upload, UploadConfig};

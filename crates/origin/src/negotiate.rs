@@ -53,6 +53,22 @@ pub(crate) fn wants_json(fields: Fields<'_>, query: Option<&str>) -> bool {
     }
 }
 
+/// Whether the client takes bytes of no particular kind, `application/octet-stream` (RFC 9110 §12.5.1).
+pub(crate) fn takes_bytes(fields: Fields<'_>) -> bool {
+    let weight = |kind| elements(fields, "Accept").find(|(name, _)| is(name, kind)).map(|(_, quality)| quality);
+    let says_nothing = elements(fields, "Accept").next().is_none();
+    // What is most specific decides.
+    let stated = ["application/octet-stream", "application/*", "*/*"].into_iter().find_map(weight);
+    says_nothing || stated.is_some_and(|quality| quality > 0)
+}
+
+/// Whether the client asks for a SHA-256 of the whole: `sha-256` with a preference from 1 to 10 (RFC 9530 §4).
+pub(crate) fn wants_sha256(fields: Fields<'_>) -> bool {
+    let members = lines(fields, "Want-Repr-Digest").flat_map(|line| line.split(|&byte| byte == b','));
+    let mut preferences = members.filter_map(|member| member.trim_ascii().strip_prefix(b"sha-256="));
+    preferences.any(|preference| matches!(preference, [b'1'..=b'9'] | b"10"))
+}
+
 /// A parameter of the query, as it is written.
 pub(crate) fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -150,6 +166,27 @@ mod tests {
         assert!(!accept(b"*/*"));
         assert!(wants_json(Fields(&[]), Some("sort=size&format=json")));
         assert!(!wants_json(Fields(&[]), Some("format=html")));
+    }
+
+    #[test]
+    fn bytes_of_no_kind_are_taken() {
+        let accept = |value: &'static [u8]| takes_bytes(Fields(&[Field { name: "Accept", value }]));
+        assert!(takes_bytes(Fields(&[])));
+        assert!(accept(b"application/octet-stream"));
+        assert!(accept(b"text/html, application/*;q=0.1"));
+        assert!(accept(b"text/html;q=0.9, */*"));
+        assert!(!accept(b"text/html"));
+        assert!(!accept(b"text/html, */*;q=0"));
+        assert!(!accept(b"*/*, application/octet-stream;q=0"));
+    }
+
+    #[test]
+    fn a_digest_is_wanted() {
+        let want = |value: &'static [u8]| wants_sha256(Fields(&[Field { name: "want-repr-digest", value }]));
+        // RFC 9530 §4: preferences from 0, which is not acceptable, to 10.
+        assert!(want(b"sha-256=1") && want(b"sha-512=3, sha-256=10, unixsum=0"));
+        assert!(!want(b"sha-256=0") && !want(b"sha-512=10") && !want(b"sha-256") && !want(b"sha-256=11"));
+        assert!(!wants_sha256(Fields(&[])));
     }
 
     #[test]

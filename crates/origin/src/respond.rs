@@ -1,6 +1,7 @@
 //! Answers for a file that was found: under which conditions, and how much of it (RFC 9110 §13.2.2, §14.2); and for none.
 
 use crate::answer::{Body, FileAnswer, HeadWriter, Part, push_number, push_status};
+use crate::digest::{Sha256Value, sha256_field};
 use crate::failure::Failure;
 use crate::files::FileRequest;
 use crate::negotiate::Coding;
@@ -32,6 +33,8 @@ pub(crate) struct Chosen<'m> {
     pub(crate) coding: Option<Coding>,
     /// Whether another request could get another coding.
     pub(crate) varies: bool,
+    /// What somebody has written of its bytes as they are sent.
+    pub(crate) sha256: Option<Sha256Value>,
 }
 
 /// Answers with a file: 200, 206, 304, 412 or 416.
@@ -186,9 +189,12 @@ impl Sending<'_> {
     fn head<'o>(&self, status: u16, out: &'o mut Vec<u8>) -> HeadWriter<'o> {
         // A date in the future would be a promise that nobody can keep (RFC 9110 §8.8.2.1).
         let modified = imf_fixdate(self.validators.modified.min(self.validators.now));
-        let head = with_tag(head(self.request, status, out), &self.chosen, self.validators)
+        let mut head = with_tag(head(self.request, status, out), &self.chosen, self.validators)
             .field("Last-Modified", &modified)
             .field("Accept-Ranges", b"bytes");
+        if let Some(sha256) = &self.chosen.sha256 {
+            head = head.field("Repr-Digest", sha256_field(sha256).as_bytes());
+        }
         match self.chosen.coding {
             Some(coding) => head.field("Content-Encoding", coding.name().as_bytes()),
             None => head,

@@ -1,11 +1,10 @@
 //! Takes files into a tree: written beside their place, verified, brought to the disk, and only then renamed.
 //!
 //! `begin` looks at a request's head and decides, `partial` is the file in the making, `take` writes what comes and ends
-//! it, `digest` is about checksums, `account` about how much a tree may hold. Everything here may wait for a disk.
+//! it, `account` is about how much a tree may hold. Everything here may wait for a disk.
 
 mod account;
 mod begin;
-mod digest;
 mod partial;
 mod receipt;
 mod take;

@@ -122,6 +122,8 @@ pub struct HandlerRequest<'a> {
     pub date: &'a [u8],
     /// Whole field lines for the answer's head: `Connection`, and the configured ones.
     pub fields: &'a [u8],
+    /// Who the client is by its certificate; `None`: it has shown none.
+    pub identity: Option<&'a tls::Identity>,
 }
 
 /// What a handler answers.

@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
-use origin::{FilesConfig, UploadConfig};
+use origin::{FilesConfig, TransfersConfig, UploadConfig};
+use proxy::config::{Answer, HandlerIndex};
 use units::ByteSize;
 
 use crate::Handler;
 use crate::context::Context;
 use crate::read::{At, Line, Period, Read};
-use crate::schema::{Schema, form, required, says, with};
+use crate::schema::{Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{Given, handler};
 use crate::tree::{Node, Table, Value};
@@ -24,6 +25,12 @@ pub(crate) static FILES: Schema = Schema {
         with("symlinks", form::BOOLEAN, "false", "Follow symbolic links, never out of the root."),
         with("precompressed", form::BOOLEAN, "false", "Send `NAME.zst`, `NAME.br`, `NAME.gz` to who accepts them."),
         with("timeout", form::TIME, "\"5s\"", "How long opening or reading may take before the client gets 503."),
+        optional(
+            "transfers",
+            form::PATH,
+            "Files only as transfers, each to one client: the folder with their descriptions. See \
+             [transfers](transfers.md).",
+        ),
         with("upload", form::BOOLEAN, "false", "Take files in: PUT, POST to a name, and PATCH to go on with one."),
         with("delete", form::BOOLEAN, "false", "Let files be deleted. With `upload`."),
         says("max-size", form::SIZE, "no limit", "Bytes of one file. With `upload`."),
@@ -65,9 +72,12 @@ const UPLOADS_ONLY: [&str; 9] = [
     "upload-timeout",
 ];
 
+/// What has no meaning where files are transfers.
+const NO_TRANSFERS: [&str; 5] = ["listing", "index", "precompressed", "upload", "delete"];
+
 /// Reads `files` for each of the route's prefixes.
 pub(crate) fn files(node: &Node, path: String, prefixes: &[String], cx: &mut Context) -> Given {
-    let Some(files) = files_config(node, path, cx) else {
+    let Some((files, described)) = files_config(node, path, cx) else {
         return Given::Nothing;
     };
     let whole = ["/".to_owned()];
@@ -75,13 +85,32 @@ pub(crate) fn files(node: &Node, path: String, prefixes: &[String], cx: &mut Con
     let mut answers = Vec::new();
     for prefix in prefixes {
         let files = FilesConfig { strip_prefix: prefix.clone(), ..files.clone() };
-        answers.push((prefix.clone(), handler(Handler::Files(files), node.span, cx)));
+        let serves = match described.clone() {
+            Some(described) => Handler::Transfers(TransfersConfig { files, described }),
+            None => Handler::Files(files),
+        };
+        answers.push((prefix.clone(), handler(serves, node.span, cx)));
     }
     Given::Files(answers)
 }
 
-fn files_config(node: &Node, path: String, cx: &mut Context) -> Option<FilesConfig> {
+/// Says so where `answer` is transfers, and no client ever shows a certificate.
+pub(crate) fn check_transfers(owner: &mut Section<'_>, answer: &Answer, shown: bool, cx: &mut Context) {
+    let Answer::Handler(HandlerIndex(index)) = answer else { return };
+    let are_transfers = matches!(cx.handlers.get(usize::from(*index)), Some(Handler::Transfers(_)));
+    if let (true, false, Some(entry)) = (are_transfers, shown, owner.entry("files")) {
+        cx.error(entry.span, "transfers are for clients that show a certificate, and none is asked for here")
+            .help("write client-certificate = \"required\" and client-ca = \"ca.pem\" in the frontend's tls");
+    }
+}
+
+/// A tree, and where it is said which files of it are whose.
+fn files_config(node: &Node, path: String, cx: &mut Context) -> Option<(FilesConfig, Option<PathBuf>)> {
     let (mut section, root) = path_or_table(node, &FILES, "root", path, cx);
+    let described = section.optional::<PathBuf>("transfers", cx);
+    if described.is_some() {
+        section.refuse(&NO_TRANSFERS, "is for files that everybody may ask for by name", "remove one of the two", cx);
+    }
     let files = FilesConfig {
         root: PathBuf::new(),
         strip_prefix: "/".to_owned(),
@@ -92,7 +121,7 @@ fn files_config(node: &Node, path: String, cx: &mut Context) -> Option<FilesConf
         timeout: section.value::<Period>("timeout", cx).0,
         upload: upload(&mut section, cx),
     };
-    Some(FilesConfig { root: root?, ..files })
+    Some((FilesConfig { root: root?, ..files }, described))
 }
 
 fn upload(section: &mut Section<'_>, cx: &mut Context) -> Option<UploadConfig> {

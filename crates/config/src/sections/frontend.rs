@@ -13,7 +13,7 @@ use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::users::{self, Known};
-use crate::sections::{basic_auth, forward, headers, proxy_header, rate, route, shape, stick, tls};
+use crate::sections::{basic_auth, files, forward, headers, proxy_header, rate, route, shape, stick, tls};
 use crate::tree::{Node, Table, Value};
 use crate::{Listen, diagnostics::Excerpt};
 
@@ -249,9 +249,11 @@ fn terminating(
         frontend.error_pages = shape::error_pages(&mut section, cx);
         let shows = frontend.basic_auth.is_some();
         let known = if shows { Known::Yes } else { Known::of(frontend.tls.as_ref(), section.has("tls")) };
-        frontend.routes = route::routes(&mut section, known, cx);
+        // A section that is wrong itself says enough.
+        let shown = frontend.tls.as_ref().map_or(section.has("tls"), |tls| tls.client.is_some());
+        frontend.routes = route::routes(&mut section, known, shown, cx);
         frontend.allow_users = users::allow(&mut section, known, cx);
-        frontend.default = default_answer(&mut section, &frontend, cx);
+        frontend.default = default_answer(&mut section, &frontend, shown, cx);
     } else {
         frontend.default = tcp_backend(&mut section, cx).map(Answer::Backend);
     }
@@ -261,7 +263,7 @@ fn terminating(
 const LOGS: [(&str, LogFormat); 3] =
     [("json", LogFormat::Json), ("haproxy", LogFormat::Haproxy), ("off", LogFormat::Off)];
 
-fn default_answer(section: &mut Section<'_>, frontend: &Frontend, cx: &mut Context) -> Option<Answer> {
+fn default_answer(section: &mut Section<'_>, frontend: &Frontend, shown: bool, cx: &mut Context) -> Option<Answer> {
     let given = answer::read(section, &[], cx);
     let says_nothing = answer::KEYS.iter().all(|key| !section.has(key)) && !section.has("route");
     if says_nothing && !cx.broken {
@@ -275,7 +277,10 @@ fn default_answer(section: &mut Section<'_>, frontend: &Frontend, cx: &mut Conte
     }
     match given {
         Given::Answer(answer) => Some(answer),
-        Given::Files(mut answers) => answers.pop().map(|(_, answer)| answer),
+        Given::Files(mut answers) => {
+            answers.iter().for_each(|(_, answer)| files::check_transfers(section, answer, shown, cx));
+            answers.pop().map(|(_, answer)| answer)
+        }
         Given::Nothing => None,
     }
 }

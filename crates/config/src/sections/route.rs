@@ -9,7 +9,7 @@ use crate::section::Section;
 use crate::sections::answer::{self, Given};
 use crate::sections::http::{Host, Method, RoutePath, check_field_name};
 use crate::sections::users::{self, Known};
-use crate::sections::{basic_auth, headers, rate, shape, stream};
+use crate::sections::{basic_auth, files, headers, rate, shape, stream};
 use crate::tree::{Node, Value};
 
 const KEYS: [Key; 21] = {
@@ -55,14 +55,14 @@ pub(crate) static ROUTE: Schema = Schema {
     keys: &KEYS,
 };
 
-/// Reads the routes of a frontend.
-pub(crate) fn routes(owner: &mut Section<'_>, known: Known, cx: &mut Context) -> Vec<Route> {
+/// Reads the routes of a frontend; `shown`: clients may show certificates to it.
+pub(crate) fn routes(owner: &mut Section<'_>, known: Known, shown: bool, cx: &mut Context) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut spans = Vec::new();
     for (index, node) in owner.list("route").into_iter().enumerate() {
         let path = format!("{}.route[{index}]", owner.path);
         let errors = cx.errors();
-        let read = Section::open(node, &ROUTE, path, cx).map_or(Vec::new(), |section| route(section, known, cx));
+        let read = Section::open(node, &ROUTE, path, cx).map_or(Vec::new(), |section| route(section, known, shown, cx));
         if cx.errors() > errors {
             continue;
         }
@@ -81,7 +81,7 @@ pub(crate) fn routes(owner: &mut Section<'_>, known: Known, cx: &mut Context) ->
 }
 
 /// One route of the text; several of the proxy's, if it serves files under several prefixes.
-fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route> {
+fn route(mut section: Section<'_>, known: Known, shown: bool, cx: &mut Context) -> Vec<Route> {
     let prefixes = section.optional::<Some1<RoutePath>>("path", cx).map_or(Vec::new(), |Some1(paths)| plain(paths));
     let mut when = conditions(&mut section, cx);
     let request_headers = headers::edits(&mut section, "request-headers", cx);
@@ -124,6 +124,7 @@ fn route(mut section: Section<'_>, known: Known, cx: &mut Context) -> Vec<Route>
         Given::Files(answers) => {
             answers.iter().take(1).for_each(|(_, answer)| {
                 stream::check(&mut section, answer, cx);
+                files::check_transfers(&mut section, answer, shown, cx);
                 shape::check_rewrite(&mut section, answer, cx);
             });
             let one = |(prefix, answer)| {

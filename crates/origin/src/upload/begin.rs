@@ -1,10 +1,10 @@
 //! What a request's head asks for, and whether that can be had.
 
-use super::digest::{self, Algorithm};
 use super::partial::{self, Partial};
 use super::receipt::Receipt;
 use super::take::{Aim, Upload, Wanted};
 use super::{Begun, Taker};
+use crate::digest::{self, Algorithm};
 use crate::failure::Failure;
 use crate::files::FileRequest;
 use crate::negotiate::parameter;

@@ -18,12 +18,12 @@ pub struct Receipt {
 
 impl Receipt {
     /// An answer without words.
-    pub(super) fn new(status: u16) -> Receipt {
+    pub(crate) fn new(status: u16) -> Receipt {
         Receipt { status, fields: Vec::new(), body: String::new() }
     }
 
     /// A refusal, with its status in words and then why.
-    pub(super) fn refusal(status: u16, why: &str) -> Receipt {
+    pub(crate) fn refusal(status: u16, why: &str) -> Receipt {
         let refusal =
             Receipt { status, fields: Vec::new(), body: format!("{status} {}\n{why}\n", reason_phrase(status)) };
         match status {
@@ -32,7 +32,7 @@ impl Receipt {
         }
     }
 
-    pub(super) fn field(self, name: &str, value: &[u8]) -> Receipt {
+    pub(crate) fn field(self, name: &str, value: &[u8]) -> Receipt {
         let Receipt { status, mut fields, body } = self;
         for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
             fields.extend_from_slice(piece);
@@ -40,19 +40,19 @@ impl Receipt {
         Receipt { status, fields, body }
     }
 
-    pub(super) fn number(self, name: &str, number: u64) -> Receipt {
+    pub(crate) fn number(self, name: &str, number: u64) -> Receipt {
         let mut value = Vec::new();
         push_number(number, &mut value);
         self.field(name, &value)
     }
 
     /// The disk or the quota is full.
-    pub(super) fn full(why: &str) -> Receipt {
+    pub(crate) fn full(why: &str) -> Receipt {
         Receipt::refusal(507, why)
     }
 
     /// What an error of writing means.
-    pub(super) fn of_errno(errno: Errno) -> Receipt {
+    pub(crate) fn of_errno(errno: Errno) -> Receipt {
         match errno {
             Errno::NOSPC | Errno::DQUOT => Receipt::full("the disk is full"),
             Errno::FBIG => Receipt::refusal(413, "the file system holds no file so large"),
@@ -65,7 +65,7 @@ impl Receipt {
     }
 
     /// What it means that the folder of an upload cannot be opened.
-    pub(super) fn of_folder(failure: Failure, may_be_made: bool) -> Receipt {
+    pub(crate) fn of_folder(failure: Failure, may_be_made: bool) -> Receipt {
         match failure {
             Failure::Missing if may_be_made => {
                 Receipt::refusal(404, "the path leads out of the tree, or through a file")

@@ -2,9 +2,9 @@
 
 use super::Taker;
 use super::begin::{self, Several};
-use super::digest::{self, Algorithm, Claim, Hasher, Scope};
 use super::partial::{self, Partial};
 use super::receipt::Receipt;
+use crate::digest::{self, Algorithm, Claim, Hasher, Scope};
 use crate::respond::plain_etag;
 use data_encoding::BASE64;
 use http_proto::{Field, Fields};

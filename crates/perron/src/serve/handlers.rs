@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use origin::{FileAnswer, FileRequest, FileSpan};
+use origin::{Certificate, FileAnswer, FileRequest, FileSpan};
 use proxy::{
     Begun, Handler, HandlerAnswer, HandlerRequest, Intake, Part, Patience, Receipt, Shared, Storage, WouldBlock,
 };
@@ -26,6 +26,11 @@ pub(super) fn build(handlers: &[config::Handler], home: &Home) -> anyhow::Result
             config::Handler::Files(files) => {
                 look_into(files.root.clone())?;
                 Arc::new(Files(origin::Files::open(files.clone())?))
+            }
+            config::Handler::Transfers(transfers) => {
+                look_into(transfers.files.root.clone())?;
+                look_into(transfers.described.clone())?;
+                Arc::new(Transfers(origin::Transfers::open(transfers.clone())?))
             }
             config::Handler::Health(health) => {
                 Arc::new(Health { tree: origin::Health::new(health.clone()), home: Arc::clone(home) })
@@ -61,14 +66,7 @@ impl Handler for Files {
         patience: Patience,
         out: &mut Vec<u8>,
     ) -> Result<HandlerAnswer, WouldBlock> {
-        let request = FileRequest {
-            head: request.head,
-            path: request.path,
-            query: request.query,
-            date: request.date,
-            connection: request.fields,
-        };
-        let answer = self.0.answer(&request, patience == Patience::Wait, out);
+        let answer = self.0.answer(&file_request(request), patience == Patience::Wait, out);
         answer.map(rest_of).map_err(|origin::WouldBlock| WouldBlock)
     }
 
@@ -98,8 +96,7 @@ impl Handler for Files {
     }
 
     fn begin(&self, request: &HandlerRequest<'_>) -> Result<Begun, Receipt> {
-        let HandlerRequest { head, path, query, date, fields } = *request;
-        match self.0.begin(&FileRequest { head, path, query, date, connection: fields }) {
+        match self.0.begin(&file_request(request)) {
             origin::Begun::Taking { upload, interim } => Ok(Begun { intake: Box::new(Upload(upload)), interim }),
             origin::Begun::Refused(receipt) => Err(receipt_of(receipt)),
         }
@@ -108,6 +105,53 @@ impl Handler for Files {
     fn take_timeout(&self) -> Duration {
         self.0.upload_timeout()
     }
+}
+
+struct Transfers(origin::Transfers);
+
+impl Handler for Transfers {
+    fn answer(
+        &self,
+        request: &HandlerRequest<'_>,
+        patience: Patience,
+        out: &mut Vec<u8>,
+    ) -> Result<HandlerAnswer, WouldBlock> {
+        match patience {
+            Patience::None => Err(WouldBlock),
+            Patience::Wait => {
+                let certificate = request.identity.and_then(certificate);
+                Ok(rest_of(self.0.answer(&file_request(request), certificate, out)))
+            }
+        }
+    }
+
+    fn is_resident(&self, file: &File, offset: u64, length: u64) -> bool {
+        origin::is_resident(file, offset, length)
+    }
+
+    fn bring_in(&self, file: &File, offset: u64, length: u64) {
+        // Whatever cannot be read shows when it is sent.
+        let _ = origin::preread(file, offset, length);
+    }
+
+    fn read(&self, file: &File, offset: u64, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        origin::read(file, offset, length, out).map(|_| ())
+    }
+
+    fn timeout(&self) -> Duration {
+        self.0.timeout()
+    }
+}
+
+/// What tells one certificate from all others.
+fn certificate(identity: &tls::Identity) -> Option<Certificate<'_>> {
+    let find = |name: &str| identity.variables.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str());
+    Some(Certificate { serial: find("SSL_CLIENT_M_SERIAL")?, fingerprint: find("SSL_CLIENT_FINGERPRINT")? })
+}
+
+fn file_request<'r>(request: &HandlerRequest<'r>) -> FileRequest<'r> {
+    let HandlerRequest { head, path, query, date, fields, .. } = *request;
+    FileRequest { head, path, query, date, connection: fields }
 }
 
 struct Upload(Box<origin::Upload>);

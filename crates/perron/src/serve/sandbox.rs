@@ -108,6 +108,10 @@ impl Trees {
                         trees.write.push(files.root.clone());
                     }
                 }
+                Handler::Transfers(transfers) => {
+                    trees.read.extend([transfers.files.root.clone(), transfers.described.clone()]);
+                    trees.write.push(transfers.described.clone());
+                }
                 Handler::Health(health) => trees.read.push(health.files.clone()),
             }
         }
@@ -242,6 +246,10 @@ mod tests {
         read.sort();
         assert_eq!(read, paths(&["/srv/in", "/srv/sent", "/srv/www"]));
         assert_eq!(trees.write, paths(&["/srv/in"]));
+        let shown = "tls = { certificate = \"a.pem\", client-certificate = \"required\", client-ca = \"ca.pem\" }";
+        let files = "files = { root = \"/srv/out\", transfers = \"/srv/told\" }";
+        let trees = seen(&format!("{frontend}{shown}\n{files}\n"));
+        assert_eq!((trees.read, trees.write), (paths(&["/srv/out", "/srv/told"]), paths(&["/srv/told"])));
         let sent_to = |place: &str| {
             seen(&format!(
                 "{frontend}backend = \"b\"\n[backend.b]\ndeliver = \"redirect\"\ncheck = {{ type = \"tcp\" }}\n\

@@ -480,6 +480,7 @@ impl Request<'_> {
             query: resolved.query,
             date: &date,
             fields: &fields,
+            identity: self.meta.secure.and_then(|peer| peer.identity.as_ref()),
         };
         let answered = handler.answer(&request, Patience::None, &mut bytes);
         self.meta.context.recycle(date);

@@ -122,14 +122,15 @@ async fn begin(client: &Client<'_>, index: HandlerIndex, head: Vec<u8>) -> Resul
     let context = client.meta.context;
     let handler = Arc::clone(&context.shared.handlers[usize::from(index.0)]);
     let (limits, timeout) = (context.shared.limits, handler.take_timeout());
+    let identity = client.meta.secure.and_then(|peer| peer.identity.clone());
     let begun = patiently(context, index, timeout, move || {
         let mut slots = field_slots();
         let Ok(Parsed::Whole(request, _)) = parse_request(&head, &mut slots, &limits) else {
             return None;
         };
         let resolved = resolve_path(request.path_and_query).ok()?;
-        let (path, query) = (&*resolved.path, resolved.query);
-        Some(handler.begin(&HandlerRequest { head: &request, path, query, date: b"", fields: b"" }))
+        let (path, query, identity) = (&*resolved.path, resolved.query, identity.as_ref());
+        Some(handler.begin(&HandlerRequest { head: &request, path, query, date: b"", fields: b"", identity }))
     });
     match begun.await {
         Ok(Some(begun)) => begun.map_err(End::Answered),

@@ -286,6 +286,8 @@ pub(crate) async fn ask(
     write_last_fields(&mut fields, client.meta, route, traits.version, traits.keep_alive);
     record.phase = Phase::Headers;
     let sending = begin(context, Some(index), 0, &[]);
+    // The thread may outlive the connection.
+    let identity = client.meta.secure.and_then(|peer| peer.identity.clone());
     let answered = Box::pin(patiently(context, index, timeout, move || {
         let mut out = Vec::new();
         let mut slots = field_slots();
@@ -299,6 +301,7 @@ pub(crate) async fn ask(
             query: resolved.query,
             date: &date,
             fields: &fields,
+            identity: identity.as_ref(),
         };
         let answer = handler.answer(&request, Patience::Wait, &mut out).ok()?;
         if let Some(named) = named {

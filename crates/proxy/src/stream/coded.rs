@@ -236,7 +236,8 @@ impl State {
     /// Writes the head of the coded answer.
     fn write_head(&mut self, head: &ResponseHead<'_>) {
         let mut edits = HeaderEdits::default();
-        edits.remove.push("accept-ranges".to_owned());
+        // What a digest is of, are the bytes as they came (RFC 9530 §2, §3).
+        edits.remove.extend(["accept-ranges", "repr-digest", "content-digest"].map(str::to_owned));
         edits.set.push(("Content-Encoding".to_owned(), self.coding.name().to_owned()));
         edits.add.push(("Vary".to_owned(), "Accept-Encoding".to_owned()));
         // What is coded anew has other bytes each time (RFC 9110 §8.8.1).

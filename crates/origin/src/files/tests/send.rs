@@ -145,3 +145,30 @@ fn siblings_are_sent_to_those_who_accept_them() {
     let answer = tree.ask("/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!((answer.field("Vary"), answer.text()), (None, "plain"));
 }
+
+#[test]
+fn a_digest_is_told_to_who_wants_it_where_one_lies_beside_the_file() {
+    // `printf 0123456789 | sha256sum`, and in base64.
+    let sum = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882";
+    let field = "sha-256=:hNiYd/DUBB77a/kaFvAkjy/Vc+avBcGflr7bn4gveII=:";
+    let mut tree = Tree::new();
+    tree.config.precompressed = true;
+    tree.write("a", DIGITS);
+    tree.write("a.sha256", format!("{sum}  a\n"));
+    let told = |tree: &Tree, fields: &str| tree.ask("/a", fields).field("Repr-Digest").map(str::to_owned);
+    let wants = "Want-Repr-Digest: sha-512=3, sha-256=10\r\n";
+    assert_eq!(told(&tree, wants).as_deref(), Some(field));
+    assert_eq!(told(&tree, &format!("{wants}Range: bytes=2-3\r\n")).as_deref(), Some(field), "it is of the whole");
+    assert_eq!(told(&tree, &format!("{wants}Range: bytes=20-\r\n")), None, "it is not of an error's words");
+    assert_eq!(told(&tree, ""), None);
+    assert_eq!(told(&tree, "Want-Repr-Digest: sha-256=0\r\n"), None);
+    tree.write("a.gz", "not really");
+    assert_eq!(told(&tree, &format!("{wants}Accept-Encoding: gzip\r\n")), None, "it is of other bytes");
+    tree.write("a.gz.sha256", sum);
+    assert_eq!(told(&tree, &format!("{wants}Accept-Encoding: gzip\r\n")).as_deref(), Some(field));
+    tree.write("a.sha256", "no digits");
+    assert_eq!(told(&tree, wants), None);
+    tree.write("a.sha256", sum);
+    set_modified(&tree.path("a.sha256"), MODIFIED - 1);
+    assert_eq!(told(&tree, wants), None, "it is of what the file was before");
+}

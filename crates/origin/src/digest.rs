@@ -1,13 +1,13 @@
-//! Checksums that requests bring, in their heads or trailers (RFC 9530).
+//! Checksums that requests bring, in their heads or trailers, and answers tell (RFC 9530).
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-pub(super) use http_proto::DigestAlgorithm as Algorithm;
-use http_proto::read_digests;
+pub(crate) use http_proto::DigestAlgorithm as Algorithm;
+use http_proto::{read_digests, write_digest};
 use sha2::{Digest, Sha256, Sha512};
 
 /// What a checksum is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// The file as it is to be.
     Whole,
     /// One request's body.
@@ -16,39 +16,42 @@ pub(super) enum Scope {
 
 /// A checksum that a request says something has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
-    pub(super) algorithm: Algorithm,
-    pub(super) scope: Scope,
-    pub(super) value: Vec<u8>,
+pub(crate) struct Claim {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) scope: Scope,
+    pub(crate) value: Vec<u8>,
 }
+
+/// A SHA-256.
+pub(crate) type Sha256Value = [u8; 32];
 
 /// The value of a checksum's field cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// A checksum in the making.
 #[derive(Clone)]
-pub(super) enum Hasher {
+pub(crate) enum Hasher {
     Sha256(Box<Sha256>),
     Sha512(Box<Sha512>),
 }
 
 impl Hasher {
-    pub(super) fn new(algorithm: Algorithm) -> Hasher {
+    pub(crate) fn new(algorithm: Algorithm) -> Hasher {
         match algorithm {
             Algorithm::Sha256 => Hasher::Sha256(Box::default()),
             Algorithm::Sha512 => Hasher::Sha512(Box::default()),
         }
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(hasher) => hasher.update(bytes),
             Hasher::Sha512(hasher) => hasher.update(bytes),
         }
     }
 
-    pub(super) fn value(self) -> Vec<u8> {
+    pub(crate) fn value(self) -> Vec<u8> {
         match self {
             Hasher::Sha256(hasher) => hasher.finalize().to_vec(),
             Hasher::Sha512(hasher) => hasher.finalize().to_vec(),
@@ -57,7 +60,7 @@ impl Hasher {
 }
 
 /// What fields say, those of other names passed over.
-pub(super) fn claims<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Result<Vec<Claim>, Malformed> {
+pub(crate) fn claims<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Result<Vec<Claim>, Malformed> {
     let mut claims = Vec::new();
     for (name, value) in fields {
         if name.eq_ignore_ascii_case("repr-digest") {
@@ -79,6 +82,23 @@ fn said(value: &[u8], scope: Scope) -> Option<Vec<Claim>> {
         (value.len() == algorithm.bytes()).then_some(Claim { algorithm, scope, value })
     };
     read_digests(value)?.into_iter().map(claim).collect()
+}
+
+/// The value of a field that tells what SHA-256 the whole has.
+pub(crate) fn sha256_field(value: &Sha256Value) -> String {
+    write_digest(Algorithm::Sha256, value)
+}
+
+/// From 64 hexadecimal digits.
+pub(crate) fn sha256_of_text(text: &[u8]) -> Option<Sha256Value> {
+    HEXLOWER_PERMISSIVE.decode(text).ok()?.try_into().ok()
+}
+
+/// What `sha256sum` has written of one file: the digits, then nothing, or a space and the file's name.
+pub(crate) fn sha256_of_sum(line: &[u8]) -> Option<Sha256Value> {
+    let (digits, rest) = line.split_at_checked(64)?;
+    let is_end = rest.first().is_none_or(u8::is_ascii_whitespace);
+    sha256_of_text(digits).filter(|_| is_end)
 }
 
 #[cfg(test)]
@@ -121,6 +141,22 @@ mod tests {
         }
         for wrong in ["", "b9", &hexadecimal[1..], &hexadecimal.replace('b', "g")] {
             assert_eq!(of("X-Checksum-Sha256", wrong), Err(Malformed("X-Checksum-Sha256")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sum_is_what_sha256sum_writes() {
+        // `printf 'hello world' | sha256sum`, and the same of a file `a`.
+        let digits = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
+        let value = sha256_of_text(digits.as_bytes()).unwrap();
+        assert_eq!(sha256_field(&value), format!("sha-256=:{SHA256}:"));
+        for line in [digits.to_owned(), format!("{digits}\n"), format!("{digits}  a\n"), digits.to_uppercase()] {
+            assert_eq!(sha256_of_sum(line.as_bytes()), Some(value), "{line}");
+        }
+        for wrong in
+            ["", &digits[1..], &format!("{digits}0"), &digits.replace('b', "g"), &format!("SHA256 (a) = {digits}")]
+        {
+            assert_eq!(sha256_of_sum(wrong.as_bytes()), None, "{wrong}");
         }
     }
 }
