@@ -13,11 +13,11 @@ use super::application::{Told, write_records};
 use super::body::Body;
 use super::login::{Credentials, Known, known, unauthorized};
 use super::receive::Taken;
-use super::redirect::{Detour, ask_size, write_redirect};
+use super::redirect::{Detour, ask_size, expand, write_redirect};
 use super::reply::{Reply, write_now, write_reply};
 use crate::backend::Wish;
 use crate::claim::Claim;
-use crate::config::{Answer, BackendIndex, BasicAuth, Frontend, FrontendIndex, HandlerIndex, Redirect, StreamConfig};
+use crate::config::{Answer, BackendIndex, BasicAuth, Frontend, FrontendIndex, HandlerIndex, StreamConfig};
 use crate::handler::{HandlerAnswer, HandlerRequest, Part, Patience};
 use crate::log::Record;
 use crate::reason::Reason;
@@ -361,7 +361,7 @@ impl Request<'_> {
                 }
             },
             Answer::Redirect(redirect) => {
-                let location = expand(redirect, self.head);
+                let location = expand(&redirect.location, host_without_port(self.head.host), self.head.path_and_query);
                 Ok(self.send(Reply { status: redirect.status, location: Some(&location), ..Reply::default() }))
             }
             Answer::Respond(respond) => Ok(self.send(Reply {
@@ -504,13 +504,4 @@ impl Request<'_> {
         super::reply::write_last_fields(&mut fields, self.meta, self.route, self.head.version, self.traits.keep_alive);
         fields
     }
-}
-
-/// Fills a redirect's placeholders with the request's own host, path and query.
-fn expand(redirect: &Redirect, head: &RequestHead<'_>) -> String {
-    let (path, query) = match head.path_and_query.find('?') {
-        Some(place) => head.path_and_query.split_at(place),
-        None => (head.path_and_query, ""),
-    };
-    redirect.location.replace("{host}", host_without_port(head.host)).replace("{path}", path).replace("{query}", query)
 }

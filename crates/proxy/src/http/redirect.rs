@@ -108,9 +108,34 @@ fn hash_of_target(target: &RedirectTo) -> Option<u64> {
     hash_of_authority(authority.split('/').next()?.as_bytes(), scheme.eq_ignore_ascii_case("https"))
 }
 
+/// Fills the placeholders of a redirect's `location`, once: what the request brings is nothing to be filled.
+pub(super) fn expand(location: &str, host: &str, path_and_query: &str) -> String {
+    let (path, query) = path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()));
+    let mut filled = String::with_capacity(location.len() + host.len() + path_and_query.len());
+    let mut rest = location;
+    while let Some(at) = rest.find('{') {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let known = [("{host}", host), ("{path}", path), ("{query}", query)];
+        let (word, value) = known.into_iter().find(|(word, _)| rest.starts_with(word)).unwrap_or(("{", "{"));
+        filled.push_str(value);
+        rest = &rest[word.len()..];
+    }
+    filled + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn placeholders_are_filled_once() {
+        let filled = |location| expand(location, "a.example", "/{query}/b?c={host}");
+        assert_eq!(filled("https://{host}{path}{query}"), "https://a.example/{query}/b?c={host}");
+        assert_eq!(filled("{x}{{host}}/{path"), "{x}{a.example}/{path");
+        assert_eq!(filled("https://b.example/"), "https://b.example/");
+        assert_eq!(expand("{path}{query}", "a.example", "/b"), "/b");
+    }
 
     fn target(base: &str, port: u16) -> RedirectTo {
         RedirectTo { base: base.to_owned(), host: "node1.cluster.example".to_owned(), port }
