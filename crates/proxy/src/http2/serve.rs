@@ -214,14 +214,15 @@ fn begin(shared: &Rc<Shared>, request: Request<RecvStream>, mut respond: SendRes
     }
     shared.under_way.set(shared.under_way.get() + 1);
     let busy = Busy(Rc::clone(shared));
-    tokio::task::spawn_local(async move {
+    // Boxed: the runtime moves what it is given several times.
+    tokio::task::spawn_local(Box::pin(async move {
         let Shared { guard, peer, destination, secure, exported, reached, .. } = &*busy.0;
         let (inbound, written) = Inbound::new(request, respond, *reached, guard.context.buffer());
         let stream = Stream::Layer(Box::new(inbound));
         let (secure, exported) = (secure.as_deref(), exported.as_deref());
         let visitor = Visitor { guard, peer: *peer, destination: *destination, secure, exported };
         crate::http::serve_one(stream, visitor, written.err()).await;
-    });
+    }));
 }
 
 /// A stream that is under way.
