@@ -43,13 +43,15 @@ fn an_interface_comes_later_and_goes_and_comes_anew() {
 fn the_source_goes_and_another_takes_its_place() {
     let (_lab, one, other) = lab::require!(two("engine-source"));
     let (first, second) = active_and_backup(&one, &other, |priority| vip("web", 51, priority, ADDRESS));
+    // One that came before the backup listened is counted already.
+    let refused = second.vip().refused;
     one.set("net/ipv4/conf/eth0/promote_secondaries", "1").unwrap();
     one.add_address("10.0.0.11/24");
     one.remove_address("10.0.0.1/24");
     second.wait_for("adverts come from the other address", |second| {
         second.vip().active == Some(("10.0.0.11".parse().unwrap(), 250))
     });
-    assert_eq!(second.vip().refused, Default::default(), "each was whole");
+    assert_eq!(second.vip().refused, refused, "each was whole");
     one.remove_address("10.0.0.11/24");
     first.wait_for_state("fault");
     second.wait_for_address(ADDRESS, true);
