@@ -238,6 +238,8 @@ said.textContent = 'sum ' + sum + ' ' + getComputedStyle(said).color;
     for (name, content) in files.into_iter().chain(parts) {
         fs::write(root.join(name), content).expect("the root is ours");
     }
+    // An address that comes while it loads (IPv6's, once nobody else has it) has it give up: ERR_NETWORK_CHANGED.
+    hosts.client.set("net/ipv6/conf/all/disable_ipv6", "1").expect("the namespace is ours");
     let profile = format!("--user-data-dir={}", hosts.client.new_folder("profile").display());
     let arguments = [
         "--headless",

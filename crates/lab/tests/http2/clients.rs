@@ -94,6 +94,8 @@ fn chromium_loads_a_page_in_http2() {
     let config = frontends(&hosts, "backend = \"web\"").replace("[frontend.clear]", &format!("{told}[frontend.clear]"));
     let backend = "[backend.web]\n[[backend.web.server]]\nname = \"one\"\naddress = \"10.0.0.3:80\"\n";
     perron.reload(&(config + backend)).expect("the text is right");
+    // An address that comes while it loads (IPv6's, once nobody else has it) has it give up: ERR_NETWORK_CHANGED.
+    hosts.client.set("net/ipv6/conf/all/disable_ipv6", "1").expect("the namespace is ours");
     let profile = hosts.client.new_folder("profile");
     let dom = hosts.client.run(&[
         text(&chromium),
