@@ -73,6 +73,15 @@ impl Lab {
         host
     }
 
+    /// The place of the bridge, for what is to be attached to it: programs of it belong to something of this name.
+    pub(crate) fn at_bridge(&self, name: &str) -> Host {
+        let namespace = format!("{}-bridge", self.tag);
+        let file = File::open(Path::new(NAMESPACES).join(&namespace)).expect("the lab has it from its beginning on");
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder).expect("the guest's folder is its own");
+        Host::new(name, &namespace, file, folder, std::net::Ipv4Addr::UNSPECIFIED.into())
+    }
+
     /// The lab's folder, readable by everybody; gone with the lab, kept under `perron-lab-failed-NAME` after a failure.
     pub fn folder(&self) -> &Path {
         &self.folder
