@@ -29,7 +29,7 @@ impl Answer {
         match self {
             Answer::Done => Ok(()),
             Answer::Errno(errno) => Err(Error::refused(tried, errno)),
-            Answer::Silence => Err(Error::NoAnswer { tried: tried.to_owned(), waited: crate::kernel::ANSWER_WAIT }),
+            Answer::Silence => Err(Error::NoAnswer { tried: tried.to_owned(), waited: crate::exchange::ANSWER_WAIT }),
         }
     }
 

@@ -29,6 +29,14 @@ pub enum Error {
         /// What is there.
         present: String,
     },
+    /// The kernel lacks what it takes.
+    #[error("{tried}: {what}")]
+    Absent {
+        /// As above.
+        tried: String,
+        /// What, and which module has it.
+        what: String,
+    },
     /// The answer did not come.
     #[error("{tried}: the kernel has not answered within {waited:?}; whether it was done is not known")]
     NoAnswer {

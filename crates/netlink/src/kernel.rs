@@ -1,27 +1,15 @@
-use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 
-use crate::answer::{Acknowledged, Answer, List};
+use crate::answer::Answer;
 use crate::codec::{
     DUMP, LIST_ADDRESSES, LIST_LINKS, LIST_ROUTES, LIST_RULES, Malformed, NEW_ADDRESS, NEW_LINK, NEW_ROUTE, NEW_RULE,
     Requests,
 };
-use crate::socket::{Received, Socket};
+use crate::exchange::{BATCH_MAX, Exchange};
 use crate::{Address, Error, HardwareAddress, Link, NewAddress, Outcome, Route, Rule, address, link, route, rule};
-
-/// How long the kernel's answer is waited for. It answers before the question is fully asked, so that this is never reached
-/// unless the kernel is in trouble.
-pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(1);
-
-/// Changes that go to the kernel at once: as many answers fit into a socket's usual room (208 KiB) several times.
-const BATCH_MAX: usize = 64;
-
-/// Readings of a list that changes while it is read, before it is given up.
-const LIST_ATTEMPTS: usize = 8;
 
 /// A change of addresses, routes, rules or links, for [`Kernel::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +52,7 @@ pub enum Change {
 /// The kernel's network in the namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Kernel {
-    socket: Socket,
-    sequence: u32,
+    exchange: Exchange,
 }
 
 impl Kernel {
@@ -74,8 +61,9 @@ impl Kernel {
     /// # Errors
     /// If there is no descriptor left, or no netlink.
     pub fn open() -> Result<Kernel, Error> {
-        let socket = Socket::open(0).map_err(|error| Error::refused("asking the kernel for its network", error))?;
-        Ok(Kernel { socket, sequence: 0 })
+        let exchange =
+            Exchange::open(None).map_err(|error| Error::refused("asking the kernel for its network", error))?;
+        Ok(Kernel { exchange })
     }
 
     /// All links.
@@ -94,7 +82,7 @@ impl Kernel {
         let tried = format!("looking for the link {name}");
         let mut requests = Requests::default();
         link::find(name, &mut requests);
-        match self.ask(&tried, requests, NEW_LINK, link::parse) {
+        match self.exchange.ask(&tried, requests, NEW_LINK, link::parse) {
             Ok((links, _)) => Ok(links.into_iter().next()),
             Err(error) if error.errno() == Some(Errno::NODEV.raw_os_error()) => Ok(None),
             Err(error) => Err(error),
@@ -158,7 +146,8 @@ impl Kernel {
     pub fn apply(&mut self, changes: &[Change]) -> Vec<Result<Outcome, Error>> {
         let mut answers = Vec::with_capacity(changes.len());
         for batch in changes.chunks(BATCH_MAX) {
-            self.apply_batch(batch, &mut answers);
+            let encode = batch.iter().map(|change| |requests: &mut Requests| change.encode(requests));
+            answers.extend(self.exchange.order_all(encode));
         }
         let mut present = Present::default();
         changes.iter().zip(answers).map(|(change, answer)| self.judge(change, answer, &mut present)).collect()
@@ -171,7 +160,9 @@ impl Kernel {
     /// If the kernel refuses, or another link has the name.
     pub fn create_macvlan(&mut self, name: &str, parent: u32, hardware: HardwareAddress) -> Result<Outcome, Error> {
         let tried = format!("making the macvlan {name} with {hardware} on {}", self.name(parent));
-        let answer = self.order(|requests| link::add_macvlan(name, parent, hardware, requests));
+        let answer = self.exchange.order(|requests| {
+            link::add_macvlan(name, parent, hardware, requests);
+        });
         let exists = matches!(answer, Answer::Errno(errno) if errno == Errno::EXIST);
         if !exists {
             answer.of(&tried)?;
@@ -182,50 +173,11 @@ impl Kernel {
         if exists && !(link.is_macvlan && link.parent == Some(parent) && link.hardware == hardware) {
             return Err(Error::Occupied { tried, present: format!("another link of that name, {}", link.hardware) });
         }
-        self.order(|requests| link::without_own_addresses(link.index, requests)).of(&tried)?;
+        let quiet = self.exchange.order(|requests| {
+            link::without_own_addresses(link.index, requests);
+        });
+        quiet.of(&tried)?;
         Ok(if exists { Outcome::AlreadySo } else { Outcome::Changed })
-    }
-
-    fn order(&mut self, encode: impl FnOnce(&mut Requests) -> &mut Requests) -> Answer {
-        let first = self.sequence.wrapping_add(1);
-        let mut requests = Requests::default();
-        encode(&mut requests).end(first);
-        self.sequence = first;
-        let mut answers = Vec::with_capacity(1);
-        self.exchange(&requests, first, 1, &mut answers);
-        answers.pop().expect("each request has its answer")
-    }
-
-    fn apply_batch(&mut self, batch: &[Change], answers: &mut Vec<Answer>) {
-        let first = self.sequence.wrapping_add(1);
-        let mut requests = Requests::default();
-        for change in batch {
-            self.sequence = self.sequence.wrapping_add(1);
-            change.encode(&mut requests).end(self.sequence);
-        }
-        self.exchange(&requests, first, batch.len(), answers);
-    }
-
-    /// Hands over requests of which the first has this sequence number, and appends each one's answer.
-    fn exchange(&mut self, requests: &Requests, first: u32, count: usize, answers: &mut Vec<Answer>) {
-        let mut acknowledged = Acknowledged::new(first, count);
-        let mut failure = Answer::Silence;
-        let deadline = Instant::now() + ANSWER_WAIT;
-        if let Err(error) = self.socket.send(requests.bytes()) {
-            failure = Answer::failed(&error);
-        } else {
-            while !acknowledged.is_complete() {
-                match receive(&mut self.socket, deadline) {
-                    Ok(Some(datagram)) => acknowledged.read(datagram),
-                    Ok(None) => break,
-                    Err(error) => {
-                        failure = Answer::failed(&error);
-                        break;
-                    }
-                }
-            }
-        }
-        answers.extend(acknowledged.answers.into_iter().map(|answer| answer.unwrap_or(failure)));
     }
 
     fn judge(&mut self, change: &Change, answer: Answer, present: &mut Present) -> Result<Outcome, Error> {
@@ -286,7 +238,7 @@ impl Kernel {
     }
 
     fn name(&self, index: u32) -> String {
-        index_to_name(&self.socket, index).unwrap_or_else(|_| format!("interface {index}"))
+        index_to_name(&self.exchange, index).unwrap_or_else(|_| format!("interface {index}"))
     }
 
     /// The whole list, of a request whose fixed part is `fixed` zeros: of every family.
@@ -298,38 +250,14 @@ impl Kernel {
         answers: u16,
         parse: fn(&[u8]) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, Error> {
-        until_whole(tried, || {
-            let mut requests = Requests::default();
-            requests.begin(kind, DUMP, &[0; 16][..fixed]);
-            self.ask(tried, requests, answers, parse)
-        })
-    }
-
-    /// What the kernel answers to one request, and whether that is a whole.
-    fn ask<T>(
-        &mut self,
-        tried: &str,
-        mut requests: Requests,
-        answers: u16,
-        parse: fn(&[u8]) -> Result<Option<T>, Malformed>,
-    ) -> Result<(Vec<T>, bool), Error> {
-        self.sequence = self.sequence.wrapping_add(1);
-        requests.end(self.sequence);
-        self.socket.send(requests.bytes()).map_err(|error| Error::refused(tried, error))?;
-        let mut list = List::new(self.sequence, answers, parse);
-        let deadline = Instant::now() + ANSWER_WAIT;
-        loop {
-            let received = receive(&mut self.socket, deadline).map_err(|error| Error::refused(tried, error))?;
-            let datagram = received.ok_or_else(|| Error::NoAnswer { tried: tried.to_owned(), waited: ANSWER_WAIT })?;
-            match list.read(datagram) {
-                Ok(None) => {}
-                Ok(Some(answer)) => {
-                    answer.of(tried)?;
-                    return Ok((list.found, !list.interrupted));
-                }
-                Err(Malformed) => return Err(Error::Malformed { tried: tried.to_owned() }),
-            }
-        }
+        self.exchange.list(
+            tried,
+            answers,
+            |requests| {
+                requests.begin(kind, DUMP, &[0; 16][..fixed]);
+            },
+            parse,
+        )
     }
 }
 
@@ -350,7 +278,7 @@ impl Present {
 }
 
 impl Change {
-    fn encode<'a>(&self, requests: &'a mut Requests) -> &'a mut Requests {
+    fn encode(&self, requests: &mut Requests) {
         match self {
             Change::AddAddress { interface, address } => address.add(*interface, requests),
             Change::RemoveAddress { interface, ip, prefix } => address::remove(*interface, *ip, *prefix, requests),
@@ -360,7 +288,7 @@ impl Change {
             Change::RemoveRule(rule) => rule.remove(requests),
             Change::SetUp { interface, up } => link::set_up(*interface, *up, requests),
             Change::RemoveLink(index) => link::remove(*index, requests),
-        }
+        };
     }
 
     /// Whether the errno says that what was to be removed is not there.
@@ -373,31 +301,6 @@ impl Change {
             _ => false,
         }
     }
-}
-
-/// The next datagram; `None` when none has come before the deadline.
-fn receive(socket: &mut Socket, deadline: Instant) -> io::Result<Option<&[u8]>> {
-    // The borrow checker cannot see that nothing is borrowed where there is nothing yet, so the wait comes first.
-    if !socket.wait(deadline)? {
-        return Ok(None);
-    }
-    match socket.receive()? {
-        Received::Datagram(datagram) => Ok(Some(datagram)),
-        Received::TooLong => Err(Errno::MSGSIZE.into()),
-        // Somebody else's, which was dropped: to be asked again.
-        Received::Nothing => Ok(Some(&[])),
-    }
-}
-
-/// Reads a list until it has not changed while it was read.
-fn until_whole<T>(tried: &str, mut read: impl FnMut() -> Result<(Vec<T>, bool), Error>) -> Result<Vec<T>, Error> {
-    for _ in 0..LIST_ATTEMPTS {
-        let (found, whole) = read()?;
-        if whole {
-            return Ok(found);
-        }
-    }
-    Err(Error::Changing { tried: tried.to_owned(), attempts: LIST_ATTEMPTS })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The kernel's links, addresses, routes and rules: asked, changed, and heard of when they change (rtnetlink(7)).
+//! The kernel's links, addresses, routes and rules: asked, changed, and heard of when they change (rtnetlink(7)); and its
+//! load balancer of connections ([`ipvs`]).
 //!
 //! [`Kernel`] asks and changes, and waits for the answer: a second at most for what the kernel has to say, and, as every
 //! such call, until other changes of the network in the kernel are through. [`Watcher`] hears of changes and never waits.
@@ -12,6 +13,9 @@ mod address;
 mod answer;
 mod codec;
 mod error;
+mod exchange;
+mod generic;
+pub mod ipvs;
 mod kernel;
 mod link;
 mod route;

@@ -7,7 +7,8 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, sendto, socket_with, sockopt,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, sendto, socket_with,
+    sockopt,
 };
 
 /// The longest datagram: the kernel makes its lists' no longer than 32 KiB, and few other messages come near.
@@ -33,8 +34,13 @@ pub(crate) enum Received<'a> {
 impl Socket {
     /// A socket that also hears of changes of these groups, a bit for each.
     pub(crate) fn open(groups: u32) -> io::Result<Socket> {
+        Socket::open_with(None, groups)
+    }
+
+    /// The same of another protocol than NETLINK_ROUTE.
+    pub(crate) fn open_with(protocol: Option<Protocol>, groups: u32) -> io::Result<Socket> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let descriptor = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        let descriptor = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
         bind(&descriptor, &SocketAddrNetlink::new(0, groups))?;
         Ok(Socket { descriptor, buffer: vec![0; DATAGRAM_MAX] })
     }
