@@ -107,6 +107,19 @@ const BACKEND: &[Family<Backend>] = &[
         let redirectable = |server: &&Server| server.redirect.as_ref().is_some_and(|to| to.why_not.is_none());
         Some(Count(b.servers.iter().filter(redirectable).count() as u64))
     }),
+    (
+        "quorum",
+        Gauge,
+        "1 while usable servers are enough; absent where nothing is said of that, or not known yet.",
+        |b| b.quorum.and_then(|quorum| quorum.is_there).map(Into::into),
+    ),
+    ("quorum_weight", Gauge, "What usable servers weigh together; absent where nothing is said of a quorum.", |b| {
+        b.quorum.map(|quorum| Count(quorum.weight))
+    }),
+    ("quorum_wanted", Gauge, "What is enough; absent likewise.", |b| b.quorum.map(|quorum| Count(quorum.wanted))),
+    ("sorry", Gauge, "1 while the sorry server stands in for the others; absent likewise.", |b| {
+        b.quorum.map(|quorum| quorum.sorry.into())
+    }),
     ("stick_entries", Gauge, "Clients whose server is remembered; absent where none stays with its server.", |b| {
         b.stick.map(|stick| Count(stick.entries))
     }),

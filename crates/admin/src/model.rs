@@ -286,8 +286,26 @@ pub struct Backend {
     pub stick: Option<Stick>,
     /// Kinds of servers, in the order of the configuration.
     pub classes: Vec<Class>,
+    /// How much of it is enough; `null` if the configuration says nothing of that.
+    #[serde(default)]
+    pub quorum: Option<Quorum>,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
+}
+
+/// How much of a backend is enough, and whether there is so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Whether it is there; `null`: not all servers have answered yet that could bring it.
+    pub is_there: Option<bool>,
+    /// What usable servers weigh together.
+    pub weight: u64,
+    /// What is enough.
+    pub wanted: u64,
+    /// How much less does not lose it yet, and how much more brings it back.
+    pub hysteresis: u64,
+    /// Whether the sorry server stands in for all others.
+    pub sorry: bool,
 }
 
 /// Clients that stay with their servers.
@@ -333,6 +351,9 @@ pub struct Server {
     pub effective_weight: u64,
     /// 0: serves always; n: serves when no server of a lower tier can.
     pub tier: u8,
+    /// Whether it stands in for all others while these are not enough.
+    #[serde(default)]
+    pub sorry: bool,
     /// The kind of server that it is.
     pub class: Option<String>,
     /// Where it stands.
@@ -399,9 +420,10 @@ pub struct Report {
 }
 
 impl Server {
-    /// Whether it may be given new requests.
+    /// Whether it may be given new requests. The sorry server is asked for nothing while another can.
     pub fn takes_traffic(&self) -> bool {
-        self.status == units::Status::Up && self.admin == units::AdminState::Ready && self.effective_weight > 0
+        let is_up = self.status == units::Status::Up && self.admin == units::AdminState::Ready;
+        is_up && self.effective_weight > 0 && !self.sorry
     }
 }
 

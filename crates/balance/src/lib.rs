@@ -19,7 +19,8 @@ mod turns;
 pub use account::Account;
 pub use gauges::Gauges;
 pub use pool::{
-    Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, ServerConfig, ServerIndex, ServerState, ZoneIndex,
+    Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex, ServerState,
+    ZoneIndex,
 };
 pub use queue::{Queue, QueueFull, Ticket};
 pub use rates::{RateCell, Rates};

@@ -1,9 +1,13 @@
+mod quorum;
+
 use std::time::Duration;
 
 use units::{AdminState, Bandwidth, Instant, Status, Weight};
 
 use crate::Snapshot;
 use crate::limits::SERVERS_MAX;
+
+pub use quorum::Quorum;
 
 /// A server's place in [`PoolConfig::servers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +57,10 @@ pub struct PoolConfig {
     pub classes: Vec<ClassConfig>,
     /// Requests in flight at once, over all servers; `None`: no limit.
     pub max_in_flight: Option<u32>,
+    /// How much of it is enough.
+    pub quorum: Quorum,
+    /// Whether a server that is checked gets nothing until its checks have answered; else it is up until they say no.
+    pub alpha: bool,
 }
 
 /// A kind of servers as configured.
@@ -86,6 +94,8 @@ pub struct ServerConfig {
     pub zone: Option<ZoneIndex>,
     /// What its link takes; `None`: 1 Gbit for each unit of its weight.
     pub bandwidth: Option<Bandwidth>,
+    /// Whether it stands in for all others: it serves while the quorum is lost or no other can, and they do not then.
+    pub sorry: bool,
 }
 
 impl ServerConfig {
@@ -141,6 +151,8 @@ pub struct ServerState {
 pub struct Pool {
     config: PoolConfig,
     servers: Vec<Server>,
+    /// Whether the quorum is there; `None`: not all have answered that could bring it.
+    quorum: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -171,15 +183,16 @@ impl Pool {
     /// A pool in which nothing is known of any server that is checked. Servers beyond the 16 384th are left out.
     pub fn new(mut config: PoolConfig, now: Instant) -> Pool {
         config.servers.truncate(SERVERS_MAX);
+        let alpha = config.alpha;
         let servers = config.servers.iter().map(|server| Server {
-            status: if server.checked { Status::Unknown } else { Status::Up },
+            status: if server.checked && alpha { Status::Unknown } else { Status::Up },
             admin: server.admin,
             weight: server.weight,
             was_away: server.admin == AdminState::Maintenance,
             warming: None,
         });
         let servers = servers.collect();
-        let mut pool = Pool { config, servers };
+        let mut pool = Pool { config, servers, quorum: None };
         pool.settle(now);
         pool
     }
@@ -196,7 +209,36 @@ impl Pool {
 
     /// A server's checks changed their mind.
     pub fn handle_status(&mut self, server: ServerIndex, status: Status, now: Instant) -> Option<Change> {
+        let status = self.taken_for(status);
         self.change(server, now, |server| server.status = status)
+    }
+
+    /// Whether enough of it is usable; `None`: not everybody has answered yet who could make it so.
+    pub fn quorum(&self) -> Option<bool> {
+        self.quorum
+    }
+
+    /// The weight of all usable servers, which the quorum goes by. The sorry server has no part in it.
+    pub fn usable_weight(&self) -> u32 {
+        self.regular().filter(|server| server.is_usable()).map(|server| u32::from(server.weight.get())).sum()
+    }
+
+    /// How many servers are usable, and how many there are. The sorry server is none of them.
+    pub fn usable(&self) -> (usize, usize) {
+        (self.regular().filter(|server| server.is_usable()).count(), self.regular().count())
+    }
+
+    /// Whether the sorry server serves in place of all others.
+    pub fn is_sorry(&self) -> bool {
+        let has_sorry = self.config.servers.iter().any(|server| server.sorry);
+        has_sorry && (self.quorum == Some(false) || !self.regular().any(Server::is_usable))
+    }
+
+    /// What a pool of this one's configuration knew of its quorum before a reload. To be told after
+    /// [`Pool::carry_from`].
+    pub fn carry_quorum(&mut self, quorum: Option<bool>) {
+        self.quorum = quorum;
+        self.weigh();
     }
 
     /// An administrator wants something else of a server.
@@ -235,8 +277,12 @@ impl Pool {
 
     /// What the workers choose by.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let shares: Vec<u32> = self.servers.iter().map(|server| server.share(now, self.config.slow_start)).collect();
-        let keeps = self.servers.iter().map(Server::keeps_clients);
+        let is_sorry = self.is_sorry();
+        let serves = |config: &ServerConfig| config.sorry == is_sorry;
+        let all = || self.servers.iter().zip(&self.config.servers);
+        let share = |server: &Server| server.share(now, self.config.slow_start);
+        let shares: Vec<u32> = all().map(|(server, config)| if serves(config) { share(server) } else { 0 }).collect();
+        let keeps = all().map(|(server, config)| serves(config) && server.keeps_clients());
         Snapshot::build(&self.config, &shares).with_kept(&self.config, keeps)
     }
 
@@ -253,7 +299,7 @@ impl Pool {
             let Some((_, old)) = old.iter().find(|(name, _)| *name == config.name) else {
                 continue;
             };
-            if config.checked {
+            if config.checked && (self.config.alpha || old.status != Status::Unknown) {
                 server.status = old.status;
             }
             if old.configured_admin == config.admin {
@@ -297,6 +343,28 @@ impl Pool {
                 server.warming = warms.then_some(Warming { since: now, step: 0 });
             }
         }
+        self.weigh();
+    }
+
+    /// Looks whether the quorum is there.
+    fn weigh(&mut self) {
+        let is_there = self.config.quorum.is_there(self.quorum, self.usable_weight());
+        let awaited = self.quorum.is_none() && self.regular().any(Server::is_awaited);
+        if is_there || !awaited {
+            self.quorum = Some(is_there);
+        }
+    }
+
+    /// All but the sorry server.
+    fn regular(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().zip(&self.config.servers).filter(|(_, config)| !config.sorry).map(|(server, _)| server)
+    }
+
+    fn taken_for(&self, status: Status) -> Status {
+        match status {
+            Status::Unknown if !self.config.alpha => Status::Up,
+            known => known,
+        }
     }
 
     fn state(&self, place: usize, now: Instant) -> ServerState {
@@ -309,7 +377,7 @@ impl Pool {
             weight: server.weight,
             effective: Weight::new(effective as u16),
             throttle: server.warming.map(|_| (parts * 100).div_ceil(PARTS) as u8),
-            usable: server.is_serving() && server.weight != Weight::ZERO,
+            usable: server.is_usable(),
             configured_weight: config.weight,
             configured_admin: config.admin,
         }
@@ -319,6 +387,15 @@ impl Pool {
 impl Server {
     fn is_serving(&self) -> bool {
         self.status == Status::Up && self.admin == AdminState::Ready
+    }
+
+    fn is_usable(&self) -> bool {
+        self.is_serving() && self.weight != Weight::ZERO
+    }
+
+    /// Whether its checks have not answered yet.
+    fn is_awaited(&self) -> bool {
+        self.status == Status::Unknown && self.admin != AdminState::Maintenance
     }
 
     /// Whether clients who are its own may go on with it.

@@ -6,7 +6,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use balance::{Account, Algorithm, Ask, ClassIndex, Gauges, Loads, Pick, Pool, PoolConfig, ServerConfig, ServerIndex};
+use balance::{
+    Account, Algorithm, Ask, ClassIndex, Gauges, Loads, Pick, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex,
+};
 use units::{AdminState, Bandwidth, Instant, Status, Weight};
 use wire::load_report::LoadReport;
 
@@ -120,6 +122,7 @@ impl Director {
             class: None,
             zone: None,
             bandwidth: Some(Bandwidth(gbit * 1_000_000_000)),
+            sorry: false,
         });
         let config = PoolConfig {
             algorithm,
@@ -127,6 +130,8 @@ impl Director {
             servers: servers.collect(),
             classes: Vec::new(),
             max_in_flight: None,
+            quorum: Quorum::default(),
+            alpha: true,
         };
         let gauges = Gauges::new(&config);
         let pool = Pool::new(config, Instant::ZERO);

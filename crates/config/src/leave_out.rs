@@ -46,7 +46,9 @@ impl Config {
         self.watches.clear();
         self.vip_notify.clear();
         self.group_notify.clear();
-        self.notify_fifo = None;
+        if !self.backend_notify.iter().any(|notify| notify.counts) {
+            self.notify_fifo = None;
+        }
         let Some(dns) = &mut self.dns else { return };
         let answers = std::mem::take(&mut dns.addresses);
         dns.addresses = answers

@@ -95,7 +95,9 @@ pub struct Config {
     pub vip_notify: Vec<scripts::Notify>,
     /// Who is told of groups; in step with those of `failover`.
     pub group_notify: Vec<scripts::Notify>,
-    /// Where changes of vips and groups are written, a line each.
+    /// Who is told of backends and their servers; in step with `proxy`.
+    pub backend_notify: Vec<BackendNotify>,
+    /// Where changes of vips and groups are written, and of backends with a quorum, a line each.
     pub notify_fifo: Option<PathBuf>,
     /// The cluster's name.
     pub dns: Option<dns::Plan>,
@@ -107,6 +109,19 @@ pub struct Config {
     pub later: Vec<Part>,
 }
 
+/// Who is told when a backend gains or loses its quorum, and when its servers come and go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendNotify {
+    /// Whether the text says anything of a quorum, so that its coming and going is worth telling.
+    pub counts: bool,
+    /// Of the quorum: `up` and `down` alone.
+    pub quorum: scripts::Notify,
+    /// By server, likewise.
+    pub servers: Vec<scripts::Notify>,
+    /// Whether the end of the service is told as the end of all of them.
+    pub omega: bool,
+}
+
 /// Where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
@@ -116,6 +131,13 @@ pub struct Acme {
     pub tls: tls::config::ClientTls,
     /// Where they are kept, with their keys and the account's: a certificate's file is called by its first name.
     pub folder: PathBuf,
+}
+
+impl BackendNotify {
+    /// Whether anybody is told of any of it.
+    pub fn tells(&self) -> bool {
+        self.counts || self.servers.iter().any(|server| *server != scripts::Notify::default())
+    }
 }
 
 impl Acme {

@@ -12,7 +12,7 @@ use crate::section::Section;
 use crate::sections::{acme, backend, boot, frontend, masters, name_service, process, stick, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
-use crate::{Config, Loaded};
+use crate::{BackendNotify, Config, Loaded};
 
 /// Frontends, and backends: what a [`proxy::config::BackendIndex`] can point to.
 const PARTS_MAX: usize = 1 << 16;
@@ -47,6 +47,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     let admin = process::admin(root.section("admin", &process::ADMIN, cx), cx);
     let mut proxy = ProxyConfig::default();
     let (mut checks, mut redirect_checks, mut delivers) = (Vec::new(), Vec::new(), Vec::new());
+    let mut backend_notify = Vec::new();
     // Frontends refer to backends, so these come first; a broken one keeps its place.
     for (entry, section) in root.named("backend", &backend::BACKEND, cx) {
         if proxy.backends.len() == PARTS_MAX {
@@ -57,13 +58,13 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         checks.push(read.checks);
         redirect_checks.push(read.redirect_checks);
         delivers.push(read.deliver);
+        backend_notify.push(read.notify);
     }
     proxy.zones = zones(&mut root, cx);
     let authority = root.entry("acme").map_or(root.span, |entry| entry.span);
     cx.acme = root.optional_section("acme", &acme::ACME, cx).and_then(|section| acme::acme(section, cx));
     let mut listens = Vec::new();
-    let frontends = root.named("frontend", &frontend::FRONTEND, cx);
-    for (entry, section) in frontends {
+    for (entry, section) in root.named("frontend", &frontend::FRONTEND, cx) {
         if proxy.frontends.len() == PARTS_MAX {
             cx.error(entry.span, format!("more than {PARTS_MAX} frontends")).help("let one bind a list of addresses");
         }
@@ -74,6 +75,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     for application in std::mem::take(&mut cx.applications) {
         checks.push(vec![Vec::new(); application.servers.len()]);
         redirect_checks.push(vec![None; application.servers.len()]);
+        backend_notify.push(BackendNotify::default());
         proxy.backends.push(application);
     }
     let acme = acme::finish(authority, cx);
@@ -102,6 +104,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         watches,
         vip_notify,
         group_notify,
+        backend_notify,
         notify_fifo,
         dns,
         acme,

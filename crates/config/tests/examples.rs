@@ -129,8 +129,6 @@ fn lvs_web_is_forwarded_not_served() {
         [
             "frontend.web: forwarding by the kernel",
             "frontend.web.sync: synchronised connection tables",
-            "backend.web.quorum: quorum",
-            "backend.web.sorry-server: sorry server",
             "backend.web.server.web1.checks[1].retries: tries within one probe",
             "backend.web.server.web1.checks[1].pages: several pages",
             "backend.web.server.web2.checks.digest: digests of pages",

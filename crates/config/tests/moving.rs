@@ -209,6 +209,7 @@ fn what_is_tracked_and_how_it_is_looked_at() {
         fault: None,
         stop: command("/bin/stop"),
         any: command("/bin/any"),
+        ..Notify::default()
     };
     assert_eq!(config.vip_notify, [notify, Notify::default()]);
 }

@@ -73,6 +73,10 @@ pub(crate) enum Kind {
     ServerMaintenance,
     /// A server's share changed.
     ServerWeight,
+    /// Enough servers of a backend are usable.
+    QuorumUp,
+    /// Not enough are any more, or were at the start.
+    QuorumDown,
     /// The place that a server's clients are redirected to is well.
     RedirectsOn,
     /// It is not: they are relayed.
@@ -146,6 +150,8 @@ impl Kind {
             Kind::ServerDrain => "server-drain",
             Kind::ServerMaintenance => "server-maintenance",
             Kind::ServerWeight => "server-weight",
+            Kind::QuorumUp => "quorum-up",
+            Kind::QuorumDown => "quorum-down",
             Kind::RedirectsOn => "redirects-on",
             Kind::RedirectsOff => "redirects-off",
             Kind::PeerConnected => "peer-connected",

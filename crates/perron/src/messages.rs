@@ -95,7 +95,7 @@ pub(crate) enum FromServe {
     Drained,
     /// It is not hung. Every [`BEAT_INTERVAL`], from [`ToServe::Start`] to its end.
     Beat,
-    /// What serves here, whole: as it changes, if [`Start::vips`] is true.
+    /// What serves here, whole: as it changes, if [`Start::vips`] or [`Start::told`] is true.
     Facts(failover::Facts),
     /// Somebody has looked at the addresses that move since the last beat; if [`Start::vips`] is true.
     Looked,
@@ -121,6 +121,9 @@ pub(crate) struct Start {
     /// Whether this director moves addresses.
     #[serde(default)]
     pub(crate) vips: bool,
+    /// Whether anybody else depends on [`FromServe::Facts`].
+    #[serde(default)]
+    pub(crate) told: bool,
     /// What TLS is made of.
     #[serde(default)]
     pub(crate) secrets: Secrets,

@@ -1,4 +1,4 @@
-//! Tells programs and readers of a FIFO what has happened to vips and groups.
+//! Tells programs and readers of a FIFO what has happened to vips and groups, and to backends and their servers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::runner::Runner;
 use crate::{Command, Fifo, Notify};
 
-/// Changes of one vip or group that wait for its programs. Of more the oldest are not told: who must know where the
+/// Changes of one of them that wait for its programs. Of more the oldest are not told: who must know where the
 /// addresses are wants the last.
 const CHANGES_MAX: usize = 16;
 
@@ -25,6 +25,10 @@ pub enum Subject {
     Vip,
     /// A group of them.
     Group,
+    /// A backend, which has its quorum or not.
+    Backend,
+    /// A server, called `BACKEND/SERVER`, which is usable or not.
+    Server,
 }
 
 /// What it has become.
@@ -38,19 +42,23 @@ pub enum State {
     Fault,
     /// It is stopped.
     Stop,
+    /// It has its quorum, or is usable.
+    Up,
+    /// It has not, or is not.
+    Down,
 }
 
 /// A change that is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// A vip or a group.
+    /// What kind of thing it is.
     pub subject: Subject,
     /// Its name.
     pub name: String,
     /// What it has become.
     pub state: State,
-    /// The priority in effect.
-    pub priority: u8,
+    /// The priority in effect, of a vip or a group.
+    pub priority: Option<u8>,
     /// Who is told, beside readers of the FIFO.
     pub notify: Notify,
 }
@@ -58,7 +66,7 @@ pub struct Change {
 /// What is to be said of the telling itself: a sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The vip or the group.
+    /// What was told of.
     pub subject: Subject,
     /// Its name.
     pub name: String,
@@ -68,7 +76,7 @@ pub struct Note {
     pub text: String,
 }
 
-/// Tells of changes: those of one vip or group in their order, one after the other, and those of others at the same time.
+/// Tells of changes: those of one subject in their order, one after the other, and those of others at the same time.
 pub struct Notifier {
     fifo: Option<Fifo>,
     /// Lines that did not go into the FIFO since the last one that did.
@@ -97,6 +105,8 @@ impl State {
             State::Backup => "BACKUP",
             State::Fault => "FAULT",
             State::Stop => "STOP",
+            State::Up => "UP",
+            State::Down => "DOWN",
         }
     }
 }
@@ -107,6 +117,8 @@ impl Subject {
         match self {
             Subject::Vip => "INSTANCE",
             Subject::Group => "GROUP",
+            Subject::Backend => "VS",
+            Subject::Server => "RS",
         }
     }
 }
@@ -114,7 +126,8 @@ impl Subject {
 impl Change {
     /// The FIFO's line.
     fn line(&self) -> String {
-        format!("{} \"{}\" {} {}\n", self.subject.word(), self.name, self.state.word(), self.priority)
+        let priority = self.priority.map_or_else(String::new, |priority| format!(" {priority}"));
+        format!("{} \"{}\" {}{priority}\n", self.subject.word(), self.name, self.state.word())
     }
 
     /// What is run, in this order, and with which arguments more.
@@ -124,9 +137,11 @@ impl Change {
             State::Backup => &self.notify.backup,
             State::Fault => &self.notify.fault,
             State::Stop => &self.notify.stop,
+            State::Up => &self.notify.up,
+            State::Down => &self.notify.down,
         };
         let words = [self.subject.word(), &self.name, self.state.word()].map(str::to_owned);
-        let more = words.into_iter().chain([self.priority.to_string()]).collect();
+        let more = words.into_iter().chain(self.priority.map(|priority| priority.to_string())).collect();
         let own = own.as_ref().map(|command| (command, Vec::new()));
         let any = self.notify.any.as_ref().map(|command| (command, more));
         own.into_iter().chain(any).collect()
@@ -234,7 +249,7 @@ impl Shared {
         let _ = self.notes.try_send(note);
     }
 
-    /// Tells of a change, and of those of the same vip or group that come meanwhile.
+    /// Tells of a change, and of those of the same subject that come meanwhile.
     async fn tell_all(self: Arc<Shared>, mut change: Change) {
         loop {
             let runner = self.queues().runner.clone();

@@ -43,7 +43,7 @@ pub enum What {
     File(PathBuf),
 }
 
-/// Who is told when a vip or a group changes its state.
+/// Who is told when a vip or a group changes its state, or a backend or server comes and goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notify {
     /// When it becomes active.
@@ -54,7 +54,11 @@ pub struct Notify {
     pub fault: Option<Command>,
     /// When it is stopped.
     pub stop: Option<Command>,
-    /// At each change, with four arguments more: `INSTANCE` or `GROUP`, the name, `MASTER`, `BACKUP`, `FAULT` or `STOP`,
+    /// When a backend has its quorum, or a server is usable.
+    pub up: Option<Command>,
+    /// When it has not, or is not any more.
+    pub down: Option<Command>,
+    /// At each change of a vip or a group, with four arguments more: `INSTANCE` or `GROUP`, the name, `MASTER`, `BACKUP`, `FAULT` or `STOP`,
     /// and the priority, as keepalived has it.
     pub any: Option<Command>,
 }

@@ -102,7 +102,9 @@ pub fn check<'a>(
     });
     let told = notified
         .into_iter()
-        .flat_map(|notify| [&notify.active, &notify.backup, &notify.fault, &notify.stop, &notify.any])
+        .flat_map(|notify| {
+            [&notify.active, &notify.backup, &notify.fault, &notify.stop, &notify.up, &notify.down, &notify.any]
+        })
         .flatten();
     let mut unfit = Vec::new();
     for command in watched.chain(told) {

@@ -291,7 +291,7 @@ function serverRow(backend, server) {
     name.set(now.name, [now.address, now.class, now.zone].filter(Boolean).join(" · "));
     if (links) setLink(now);
     const share = now.effective_weight === now.weight ? `${now.weight}` : `${now.effective_weight} of ${now.weight}`;
-    weight.set(share, now.tier ? `backup ${now.tier}` : "");
+    weight.set(share, now.sorry ? "sorry server" : now.tier ? `backup ${now.tier}` : "");
     update(now, bounds);
     const recent = rate(key, failuresOf, true);
     failed.root.firstChild.classList.toggle("bad", recent > 0);
@@ -332,10 +332,12 @@ function backendCard(backend) {
   updates.push({ key, words: "", root: card, set(now, bounds) {
     word.set(now.status);
     card.classList.toggle("down", now.status === "down");
-    const usable = now.servers.filter((server) => statusWord(server) === "up").length;
+    const regular = now.servers.filter((server) => !server.sorry);
+    const usable = regular.filter((server) => statusWord(server) === "up").length;
     const classes = now.classes.map((one) => `${one.name} ${limited({ now: one.in_flight, limit: one.limit })}`);
     const how = [now.mode, now.algorithm, ...(now.deliver === "proxy" ? [] : [`deliver ${now.deliver}`])];
-    write(about, [...how, `${usable} of ${now.servers.length} servers up`, ...classes].join(" · "));
+    const quorum = now.quorum ? [`quorum ${now.quorum.weight} of ${now.quorum.wanted}${now.quorum.sorry ? ", the sorry server stands in" : ""}`] : [];
+    write(about, [...how, `${usable} of ${regular.length} servers up`, ...quorum, ...classes].join(" · "));
     const recent = counts(key);
     const failed = rate(key, failuresOf, true);
     const values = [

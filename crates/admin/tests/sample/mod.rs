@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use admin::model::{
     Application, Backend, Certificate, Check, Class, Classes, Frontend, Handshakes, Held, Histogram, Level, Link, Mode,
-    NameAddress, NameService, Peer, Peers, ProcessStats, Rate, Redirect, Report, Server, Status, Stick, Streams,
-    Traffic,
+    NameAddress, NameService, Peer, Peers, ProcessStats, Quorum, Rate, Redirect, Report, Server, Status, Stick,
+    Streams, Traffic,
 };
 use failover::{Hold, TrackReport, VipReport};
 use units::latency::{BOUNDS_MICROS, HELD_BOUNDS_MICROS};
@@ -329,6 +329,7 @@ fn images(seconds: f64) -> Backend {
         deliver: "auto".into(),
         stick,
         classes: vec![class("island", 12, None), class("worker", 2, Some(3))],
+        quorum: Some(Quorum { is_there: Some(true), weight: 30, wanted: 20, hysteresis: 5, sorry: false }),
         ..images
     }
 }
@@ -355,6 +356,7 @@ fn backend(name: &str, mode: Mode, algorithm: &str, mut servers: Vec<Server>, qu
         traffic,
         stick: None,
         classes: Vec::new(),
+        quorum: None,
         servers,
     }
 }
@@ -368,6 +370,7 @@ fn server(name: &str, address: &str, traffic: Traffic) -> Server {
         weight: 10,
         effective_weight: 10,
         tier: 0,
+        sorry: false,
         class: None,
         zone: None,
         in_flight: Level { now: traffic.request_rate.now / 20, max: 58, limit: Some(64) },

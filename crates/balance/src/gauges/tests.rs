@@ -30,6 +30,7 @@ fn two() -> (Gauges, Account, Account) {
         class: None,
         zone: None,
         bandwidth: Some(Bandwidth(8 * MB)),
+        sorry: false,
     };
     let config = PoolConfig {
         algorithm: Algorithm::Bandwidth,
@@ -37,6 +38,8 @@ fn two() -> (Gauges, Account, Account) {
         servers: vec![server("a"), server("b")],
         classes: Vec::new(),
         max_in_flight: None,
+        quorum: crate::Quorum::default(),
+        alpha: true,
     };
     (Gauges::new(&config), Account::new(MB), Account::new(MB))
 }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod quorum;
+
 const A: ServerIndex = ServerIndex(0);
 const B: ServerIndex = ServerIndex(1);
 
@@ -18,6 +20,7 @@ fn server(name: &str, weight: u16) -> ServerConfig {
         class: None,
         zone: None,
         bandwidth: None,
+        sorry: false,
     }
 }
 
@@ -28,6 +31,8 @@ fn config(servers: &[(&str, u16)]) -> PoolConfig {
         servers: servers.iter().map(|(name, weight)| server(name, *weight)).collect(),
         classes: Vec::new(),
         max_in_flight: None,
+        quorum: Quorum::default(),
+        alpha: true,
     }
 }
 

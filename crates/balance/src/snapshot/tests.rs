@@ -76,6 +76,7 @@ fn config(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> PoolConf
         class: None,
         zone: None,
         bandwidth: None,
+        sorry: false,
     });
     PoolConfig {
         algorithm,
@@ -83,6 +84,8 @@ fn config(algorithm: Algorithm, weights: &[u16], limit: Option<u32>) -> PoolConf
         servers: servers.collect(),
         classes: Vec::new(),
         max_in_flight: None,
+        quorum: crate::Quorum::default(),
+        alpha: true,
     }
 }
 

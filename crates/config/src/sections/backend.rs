@@ -4,23 +4,26 @@ use balance::{Algorithm, PoolConfig};
 use check::CheckConfig;
 use proxy::config::{Backend, BackendTimeouts};
 
+use crate::BackendNotify;
 use crate::context::Context;
 use crate::read::{At, Period, Whole};
 use crate::schema::{Key, Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::sections::check::{self as checks, Defaults};
 use crate::sections::http::is_token;
+use crate::sections::quorum::{self, Programs};
 use crate::sections::server::{Parts, Shared};
-use crate::sections::{class, deliver, forward, frontend, proxy_header, server, stick, tls};
+use crate::sections::{class, deliver, frontend, proxy_header, server, stick, tls};
 use crate::sources::Span;
 use crate::suggest;
 use crate::tree::Entry;
 
-const KEYS: [Key; 32] = {
+const KEYS: [Key; 36] = {
     let [deliver, redirect_status, proxy_clients, redirect_clients, redirect_check, retry_after] =
         deliver::backend_keys();
     let [stick, stick_ttl, stick_size] = stick::backend_keys();
-    let [quorum, hysteresis, on_quorum_up, on_quorum_down, sorry_server] = forward::backend_keys();
+    let [quorum, hysteresis, quorum_up, quorum_down, sorry_server, alpha, omega, script_timeout, script_user] =
+        quorum::backend_keys();
     [
         optional("server", form::TABLES, "The servers; see `server`. At least one, at most 16 384."),
         with("balance", "word", "\"round-robin\"", "Who is chosen; see above."),
@@ -85,9 +88,13 @@ const KEYS: [Key; 32] = {
         optional("tls", "true or table", "TLS with the servers; see `tls`."),
         quorum,
         hysteresis,
-        on_quorum_up,
-        on_quorum_down,
+        quorum_up,
+        quorum_down,
         sorry_server,
+        alpha,
+        omega,
+        script_timeout,
+        script_user,
     ]
 };
 
@@ -107,6 +114,11 @@ pub(crate) static BACKEND: Schema = Schema {
             - `\"source-hash\"`, `\"shortest-expected-delay\"`, `\"never-queue\"`, `\"failover\"`: with `mode = \"forward\"` (later).\n\n\
             All are weighted: `\"weighted-round-robin\"` means the same as `\"round-robin\"`. What decides by something \
             keeps deciding the same when other servers come and go.\n\n\
+            A backend is enough while its usable servers together weigh its `quorum`: that is what a vip goes by that \
+            depends on the backend, what `on-quorum-up` and `on-quorum-down` are told, and below it the sorry server \
+            stands in. Without one, requests go to whoever is left. Nobody is told of a quorum that is not known \
+            yet, as long as servers have not answered that could make it. Who may be able to write to the programs that \
+            are run: as of `track.script`.\n\n\
             With `stick` it decides only over a client's first server. The client then stays with it, through either of \
             several directors (see `peers`), while it is up: also while it is drained, has no weight any more, or is a \
             backup whose betters have come back. While it is full the client waits for it. When it is down, or fails the \
@@ -153,6 +165,7 @@ pub(crate) struct Read {
     pub(crate) redirect_checks: Vec<Option<CheckConfig>>,
     /// Where the text asks for redirects.
     pub(crate) deliver: Option<Span>,
+    pub(crate) notify: BackendNotify,
 }
 
 /// Reads `[backend.NAME]`.
@@ -170,14 +183,22 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
     let checks = templates.as_deref().unwrap_or_default();
     let tls = tls::server(&mut section, cx).map(|tls| tls.value);
     let protocol = server::protocol(&mut section, cx);
-    let shared =
-        Shared { classes: &classes, checks, redirect_check: &delivery.check, defaults, tls: tls.as_ref(), protocol };
-    let servers = server::servers(&mut section, shared, cx);
+    let programs = Programs::read(&mut section, cx);
+    let shared = Shared {
+        classes: &classes,
+        checks,
+        redirect_check: &delivery.check,
+        defaults,
+        tls: tls.as_ref(),
+        protocol,
+        programs: &programs,
+    };
+    let mut servers = server::servers(&mut section, shared, cx);
     if let Some(observe) = observe.filter(|_| servers.iter().any(|server| !server.pool.checked)) {
         cx.error(observe.span, "a server that traffic takes down has no check to bring it back")
             .help("write check = { type = \"tcp\" }");
     }
-    forward::backend(&mut section, cx);
+    let (quorum, mut notify) = quorum::backend(&mut section, &programs, &servers, cx);
     let algorithm = balance(&mut section, cx);
     if cx.errors() == 0 {
         class::check(&classes, &servers, cx);
@@ -185,6 +206,10 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         check_links(&algorithm, &servers, cx);
     }
     let stick = stick::backend(&mut section, &algorithm, &servers, cx);
+    if let Some(sorry) = quorum::sorry(&mut section, shared, &servers, cx) {
+        notify.servers.push(sorry.notify.clone());
+        servers.push(sorry);
+    }
     let backend = Backend {
         name: entry.key.clone(),
         pool: PoolConfig {
@@ -193,6 +218,8 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
             servers: servers.iter().map(|server| server.pool.clone()).collect(),
             classes: class::configs(&classes),
             max_in_flight: server::max_in_flight(&mut section, None, cx),
+            quorum,
+            alpha: section.value("alpha", cx),
         },
         servers: servers.iter().map(|server| server.proxy.clone()).collect(),
         timeouts: timeouts(section.section("timeouts", &TIMEOUTS, cx), cx),
@@ -208,7 +235,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         application: None,
     };
     let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
-    Read { backend, checks, redirect_checks, deliver: delivery.span }
+    Read { backend, checks, redirect_checks, deliver: delivery.span, notify }
 }
 
 /// Warns of links that are guessed beside others that are known, and of zones that decide nothing.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use balance::{Algorithm, PoolConfig, ServerConfig};
+use balance::{Algorithm, PoolConfig, Quorum, ServerConfig};
 use origin::FilesConfig;
 use proxy::config::{
     Answer, Application, Backend, BackendIndex, BackendTimeouts, Deliver, Protocol, Script, SendFile, Server,
@@ -300,6 +300,7 @@ pub(crate) fn backend(
         class: None,
         zone: None,
         bandwidth: None,
+        sorry: false,
     };
     for (index, address) in addresses.iter().enumerate() {
         if let Some(first) = addresses[..index].iter().find(|first| first.value == address.value) {
@@ -324,6 +325,8 @@ pub(crate) fn backend(
             servers: addresses.iter().map(|address| server(&address.value)).collect(),
             classes: Vec::new(),
             max_in_flight: None,
+            quorum: Quorum::default(),
+            alpha: true,
         },
         servers: servers.collect(),
         timeouts: room.timeouts,

@@ -20,6 +20,7 @@ pub(crate) mod masters;
 pub(crate) mod name_service;
 pub(crate) mod process;
 pub(crate) mod proxy_header;
+pub(crate) mod quorum;
 pub(crate) mod rate;
 pub(crate) mod redirect_to;
 pub(crate) mod route;

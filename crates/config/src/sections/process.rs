@@ -49,7 +49,8 @@ pub(crate) static PROCESS: Schema = Schema {
         optional(
             "notify-fifo",
             form::PATH,
-            "A FIFO that gets a line for each change of a vip or a group: `INSTANCE \"NAME\" MASTER 100`.",
+            "A FIFO that gets a line for each change of a vip or a group, `INSTANCE \"NAME\" MASTER 100`, of a backend that \
+             says something of its quorum, `VS \"NAME\" UP`, and of a server that tells programs, `RS \"BACKEND/NAME\" DOWN`.",
         ),
     ],
 };

@@ -14,6 +14,7 @@ use crate::section::Section;
 use crate::sections::check::{self as checks, Begun, Defaults, Template};
 use crate::sections::class::{self, Class};
 use crate::sections::deliver::{self, RedirectCheck};
+use crate::sections::quorum::{self, Programs};
 use crate::sections::{proxy_header, rate, tls};
 use crate::sources::Span;
 use crate::suggest;
@@ -22,7 +23,8 @@ use crate::tree::{Node, Value};
 /// What a pool holds, so that an index fits its tables.
 const SERVERS_MAX: usize = 16_384;
 
-const KEYS: [Key; 17] = {
+const KEYS: [Key; 19] = {
+    let [on_up, on_down] = quorum::server_keys();
     let [redirect_to, redirect_check] = deliver::server_keys();
     [
         required("address", "`\"IP:port\"` or `\"unix:/path\"`", "Where it listens. Names are not looked up."),
@@ -62,6 +64,8 @@ const KEYS: [Key; 17] = {
         redirect_check,
         protocol_key(),
         says("tls", "true, false or table", "the backend's, else as its checks have it", "TLS with it; see `tls`."),
+        on_up,
+        on_down,
     ]
 };
 
@@ -90,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) proxy: Server,
     pub(crate) checks: Vec<CheckConfig>,
     pub(crate) redirect_check: Option<CheckConfig>,
+    /// Who is told when it comes and goes.
+    pub(crate) notify: scripts::Notify,
     /// Where its name or address stands.
     pub(crate) span: Span,
     /// Where its `redirect-to` stands.
@@ -107,6 +113,7 @@ pub(crate) struct Shared<'b> {
     pub(crate) defaults: Defaults,
     pub(crate) tls: Option<&'b tls::Wish>,
     pub(crate) protocol: Option<Protocol>,
+    pub(crate) programs: &'b Programs,
 }
 
 /// A server's address, as the text has it.
@@ -191,6 +198,7 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
     let redirect = deliver::server(&mut section, defaults, cx);
     let wish = tls::server(&mut section, cx);
     let protocol = protocol(&mut section, cx).or(shared.protocol).unwrap_or_default();
+    let notify = shared.programs.told(&mut section, ["on-up", "on-down"], cx);
     let At { value: Address(address), span } = address?;
     let name = match name {
         Some(name) => {
@@ -201,10 +209,7 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
     };
     let templates = own.as_deref().unwrap_or(shared.checks);
     let tls = tls::of_server(wish.as_ref().map(|wish| &wish.value).or(shared.tls), templates, redirect.as_ref());
-    if let (Some(ClientTls { name: None, .. }), ServerAddress::Unix(_)) = (&tls, &address) {
-        cx.error(span, "nothing says what name the certificate of a server on a unix socket has")
-            .help("write tls = { name = \"server.example.org\" }");
-    }
+    tls::check_name(tls.as_ref(), &address, span, cx);
     if protocol == Protocol::Http2 && send_proxy.is_some() {
         cx.error(span, "a connection of HTTP/2 carries many clients, and a PROXY header names one")
             .help("write send-proxy = false, or protocol = \"http1\"");
@@ -221,10 +226,12 @@ fn server(mut section: Section<'_>, shared: Shared<'_>, cx: &mut Context) -> Opt
         class: class.and_then(|class| u16::try_from(class).ok()).map(ClassIndex),
         zone: zone_index.and_then(|zone| u16::try_from(zone).ok()).map(ZoneIndex),
         bandwidth,
+        sorry: false,
     };
     Some(Parts {
         pool,
         checks,
+        notify,
         redirect_check: redirect
             .as_ref()
             .and_then(|to| deliver::aim(to, shared.redirect_check, templates, tls.as_ref())),

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use proxy::config::ServerAddress;
 use tls::config::{CertificateFiles, Cipher, ClientAuth, ClientTls, ServerTls, UserField, Version};
 
 use crate::context::Context;
@@ -11,6 +12,7 @@ use crate::sections::acme;
 use crate::sections::check::Template;
 use crate::sections::deliver::Redirect;
 use crate::sections::redirect_to::{Place, is_name_or_ipv4};
+use crate::sources::Span;
 use crate::suggest;
 use crate::tree::{Node, Value};
 
@@ -348,6 +350,14 @@ pub(crate) fn of_server(wish: Option<&Wish>, checks: &[Template], redirect: Opti
         tls.name.get_or_insert_with(|| certificate_name(&to.host));
     }
     Some(tls)
+}
+
+/// Reports a server whose certificate nobody says the name of.
+pub(crate) fn check_name(tls: Option<&ClientTls>, address: &ServerAddress, span: Span, cx: &mut Context) {
+    if let (Some(ClientTls { name: None, .. }), ServerAddress::Unix(_)) = (tls, address) {
+        cx.error(span, "nothing says what name the certificate of a server on a unix socket has")
+            .help("write tls = { name = \"server.example.org\" }");
+    }
 }
 
 /// The name of a certificate: a host's, or an address.

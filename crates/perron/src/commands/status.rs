@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::model::{Backend, Certificate, Check, Frontend, Held, NameService, Peers, Status, Streams};
+use admin::model::{Backend, Certificate, Check, Frontend, Held, NameService, Peers, Quorum, Status, Streams};
 use anyhow::Context;
 use units::Utc;
 
@@ -69,6 +69,9 @@ fn text(status: &Status) -> String {
         if let Some(stick) = backend.stick {
             writeln!(text, "{} of {} clients' servers remembered", stick.entries, stick.capacity)
                 .expect("a string takes everything");
+        }
+        if let Some(quorum) = backend.quorum {
+            writeln!(text, "{}", quorum_line(&quorum)).expect("a string takes everything");
         }
         text += &servers(backend).text();
     }
@@ -211,6 +214,16 @@ fn servers(backend: &Backend) -> Table {
         ]);
     }
     rows
+}
+
+fn quorum_line(quorum: &Quorum) -> String {
+    let word = match quorum.is_there {
+        Some(true) => "there",
+        Some(false) => "lost",
+        None => "not known yet",
+    };
+    let sorry = if quorum.sorry { "; the sorry server stands in" } else { "" };
+    format!("quorum {word}: usable servers weigh {} of {}{sorry}", quorum.weight, quorum.wanted)
 }
 
 fn weight(set: u64, effective: u64) -> String {

@@ -49,6 +49,8 @@ pub(super) struct Assembly {
     pub(super) own: Arc<OwnFiles>,
     /// Whether this director moves addresses.
     pub(super) vips: bool,
+    /// Whether the supervisor is told what serves here.
+    pub(super) told: bool,
     /// How workers show that they are not hung, and where; only if an address depends on it.
     pub(super) beats: Option<(Beats, Duration)>,
     /// What TLS is made of; to be taken once.
@@ -121,6 +123,7 @@ impl Assembly {
             log,
             own: Arc::new(own),
             vips: start.vips,
+            told: start.vips || start.told,
             beats,
             secrets: start.secrets,
         })
@@ -132,6 +135,7 @@ fn pools(config: &Config, carried: &Carried, now: units::Instant) -> Vec<Pool> {
     let pool = |backend: &proxy::config::Backend| {
         let mut pool = Pool::new(backend.pool.clone(), now);
         pool.carry_from(&carried.servers_of(&backend.name), now);
+        pool.carry_quorum(carried.quorum_of(&backend.name));
         pool
     };
     config.proxy.backends.iter().map(pool).collect()

@@ -10,6 +10,9 @@ use units::{AdminState, Status, Weight};
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Carried {
     backends: BTreeMap<String, BTreeMap<String, CarriedServer>>,
+    /// By backend: whether its quorum was there.
+    #[serde(default)]
+    quorums: BTreeMap<String, bool>,
 }
 
 /// What is known of a server.
@@ -70,6 +73,15 @@ impl Carried {
     /// What was known of one server.
     pub(super) fn server(&self, backend: &str, server: &str) -> Option<&CarriedServer> {
         self.backends.get(backend)?.get(server)
+    }
+
+    /// Whether a backend's quorum was there, as far as that was known.
+    pub(super) fn quorum_of(&self, backend: &str) -> Option<bool> {
+        self.quorums.get(backend).copied()
+    }
+
+    pub(super) fn insert_quorum(&mut self, backend: &str, quorum: Option<bool>) {
+        self.quorums.extend(quorum.map(|quorum| (backend.to_owned(), quorum)));
     }
 
     pub(super) fn insert(&mut self, backend: &str, server: &str, carried: CarriedServer) {

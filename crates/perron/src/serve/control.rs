@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::{Command, CommandError};
-use balance::{Change, Pool, ServerIndex, ServerState};
+use balance::{Change, Pool, Quorum, ServerIndex, ServerState};
 use check::{Check, CheckConfig, CheckIndex, Driver, What};
 use failover::Health;
 use proxy::config::BackendIndex;
@@ -24,6 +24,9 @@ pub(super) struct Control {
     shared: Arc<Shared>,
     clock: Clock,
     pools: Vec<Pool>,
+    /// By backend: whether its quorum was there when that was last told.
+    quorums: Vec<Option<bool>>,
+    notify: Vec<config::BackendNotify>,
     servers: Vec<Vec<Checked>>,
     links: Links,
     names: Vec<String>,
@@ -86,6 +89,8 @@ impl Control {
         let control = Control {
             shared: Arc::clone(&assembly.shared),
             clock,
+            quorums: assembly.pools.iter().map(Pool::quorum).collect(),
+            notify: assembly.config.backend_notify.clone(),
             pools: assembly.pools.clone(),
             names: backends.iter().map(|backend| backend.name.clone()).collect(),
             servers,
@@ -198,6 +203,11 @@ impl Control {
         self.pools[backend].states(self.clock.now())
     }
 
+    /// A backend's pool.
+    pub(super) fn pool(&self, backend: usize) -> &Pool {
+        &self.pools[backend]
+    }
+
     /// What is known of a backend's servers beside their states.
     pub(super) fn checked(&self, backend: usize) -> &[Checked] {
         &self.servers[backend]
@@ -225,6 +235,7 @@ impl Control {
                 server.link = self.links.carried(shared, (backend, place), self.clock.now());
                 carried.insert(name, &servers[place].name, server);
             }
+            carried.insert_quorum(name, self.pools[backend].quorum());
         }
         carried
     }
@@ -236,13 +247,14 @@ impl Control {
             facts.known.insert(format!("frontend/{}", frontend.name), Health::Well);
         }
         for (backend, name) in self.names.iter().enumerate() {
-            let states = self.states(backend);
-            let health = match () {
-                () if states.iter().any(|state| state.usable) => Health::Well,
-                () if states.iter().all(|state| state.status == Status::Unknown) => Health::Unknown,
-                () => Health::Unwell,
-            };
-            facts.known.insert(format!("backend/{name}"), health);
+            facts.known.insert(format!("backend/{name}"), health(self.pools[backend].quorum()));
+            let told = self.notify[backend].servers.iter().zip(&self.pools[backend].config().servers);
+            for ((notify, server), state) in told.zip(self.states(backend)) {
+                if *notify != scripts::Notify::default() {
+                    let usable = (state.usable || state.status != Status::Unknown).then_some(state.usable);
+                    facts.known.insert(format!("server/{name}/{}", server.name), health(usable));
+                }
+            }
         }
         facts
     }
@@ -302,8 +314,7 @@ impl Control {
         if moved {
             self.servers[index][place].changed_unix = unix_now();
         }
-        let states = self.states(index);
-        let usable = states.iter().filter(|state| state.usable).count();
+        let (usable, all) = self.pools[index].usable();
         let (backend, server) = (&self.names[index], &self.pools[index].config().servers[place].name);
         let subject = format!("{backend}/{server}");
         let (kind, what) = describe(&subject, &change);
@@ -312,8 +323,33 @@ impl Control {
             (_, Kind::ServerDown) => Level::Warn,
             _ => Level::Info,
         };
-        let text = format!("{what}: {why}; {usable} of {} servers of {backend} usable", states.len());
+        let text = format!("{what}: {why}; {usable} of {all} servers of {backend} usable");
         self.events.push(Event::new(level, kind, &subject, self.generation, &text));
+        self.tell_quorum(index);
+    }
+
+    /// Tells that a backend's quorum has come or gone.
+    fn tell_quorum(&mut self, backend: usize) {
+        let pool = &self.pools[backend];
+        let before = std::mem::replace(&mut self.quorums[backend], pool.quorum());
+        let Some(is_there) = pool.quorum().filter(|now| before != Some(*now) && self.notify[backend].counts) else {
+            return;
+        };
+        let (name, weight) = (&self.names[backend], pool.usable_weight());
+        let Quorum { weight: wanted, hysteresis } = pool.config().quorum;
+        let (level, kind, text) = match is_there {
+            true => {
+                let text =
+                    format!("{name} has its quorum: usable servers weigh {weight}, {} is enough", wanted + hysteresis);
+                (Level::Info, Kind::QuorumUp, text)
+            }
+            false => {
+                let sorry = if pool.is_sorry() { ", the sorry server stands in" } else { "" };
+                let text = format!("{name} has no quorum: usable servers weigh {weight} of {wanted}{sorry}");
+                (Level::Error, Kind::QuorumDown, text)
+            }
+        };
+        self.events.push(Event::new(level, kind, name, self.generation, &text));
     }
 
     fn publish(&self, backend: usize) {
@@ -367,6 +403,14 @@ impl List<'_> {
     fn push(&mut self, asks: Asks, config: &CheckConfig, carried: Option<health::Carried>, suspended: bool) {
         self.owners.push(Owner { backend: self.backend, server: self.server, asks });
         self.checks.push(Check { config: config.clone(), carried, suspended });
+    }
+}
+
+fn health(known: Option<bool>) -> Health {
+    match known {
+        None => Health::Unknown,
+        Some(true) => Health::Well,
+        Some(false) => Health::Unwell,
     }
 }
 

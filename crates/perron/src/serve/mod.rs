@@ -336,7 +336,7 @@ impl Serving {
     /// What serves here, if that has changed and somebody depends on it.
     async fn send_facts(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
         let facts = self.lock().facts(&self.assembly.config.proxy.frontends);
-        if self.assembly.vips && self.facts.as_ref() != Some(&facts) {
+        if self.assembly.told && self.facts.as_ref() != Some(&facts) {
             sender.send(&FromServe::Facts(facts.clone()), Vec::new()).await?;
             self.facts = Some(facts);
         }

@@ -239,7 +239,7 @@ impl StatusSource {
             .map(|(place, (state, meters))| self.server((index, place), state, control, meters))
             .collect();
         let in_flight = servers.iter().map(|server| server.in_flight.now).sum();
-        let is_up = servers.iter().any(model::Server::takes_traffic);
+        let is_up = control.pool(index).usable().0 > 0;
         let is_known = states.iter().any(|state| state.status != units::Status::Unknown);
         model::Backend {
             name: configured.name.clone(),
@@ -257,6 +257,7 @@ impl StatusSource {
             traffic: self.traffic(meters.0, |worker| &worker.backends[index]),
             stick: self.stick(index, shared),
             classes: classes_of(configured, shared),
+            quorum: quorum_of(control.pool(index), self.config.backend_notify[index].counts),
             servers,
         }
     }
@@ -289,6 +290,7 @@ impl StatusSource {
             weight: u64::from(state.weight.get()),
             effective_weight: u64::from(state.effective.get()),
             tier: pooled.tier,
+            sorry: pooled.sorry,
             class,
             zone: pooled.zone.map(|zone| self.config.proxy.zones[usize::from(zone.0)].name.clone()),
             in_flight: meters.in_flight.level(u64::from(in_flight), pooled.max_in_flight.map(u64::from)),
@@ -457,6 +459,18 @@ fn classes_of(backend: &proxy::config::Backend, shared: &BackendShared) -> Vec<m
         limit: shared.class_limit(ClassIndex(index)).map(u64::from),
     };
     backend.pool.classes.iter().zip(0..).map(of_class).collect()
+}
+
+/// What is told of a quorum that the text speaks of.
+fn quorum_of(pool: &balance::Pool, counts: bool) -> Option<model::Quorum> {
+    let balance::Quorum { weight, hysteresis } = pool.config().quorum;
+    counts.then(|| model::Quorum {
+        is_there: pool.quorum(),
+        weight: u64::from(pool.usable_weight()),
+        wanted: u64::from(weight),
+        hysteresis: u64::from(hysteresis),
+        sorry: pool.is_sorry(),
+    })
 }
 
 fn named(counted: impl Iterator<Item = (Reason, u64)>) -> BTreeMap<String, u64> {

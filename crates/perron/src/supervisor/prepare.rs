@@ -279,6 +279,7 @@ impl Prepared {
             sockets,
             state,
             vips: !self.config.failover.vips.is_empty(),
+            told: super::network::are_told(&self.config),
             secrets: self.secrets(origin),
             applications: self.apps.iter().map(|socket| socket.path.clone()).collect(),
         };
@@ -434,7 +435,8 @@ fn see_capabilities(config: &Config) -> Result<(), Refusal> {
 
 /// Programs that somebody else could have changed are not run.
 fn see_programs(config: &Config, user: Option<&str>) -> Result<(), Refusal> {
-    let told = config.vip_notify.iter().chain(&config.group_notify);
+    let backends = config.backend_notify.iter().flat_map(|of| of.servers.iter().chain([&of.quorum]));
+    let told = config.vip_notify.iter().chain(&config.group_notify).chain(backends);
     scripts::check(user, &config.watches, told).map_err(|unfit| {
         let lines = unfit.iter().map(|(command, why)| format!("error: {}: {why}\n", command.words.join(" ")));
         Refusal::Wrong(lines.collect())

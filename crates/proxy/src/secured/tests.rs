@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use balance::{Algorithm, Pool, PoolConfig, ServerConfig, ServerIndex};
+use balance::{Algorithm, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex};
 use lab::Authority;
 use tls::config::{CertificateFiles, ClientTls, ServerTls};
 use tls::{Acceptor, Connector, Material, Read, Session, TicketSecret};
@@ -213,6 +213,7 @@ fn backend(address: SocketAddr, tls: Option<ClientTls>) -> Backend {
         class: None,
         zone: None,
         bandwidth: None,
+        sorry: false,
     };
     Backend {
         name: "back".to_owned(),
@@ -222,6 +223,8 @@ fn backend(address: SocketAddr, tls: Option<ClientTls>) -> Backend {
             servers: vec![known],
             classes: Vec::new(),
             max_in_flight: None,
+            quorum: Quorum::default(),
+            alpha: true,
         },
         servers: vec![server],
         timeouts: BackendTimeouts::default(),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use balance::{Algorithm, ClassConfig, Pool, PoolConfig, ServerConfig};
+use balance::{Algorithm, ClassConfig, Pool, PoolConfig, Quorum, ServerConfig};
 use units::{AdminState, Weight};
 
 use super::*;
@@ -24,6 +24,7 @@ fn backend(island: Option<u32>, max_in_flight: Option<u32>) -> Backend {
         class,
         zone: None,
         bandwidth: None,
+        sorry: false,
     };
     let servers = vec![server("a", None, island), server("b", Some(WORKERS), None), server("c", Some(WORKERS), None)];
     let address = ServerAddress::Ip(([127, 0, 0, 1], 80).into());
@@ -43,6 +44,8 @@ fn backend(island: Option<u32>, max_in_flight: Option<u32>) -> Backend {
             servers,
             classes: vec![ClassConfig { name: "worker".to_owned(), max_share: Some(25) }],
             max_in_flight,
+            quorum: Quorum::default(),
+            alpha: true,
         },
         servers: vec![reached; 3],
         timeouts: BackendTimeouts::default(),

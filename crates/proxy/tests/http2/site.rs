@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balance::{Algorithm, Pool, PoolConfig, ServerConfig};
+use balance::{Algorithm, Pool, PoolConfig, Quorum, ServerConfig};
 use http_proto::{Condition, Forwarded, HeaderEdits};
 use proxy::config::{
     AcceptProxy, Answer, Backend, BackendIndex, BackendTimeouts, Deliver, Frontend, FrontendIndex, FrontendTimeouts,
@@ -137,9 +137,12 @@ fn backend(address: SocketAddr) -> Backend {
                 class: None,
                 zone: None,
                 bandwidth: None,
+                sorry: false,
             }],
             classes: Vec::new(),
             max_in_flight: None,
+            quorum: Quorum::default(),
+            alpha: true,
         },
         servers: vec![Server {
             address: ServerAddress::Ip(address),

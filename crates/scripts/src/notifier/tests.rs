@@ -17,7 +17,7 @@ fn script(folder: &Path, name: &str, lines: &str) -> Command {
 }
 
 fn change(name: &str, state: State, priority: u8, notify: &Notify) -> Change {
-    Change { subject: Subject::Vip, name: name.into(), state, priority, notify: notify.clone() }
+    Change { subject: Subject::Vip, name: name.into(), state, priority: Some(priority), notify: notify.clone() }
 }
 
 /// All that was noted.
@@ -35,6 +35,7 @@ async fn who_is_told_what_and_in_which_order() {
         fault: tells("fault", "lame"),
         stop: tells("stop", "gone"),
         any: tells("any", "any"),
+        ..Notify::default()
     };
     let (mut notifier, mut notes) = Notifier::new(None, None);
     for (state, priority) in [(State::Backup, 100), (State::Active, 100), (State::Fault, 0), (State::Stop, 90)] {
@@ -49,6 +50,26 @@ async fn who_is_told_what_and_in_which_order() {
                     lame\nany INSTANCE VI_1 FAULT 0\ngone\nany INSTANCE VI_1 STOP 90\n\
                     up\nany GROUP VG_1 MASTER 254\n";
     assert_eq!(fs::read_to_string(folder.path().join("told")).unwrap(), expected);
+    assert_eq!(said(&mut notes), [""; 0]);
+}
+
+#[tokio::test]
+async fn backends_and_servers_are_told_with_what_is_written_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let tells = |name: &str, word: &str| Some(script(folder.path(), name, &format!("echo {word} \"$@\" >>told")));
+    let notify = Notify { up: tells("up", "there"), down: tells("down", "gone"), ..Notify::default() };
+    let (mut notifier, mut notes) = Notifier::new(None, None);
+    for state in [State::Up, State::Down, State::Active] {
+        let (subject, name) = (Subject::Backend, "web".to_owned());
+        let change = Change { subject, name, state, priority: None, notify: notify.clone() };
+        notifier.tell(change.clone());
+        assert!(notifier.finish(PATIENCE).await);
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("told")).unwrap(), "there\ngone\n");
+    let server = Change { subject: Subject::Server, name: "web/a".into(), state: State::Down, priority: None, notify };
+    // keepalived: `RS name name DOWN`; a server's name holds its backend's here.
+    assert_eq!(server.line(), "RS \"web/a\" DOWN\n");
+    assert_eq!(Change { subject: Subject::Backend, state: State::Up, ..server }.line(), "VS \"web/a\" UP\n");
     assert_eq!(said(&mut notes), [""; 0]);
 }
 

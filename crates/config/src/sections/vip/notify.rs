@@ -44,6 +44,7 @@ pub(super) fn notify(owner: &mut Section<'_>, cx: &mut Context) -> Notify {
         fault: command("fault"),
         stop: command("stop"),
         any: command("any"),
+        ..Notify::default()
     };
     let keys = ["active", "backup", "fault", "stop", "any"];
     if !keys.iter().any(|key| section.has(key)) {

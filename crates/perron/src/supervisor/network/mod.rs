@@ -1,6 +1,7 @@
 //! The process that moves addresses, as the supervisor has it: what it is told, what it says, who asks for it.
 
 mod asked;
+mod edges;
 mod machine;
 mod programs;
 
@@ -25,6 +26,7 @@ use crate::event::{self, Kind};
 use crate::log::Level;
 use crate::messages::{FromNetwork, Prepare, ToNetwork, ToServe};
 use asked::Asked;
+pub(super) use edges::are_told;
 pub(super) use machine::Input;
 use machine::{Action, Carried, Machine, Notice};
 use programs::Programs;
@@ -45,6 +47,8 @@ pub(super) struct Network {
     report: Report,
     /// What the serving process said last.
     served: Facts,
+    /// What was told last of quorums and servers.
+    told: edges::Told,
     /// What an administrator's programs have found out.
     watched: Facts,
     programs: Option<Programs>,
@@ -69,6 +73,8 @@ pub(super) struct CarriedNetwork {
     served: Facts,
     watched: Facts,
     beats: Option<RawFd>,
+    #[serde(default)]
+    told: edges::Told,
 }
 
 /// The same, with its descriptors taken.
@@ -88,6 +94,7 @@ impl Network {
             roles: Vec::new(),
             report: Report::default(),
             served: Facts::default(),
+            told: edges::Told::new(),
             watched: Facts::default(),
             programs: None,
             telling: None,
@@ -138,6 +145,7 @@ impl Network {
             served: self.served.clone(),
             watched: self.watched.clone(),
             beats: self.beats.as_ref().map(AsRawFd::as_raw_fd),
+            told: self.told.clone(),
         };
         (carried, self.beats.iter().map(AsFd::as_fd).collect())
     }
@@ -212,6 +220,7 @@ impl Supervisor {
             report: carried.report,
             served: carried.served,
             watched: carried.watched,
+            told: carried.told,
             beats,
             ..Network::new()
         };
@@ -354,6 +363,7 @@ impl Supervisor {
     pub(super) fn take_served(&mut self, served: Facts) {
         if self.network.served != served {
             self.network.served = served;
+            self.tell_edges();
             self.tell_facts();
         }
     }

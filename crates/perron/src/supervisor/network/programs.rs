@@ -9,6 +9,7 @@ use scripts::{Change, Fifo, Note, Notifier, Notify, State, Subject, Watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::edges;
 use crate::event::{self, Kind};
 use crate::log::{self, Level};
 use crate::supervisor::{Incoming, Supervisor};
@@ -71,7 +72,13 @@ impl Programs {
         let plan = &config.failover;
         let Some(place) = plan.vips.iter().position(|known| known.name == *vip) else { return };
         let notify = config.vip_notify.get(place).cloned().unwrap_or_default();
-        self.notifier.tell(Change { subject: Subject::Vip, name: vip.clone(), state, priority: *priority, notify });
+        self.notifier.tell(Change {
+            subject: Subject::Vip,
+            name: vip.clone(),
+            state,
+            priority: Some(*priority),
+            notify,
+        });
         let Some(at) = plan.groups.iter().position(|group| group.members.contains(&place)) else { return };
         let group = &plan.groups[at];
         let members = group.members.iter().filter_map(|member| self.states.get(&plan.vips[*member].name));
@@ -79,7 +86,7 @@ impl Programs {
         if self.groups.insert(group.name.clone(), state) != Some(state) {
             let notify: Notify = config.group_notify.get(at).cloned().unwrap_or_default();
             let name = group.name.clone();
-            self.notifier.tell(Change { subject: Subject::Group, name, state, priority: *priority, notify });
+            self.notifier.tell(Change { subject: Subject::Group, name, state, priority: Some(*priority), notify });
         }
     }
 }
@@ -114,9 +121,20 @@ impl Supervisor {
     pub(super) fn follow_programs(&mut self) {
         let (config, user) = (&self.current.config, self.current.user());
         match &mut self.network.programs {
-            programs if config.failover.vips.is_empty() => *programs = None,
+            programs if config.failover.vips.is_empty() && !edges::are_told(config) => *programs = None,
             Some(programs) => programs.change(config, user),
             programs => *programs = Some(Programs::start(config, user, &self.incoming)),
+        }
+        self.tell_edges();
+    }
+
+    /// Programs are told of quorums and servers that have come or gone.
+    pub(super) fn tell_edges(&mut self) {
+        let network = &mut self.network;
+        if let Some(programs) = &mut network.programs {
+            for change in edges::changes(&self.current.config, &network.served, &mut network.told) {
+                programs.notifier.tell(change);
+            }
         }
     }
 
@@ -163,7 +181,9 @@ impl Supervisor {
 
     /// Nothing moves any more: the end of the process waits until programs are told so.
     pub(in crate::supervisor) fn end_programs(&mut self) {
-        self.network.telling = self.network.programs.take().map(|programs| {
+        let last = edges::last_changes(&self.current.config, &self.network.told);
+        self.network.telling = self.network.programs.take().map(|mut programs| {
+            last.into_iter().for_each(|change| programs.notifier.tell(change));
             tokio::spawn(async move {
                 // Those that take longer are ended with this process.
                 let _ = programs.notifier.finish(TOLD_PATIENCE).await;
