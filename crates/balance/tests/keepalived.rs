@@ -2,10 +2,10 @@
 //! its sorry servers come and go with ours.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
 
 use balance::{Algorithm, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex};
-use lab::{Guest, GuestPlan, Lab, require};
+use lab::{Guest, GuestPlan, Lab, require, wait_for};
 use units::{AdminState, Instant, Status, Weight};
 
 const SERVERS: usize = 4;
@@ -123,17 +123,14 @@ fn table(guest: &Guest) -> Vec<(u16, Vec<String>)> {
 /// The table once the witness has exactly the servers that are up.
 fn settled(guest: &Guest, is_up: &[bool; SERVERS]) -> Vec<(u16, Vec<String>)> {
     let wanted: Vec<String> = (1..).zip(is_up).filter(|(_, up)| **up).map(|(n, _)| format!("10.9.1.{n}:80")).collect();
-    let deadline = Clock::now() + PATIENCE;
-    loop {
+    wait_for(PATIENCE, &format!("keepalived to have {wanted:?}"), || {
         let found = table(guest);
         let mut there = found.iter().find(|(port, _)| *port == WITNESS).map(|row| row.1.clone()).unwrap_or_default();
         there.sort();
-        if there == wanted && found.len() == CASES.len() + 1 {
-            // The last services may have followed while this was read.
-            return table(guest);
-        }
-        assert!(Clock::now() < deadline, "keepalived has {found:?}, not {wanted:?}");
-    }
+        there == wanted && found.len() == CASES.len() + 1
+    });
+    // The last services may have followed while that was read.
+    table(guest)
 }
 
 #[test]
