@@ -18,6 +18,7 @@ mod turns;
 
 pub use account::Account;
 pub use gauges::Gauges;
+pub use maglev::table as maglev_table;
 pub use pool::{
     Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex, ServerState,
     ZoneIndex,

@@ -21,7 +21,8 @@ pub(crate) fn size_for(servers: usize) -> u32 {
 ///
 /// Servers take turns, each claiming the next free place in an order that its name alone gives; the greatest share
 /// has a turn in each round, half that share one in every second round. The servers' order in the list has no part in it.
-pub(crate) fn table(names: &[&str], shares: &[u32], size: u32) -> Vec<u16> {
+/// `size` is a prime, so that each server's walk passes through all places.
+pub fn table(names: &[&str], shares: &[u32], size: u32) -> Vec<u16> {
     let Some(greatest) = shares.iter().max().map(|share| u64::from(*share)) else {
         return Vec::new();
     };

@@ -34,7 +34,7 @@ impl Answer {
     }
 
     /// The answer in the body of [`ERROR`] and [`DONE`]: a negative errno, or zero.
-    fn parse(message: &Message<'_>) -> Result<Answer, Malformed> {
+    pub(crate) fn parse(message: &Message<'_>) -> Result<Answer, Malformed> {
         let code = number(message.body, 0)?.cast_signed();
         match code.checked_neg() {
             Some(0) => Ok(Answer::Done),

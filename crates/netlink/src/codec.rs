@@ -139,6 +139,19 @@ impl Requests {
         self
     }
 
+    /// More of the fixed part, right behind [`begin`](Requests::begin).
+    pub(crate) fn fixed(&mut self, bytes: &[u8]) -> &mut Requests {
+        self.bytes.extend_from_slice(bytes);
+        self.pad();
+        self
+    }
+
+    /// Attributes that were written elsewhere.
+    pub(crate) fn append(&mut self, attributes: &Requests) -> &mut Requests {
+        self.bytes.extend_from_slice(&attributes.bytes);
+        self
+    }
+
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Requests {
         self.nest_of(kind, |inside| inside.bytes.extend_from_slice(value))
     }

@@ -20,7 +20,7 @@ pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(1);
 pub(crate) const BATCH_MAX: usize = 64;
 
 /// Readings of a list that changes while it is read, before it is given up.
-const LIST_ATTEMPTS: usize = 8;
+pub(crate) const LIST_ATTEMPTS: usize = 8;
 
 /// A socket to the kernel, and the number of its last request.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::codec::{
     Requests,
 };
 use crate::exchange::{BATCH_MAX, Exchange};
-use crate::{Address, Error, HardwareAddress, Link, NewAddress, Outcome, Route, Rule, address, link, route, rule};
+use crate::{Address, Error, HardwareAddress, Link, NewAddress, Outcome, Route, Rule, Way, address, link, route, rule};
 
 /// A change of addresses, routes, rules or links, for [`Kernel::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,22 @@ impl Kernel {
     /// If the kernel does not tell them.
     pub fn routes(&mut self) -> Result<Vec<Route>, Error> {
         self.list("listing routes", LIST_ROUTES, 12, NEW_ROUTE, route::parse)
+    }
+
+    /// The way that packets from here to an address go; `None` if there is none, or they stay here.
+    ///
+    /// # Errors
+    /// If the kernel does not tell it.
+    pub fn way(&mut self, to: IpAddr) -> Result<Option<Way>, Error> {
+        let tried = format!("asking for the way to {to}");
+        let mut requests = Requests::default();
+        route::ask_way(to, &mut requests);
+        let none = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ACCESS, Errno::INVAL].map(Errno::raw_os_error);
+        match self.exchange.ask(&tried, requests, NEW_ROUTE, route::parse_way) {
+            Ok((ways, _)) => Ok(ways.into_iter().next()),
+            Err(error) if error.errno().is_some_and(|errno| none.contains(&errno)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All rules, IPv4's and IPv6's.

@@ -5,7 +5,8 @@ use units::Network;
 
 use crate::Scope;
 use crate::codec::{
-    Attributes, CHANGE, CREATE, DELETE_ROUTE, IPV4, IPV6, Malformed, NEW_ROUTE, Requests, byte, family, ip, number,
+    Attributes, CHANGE, CREATE, DELETE_ROUTE, IPV4, IPV6, LIST_ROUTES, Malformed, NEW_ROUTE, Requests, byte, family,
+    ip, number,
 };
 
 /// struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, kind, flags.
@@ -92,6 +93,40 @@ pub struct Route {
     pub onlink: bool,
     /// Who added it, as those who add routes mark them (RTPROT_…); 4 is an administrator.
     pub protocol: u8,
+}
+
+/// Where packets from here to an address go next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// The link's index.
+    pub interface: u32,
+    /// Who takes them there: a router, or the address itself.
+    pub next: IpAddr,
+}
+
+/// Asks for the way to an address.
+pub(crate) fn ask_way(to: IpAddr, requests: &mut Requests) {
+    let mut fixed = [0; FIXED];
+    fixed[0] = family(to);
+    fixed[1] = if to.is_ipv4() { 32 } else { 128 };
+    requests.begin(LIST_ROUTES, CHANGE, &fixed).ip(RTA_DST, to);
+}
+
+/// `None` where they go nowhere, or stay here.
+pub(crate) fn parse_way(body: &[u8]) -> Result<Option<Way>, Malformed> {
+    if byte(body, 7)? != RouteKind::Unicast.number() {
+        return Ok(None);
+    }
+    let (mut next, mut via, mut interface) = (None, None, None);
+    for attribute in Attributes::after(body, FIXED) {
+        match attribute? {
+            (RTA_DST, value) => next = Some(ip(value)?),
+            (RTA_GATEWAY, value) => via = Some(ip(value)?),
+            (RTA_OIF, value) => interface = Some(number(value, 0)?),
+            _ => {}
+        }
+    }
+    Ok(interface.zip(via.or(next)).map(|(interface, next)| Way { interface, next }))
 }
 
 impl Route {

@@ -14,6 +14,9 @@ use rustix::net::{
 /// The longest datagram: the kernel makes its lists' no longer than 32 KiB, and few other messages come near.
 pub(crate) const DATAGRAM_MAX: usize = 64 * 1024;
 
+/// What the kernel counts beside a datagram's bytes: 32 of them, and room to spare.
+const SEND_OVERHEAD: usize = 4096;
+
 #[derive(Debug)]
 pub(crate) struct Socket {
     descriptor: OwnedFd,
@@ -50,6 +53,15 @@ impl Socket {
         if sockopt::set_socket_recv_buffer_size_force(&self.descriptor, bytes).is_err() {
             // Less room is lost events sooner, which are told.
             let _ = sockopt::set_socket_recv_buffer_size(&self.descriptor, bytes);
+        }
+    }
+
+    /// Sees to it that this many bytes can be sent as one datagram, where CAP_NET_ADMIN is held.
+    pub(crate) fn ask_to_send(&self, bytes: usize) {
+        let known = sockopt::socket_send_buffer_size(&self.descriptor).unwrap_or_default();
+        if known < bytes + SEND_OVERHEAD {
+            // Without the right to it, what is too long is refused.
+            let _ = sockopt::set_socket_send_buffer_size_force(&self.descriptor, bytes + SEND_OVERHEAD);
         }
     }
 
