@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::config::{BackendIndex, FrontendIndex, Mode, TcpKeepalive};
 use crate::http::Remembered;
-use crate::http2::Lines;
+use crate::http2::{Lines, Runners};
 use crate::log::{Phase, Place, Record, WorkerLog, write_line};
 use crate::proxied::{Arrival, read_header};
 use crate::reason::Reason;
@@ -170,6 +170,7 @@ pub(crate) struct Context {
     pub(crate) read_buffer: Rc<RefCell<Box<[u8]>>>,
     pub(crate) idle: IdlePool,
     pub(crate) lines: Lines,
+    pub(crate) runners: Rc<Runners>,
     pub(crate) pipes: PipePool,
     pub(crate) turns: Turns,
     /// By handler: places for threads that may wait for it.
@@ -200,6 +201,7 @@ async fn run(
         read_buffer: Rc::new(RefCell::new(vec![0; READ_BYTES].into_boxed_slice())),
         idle: IdlePool::new(&shared.config, Arc::clone(&stats)),
         lines: Lines::new(&shared.config),
+        runners: Rc::default(),
         stats,
         pipes: PipePool::default(),
         turns: Turns::default(),

@@ -1,7 +1,7 @@
 //! A request of HTTP/2 becomes one head of HTTP/1 that says the same, or none.
 
-use http_proto::http2::{Line, Pseudo, write_head};
-use http_proto::{Framing, Limits, Parsed, field_slots, parse_request};
+use http_proto::http2::{HeadScratch, HeadWriter};
+use http_proto::{Limits, Parsed, field_slots, parse_request};
 
 /// Method, authority and path, and then names and values by turns, each ended by 0xff; an authority that begins with `-`
 /// is none.
@@ -11,16 +11,25 @@ pub fn http2_head(bytes: &[u8]) {
     let (method, authority, path) = (next(), next(), next());
     let authority = (!authority.starts_with(b"-")).then_some(authority);
     let rest: Vec<&[u8]> = parts.collect();
-    let fields: Vec<Line<'_>> = rest.chunks_exact(2).map(|pair| Line { name: pair[0], value: pair[1] }).collect();
-    let pseudo = Pseudo { method, scheme: None, authority, path };
-    let mut head = Vec::new();
-    if write_head(&mut head, &pseudo, fields.iter().copied(), Framing::None).is_err() {
+    let fields: Vec<(&[u8], &[u8])> = rest.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let (mut head, mut scratch) = (Vec::new(), HeadScratch::default());
+    let mut writer = HeadWriter::new(&mut head, &mut scratch);
+    writer.field(b":method", method);
+    if method != b"CONNECT" {
+        writer.field(b":scheme", b"http");
+        writer.field(b":path", path);
+    }
+    if let Some(authority) = authority {
+        writer.field(b":authority", authority);
+    }
+    fields.iter().for_each(|(name, value)| writer.field(name, value));
+    if writer.finish(true).is_err() {
         return;
     }
     // Exactly one head, whose lines are those that were given.
     assert_eq!(memchr_end(&head), Some(head.len()), "{}", head.escape_ascii());
-    let cookies = fields.iter().filter(|line| line.name == b"cookie").count();
-    let hosts = fields.iter().filter(|line| line.name == b"host").count();
+    let cookies = fields.iter().filter(|(name, _)| name == b"cookie").count();
+    let hosts = fields.iter().filter(|(name, _)| name == b"host").count();
     let lines = 2 + usize::from(authority.is_some()) + fields.len()
         - cookies.saturating_sub(1)
         - if authority.is_some() { hosts } else { 0 };

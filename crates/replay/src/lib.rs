@@ -19,6 +19,7 @@ mod fastcgi_request;
 mod files;
 mod http2_frames;
 mod http2_head;
+mod http2_server;
 mod load_report;
 mod messages;
 mod path;
@@ -45,6 +46,7 @@ pub use fastcgi_request::fastcgi_request;
 pub use files::files;
 pub use http2_frames::http2_frames;
 pub use http2_head::http2_head;
+pub use http2_server::http2_server;
 pub use load_report::load_report;
 pub use messages::messages;
 pub use path::path;
@@ -60,7 +62,7 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
@@ -76,6 +78,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("files", files),
     ("http2_frames", http2_frames),
     ("http2_head", http2_head),
+    ("http2_server", http2_server),
     ("load_report", load_report),
     ("messages", messages),
     ("path", path),

@@ -27,14 +27,22 @@ pub mod kind {
     pub const CONTINUATION: u8 = 9;
 }
 
-/// The frame's stream ends with it (RFC 9113 §6.1, §6.2).
-const END_STREAM: u8 = 1;
-
-/// It answers the peer's (RFC 9113 §6.5).
-const ACK: u8 = 1;
+/// Flags, each of some kinds (RFC 9113 §6).
+pub(super) mod flag {
+    /// The stream ends with it.
+    pub(crate) const END_STREAM: u8 = 1;
+    /// It answers the peer's.
+    pub(crate) const ACK: u8 = 1;
+    /// The header block ends with it.
+    pub(crate) const END_HEADERS: u8 = 4;
+    /// It is longer than what it says.
+    pub(crate) const PADDED: u8 = 8;
+    /// It begins with a priority.
+    pub(crate) const PRIORITY: u8 = 0x20;
+}
 
 /// A frame's header, nine bytes (RFC 9113 §4.1).
-const HEADER_BYTES: usize = 9;
+pub(super) const HEADER_BYTES: usize = 9;
 
 /// The number of a stream, without the bit before it that means nothing (RFC 9113 §4.1).
 const STREAM_BITS: u32 = 0x7fff_ffff;
@@ -67,9 +75,23 @@ pub enum Fault {
 }
 
 impl Frame {
+    /// What a header says.
+    pub(super) fn from_header(header: &[u8; HEADER_BYTES]) -> Frame {
+        let [a, b, c, kind, flags, stream @ ..] = *header;
+        let (length, stream) = (u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes(stream) & STREAM_BITS);
+        Frame { kind, flags, stream, length, code: 0 }
+    }
+
+    /// Its header.
+    pub(super) fn header(self) -> [u8; HEADER_BYTES] {
+        let [_, a, b, c] = self.length.to_be_bytes();
+        let [d, e, f, g] = self.stream.to_be_bytes();
+        [a, b, c, self.kind, self.flags, d, e, f, g]
+    }
+
     /// Whether a connection may begin with it (RFC 9113 §3.4).
     pub fn begins_connection(self) -> bool {
-        self.kind == kind::SETTINGS && self.flags & ACK == 0
+        self.kind == kind::SETTINGS && self.flags & flag::ACK == 0
     }
 
     /// What is wrong with it: it is a stream's and not of one, or the other way round, or of a length that its kind does
@@ -80,7 +102,7 @@ impl Frame {
             kind::DATA | kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => (of_stream, true),
             kind::PRIORITY => (of_stream, self.length == 5),
             kind::RST_STREAM => (of_stream, self.length == 4),
-            kind::SETTINGS if self.flags & ACK != 0 => (!of_stream, self.length == 0),
+            kind::SETTINGS if self.flags & flag::ACK != 0 => (!of_stream, self.length == 0),
             kind::SETTINGS => (!of_stream, self.length.is_multiple_of(6)),
             kind::PING => (!of_stream, self.length == 8),
             kind::GOAWAY => (!of_stream, self.length >= 8),
@@ -96,7 +118,7 @@ impl Frame {
 
     /// Whether it is DATA or HEADERS, the last of its stream.
     pub fn ends_stream(self) -> bool {
-        matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
+        matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & flag::END_STREAM != 0
     }
 }
 

@@ -73,9 +73,9 @@ say(unknown=error(lambda: channel.unary_unary("/lab.Echo/Other")(b"", timeout=PA
 
 wait = channel.unary_unary("/lab.Echo/Wait")
 say(deadline=error(lambda: wait(b"deadline", timeout=0.5))[0])
-call = wait.future(b"cancel", timeout=PATIENCE)
-# The call is at the server once a later one on the same connection is answered.
-unary(b"x", timeout=PATIENCE)
+call = channel.unary_stream("/lab.Echo/Wait")(b"cancel", timeout=PATIENCE)
+# What is given up before it has begun is never begun.
+call.initial_metadata()
 call.cancel()
 say(cancelled=call.cancelled())
 

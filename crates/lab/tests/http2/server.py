@@ -43,6 +43,8 @@ def fail_late(request, context):
 def wait(request, context):
     over = threading.Event()
     context.add_callback(over.set)
+    # Who is told that the call has begun may give it up.
+    context.send_initial_metadata(())
     over.wait()
     print("given up", request.decode(), flush=True)
     return b""

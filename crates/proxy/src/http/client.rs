@@ -95,12 +95,11 @@ pub(crate) struct Visitor<'a> {
     pub(crate) exported: Option<&'a [u8]>,
 }
 
-/// Serves the one request of a stream, or says that it is refused.
-pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Option<HeadError>) {
+/// Serves the one request of a stream, or says that it is refused. The timer is given back.
+pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Option<HeadError>, timer: Timer) -> Timer {
     let Visitor { guard, peer, destination, secure, exported } = visitor;
     let (context, frontend) = (&*guard.context, guard.frontend);
     let meta = Meta { context, frontend, peer, destination, secure, exported, shown: None, is_http2: true };
-    let timer = Timer::new(meta.configured().timeouts.keep_alive);
     let mut client = Client { meta, stream, timer, carry: Vec::new(), may_be_http2: false };
     let then = match refused {
         None => client.serve_one().await,
@@ -117,6 +116,7 @@ pub(crate) async fn serve_one(stream: Stream, visitor: Visitor<'_>, refused: Opt
         Then::Cut => client.stream.cut(),
         Then::Keep | Then::Close | Then::Linger | Then::Http2 => client.stream.shutdown_write(),
     }
+    client.timer
 }
 
 /// Answers a client that cannot be served at all, and lets it read that.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use http_proto::http2::{Budget, Fault, Flood, Frame, Frames};
+use http_proto::http2::{Budget, Fault, Flood, Frames};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
@@ -15,9 +15,6 @@ use crate::worker::Context;
 /// A connection as the library of frames takes it.
 pub(super) struct Io {
     stream: Stream,
-    /// What had been read of it before, from `early_read` on.
-    early: Vec<u8>,
-    early_read: usize,
     gauge: Rc<Gauge>,
     buffer: Rc<RefCell<Box<[u8]>>>,
 }
@@ -31,8 +28,6 @@ pub(super) struct Gauge {
     begun: Cell<bool>,
     /// Why the connection is to be left. The frame that made it so is not passed on, and nothing is read from then on.
     pub(super) wrong: Cell<Option<Wrong>>,
-    /// Resets that were sent, by code: of requests that were malformed, and of those beyond the streams at once.
-    pub(super) resets: Cell<Resets>,
     /// Bytes that have come.
     pub(super) received: Cell<u64>,
     clock: Clock,
@@ -47,33 +42,17 @@ pub(super) enum Wrong {
     Fault(Fault),
 }
 
-/// How many streams were reset here, by the reasons that are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Resets {
-    /// PROTOCOL_ERROR: what came was no request.
-    pub(super) malformed: u32,
-    /// REFUSED_STREAM: more requests at once than there may be.
-    pub(super) refused: u32,
-}
-
 impl Gauge {
-    /// Of a connection whose peer's first frame comes after a preface of it, if it is a client.
-    pub(super) fn new(is_client: bool, clock: Clock) -> Rc<Gauge> {
-        let (preface, plain) = (Frames::after_preface(), Frames::new());
+    /// Of a connection to a server, whose first frame is its first byte; ours comes after a preface.
+    pub(super) fn new(clock: Clock) -> Rc<Gauge> {
         Rc::new(Gauge {
-            frames: RefCell::new(if is_client { (preface, plain) } else { (plain, preface) }),
+            frames: RefCell::new((Frames::new(), Frames::after_preface())),
             budget: RefCell::new(Budget::new(clock.now())),
             begun: Cell::new(false),
             wrong: Cell::new(None),
-            resets: Cell::new(Resets::default()),
             received: Cell::new(0),
             clock,
         })
-    }
-
-    /// What has been reset since this was asked last.
-    pub(super) fn take_resets(&self) -> Resets {
-        self.resets.take()
     }
 
     /// Returns how many of the bytes may be passed on.
@@ -96,28 +75,14 @@ impl Gauge {
         let mut budget = self.budget.borrow_mut();
         self.frames.borrow_mut().1.follow(bytes, |frame| {
             budget.sent(frame);
-            self.count_reset(frame);
             ControlFlow::Continue(())
         });
-    }
-
-    fn count_reset(&self, frame: Frame) {
-        if frame.kind != http_proto::http2::kind::RST_STREAM {
-            return;
-        }
-        let mut resets = self.resets.get();
-        match h2::Reason::from(frame.code) {
-            h2::Reason::PROTOCOL_ERROR => resets.malformed += 1,
-            h2::Reason::REFUSED_STREAM => resets.refused += 1,
-            _ => {}
-        }
-        self.resets.set(resets);
     }
 }
 
 impl Io {
-    pub(super) fn new(stream: Stream, early: Vec<u8>, gauge: Rc<Gauge>, context: &Context) -> Io {
-        Io { stream, early, early_read: 0, gauge, buffer: Rc::clone(&context.read_buffer) }
+    pub(super) fn new(stream: Stream, gauge: Rc<Gauge>, context: &Context) -> Io {
+        Io { stream, gauge, buffer: Rc::clone(&context.read_buffer) }
     }
 }
 
@@ -127,18 +92,6 @@ impl AsyncRead for Io {
         if io.gauge.wrong.get().is_some() {
             // The connection's driver sees to it when this returns to it.
             return Poll::Pending;
-        }
-        if io.early_read < io.early.len() {
-            let rest = &io.early[io.early_read..];
-            let taken = rest.len().min(out.remaining());
-            let passed = io.gauge.received(&rest[..taken]);
-            out.put_slice(&rest[..passed]);
-            io.early_read += taken;
-            if io.early_read == io.early.len() {
-                io.early = Vec::new();
-                io.early_read = 0;
-            }
-            return if passed > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         let mut buffer = io.buffer.borrow_mut();
         let want = buffer.len().min(out.remaining());

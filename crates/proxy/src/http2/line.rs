@@ -175,8 +175,8 @@ impl Drop for Connecting<'_> {
 
 /// Begins HTTP/2 on a connection, and has it driven until its last handle has gone.
 async fn shake(context: &Context, stream: Stream, scheme: Scheme) -> io::Result<Line> {
-    let gauge = Gauge::new(false, context.shared.clock());
-    let io = Io::new(stream, Vec::new(), Rc::clone(&gauge), context);
+    let gauge = Gauge::new(context.shared.clock());
+    let io = Io::new(stream, Rc::clone(&gauge), context);
     let mut builder = Builder::new();
     builder
         .enable_push(false)

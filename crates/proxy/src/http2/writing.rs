@@ -141,11 +141,6 @@ impl Writing {
             self.send.send_reset(reason);
         }
     }
-
-    /// Whether the peer wants nothing of this stream any more; waits for that.
-    pub(super) fn poll_reset(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.send.poll_reset(cx).map(|_| ())
-    }
 }
 
 /// For how many of `wanted` bytes there is room now; not 0.

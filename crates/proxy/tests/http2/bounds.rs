@@ -1,7 +1,5 @@
 //! The limits that a client meets which sends no more frames than it may, but more of something else.
 
-use std::collections::BTreeSet;
-
 use proxy::{Http2Error, Reason};
 
 use crate::raw::code::{ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, REFUSED_STREAM};
@@ -29,24 +27,20 @@ fn resets(first: u32, count: usize) -> Vec<u8> {
 }
 
 /// A client with 128 requests under way that in one breath resets them all, asks as many others, resets 60 of these
-/// and asks 60 more: at no moment are there more than 128, but 316 are still to be ended or begun. 256 are.
+/// and asks 60 more: at no moment are there more than 128, and those that nobody has begun to serve cost nothing.
 #[test]
-fn requests_that_are_being_ended_count_too() {
+fn requests_that_are_reset_make_room_for_others() {
     let site = site(server::start());
     let mut raw = Raw::connect(site.address);
     raw.send(&requests(1, 128));
     wait_for("128 are under way", || site.worker.load().1 == 128);
     raw.send(&[resets(1, 128), requests(257, 128), resets(257, 60), requests(513, 60)].concat());
-    let mut refused = BTreeSet::new();
-    while refused.len() < 60 {
-        let reset = raw.wait_for(|came| came.kind == RST_STREAM);
-        assert_eq!(reset.code(), REFUSED_STREAM);
-        refused.insert(reset.stream);
-    }
-    assert!(refused.into_iter().eq(streams(513, 60)));
-    wait_for("the others are ended", || site.worker.load().1 == 68);
-    raw.is_served(701);
-    assert_eq!(counted(&site, Http2Error::StreamRefused), 60);
+    raw.send(&requests(701, 1));
+    assert_eq!(raw.reset(701), REFUSED_STREAM);
+    wait_for("the others are ended", || site.worker.load().1 == 128);
+    raw.send(&resets(513, 1));
+    raw.is_served(703);
+    assert_eq!(counted(&site, Http2Error::StreamRefused), 1);
 }
 
 /// A worker that has room for one request at its server, which hangs: bodies of the others are not asked for.
@@ -84,6 +78,15 @@ fn more_of_a_body_than_the_windows_allow_is_an_error() {
     assert_eq!(raw.end(), FLOW_CONTROL_ERROR);
 }
 
+/// 60,000 bytes of a body that nobody reads, each in a frame.
+#[test]
+fn tiny_frames_that_nobody_reads_end_the_connection() {
+    let (site, mut raw) = busy();
+    raw.send(&[upload(3, 0), frame(DATA, 0, 3, b"x").repeat(60_000)].concat());
+    assert_eq!(raw.end(), ENHANCE_YOUR_CALM);
+    wait_for("it is counted", || counted(&site, Http2Error::Excess) == 1);
+}
+
 /// A client that lets bytes through one at a time has as many frames for them as any other that serve nobody.
 #[test]
 fn a_window_that_opens_byte_by_byte_ends_the_connection() {
@@ -117,8 +120,8 @@ fn block(stream: u32, block: &[u8]) -> Vec<u8> {
     frames.collect::<Vec<_>>().concat()
 }
 
-/// `:status: 431`: a name of the static table, and the digits in Huffman's code (RFC 7541, appendices A and B).
-const TOO_LARGE: &[u8] = b"\x48\x83\x69\x90\xff";
+/// `:status: 431`: a name of the static table, and the digits (RFC 7541 §6.2.2, appendix A).
+const TOO_LARGE: &[u8] = b"\x08\x03431";
 
 /// A list of fields is as large as its names and values with 32 bytes for each (RFC 9113 §6.5.2).
 #[test]
@@ -129,14 +132,14 @@ fn fields_beyond_what_was_announced_are_refused_and_far_beyond_end_the_connectio
     // 500 times 133 are more than 65,536.
     raw.send(&block(1, &[OWN, &field.repeat(500)].concat()));
     let answer = raw.wait_for(|came| came.stream == 1 && came.kind == HEADERS);
-    assert_eq!(answer.payload, TOO_LARGE);
+    assert!(answer.payload.starts_with(TOO_LARGE), "{answer:?}");
     raw.is_served(3);
     let mut raw = Raw::connect(site.address);
     // From the dynamic table: few bytes of the wire, 4,033 of the list each.
     let large = [&b"\x40\x01x\x7f\xa1\x1e"[..], &[b'y'; 4000]].concat();
     raw.send(&block(1, &[OWN, &large, &[0xbe; 20]].concat()));
     let answer = raw.wait_for(|came| came.stream == 1 && came.kind == HEADERS);
-    assert_eq!(answer.payload, TOO_LARGE);
+    assert!(answer.payload.starts_with(TOO_LARGE), "{answer:?}");
     raw.is_served(3);
     raw.send(&block(5, &[OWN, &[0xbe; 4000]].concat()));
     assert_eq!(raw.end(), ENHANCE_YOUR_CALM);

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 async fn line() -> (Line, impl Sized) {
     let (here, there) = tokio::io::duplex(1024);
     let (send, connection) = h2::client::handshake(here).await.unwrap();
-    let gauge = Gauge::new(false, Clock::start());
+    let gauge = Gauge::new(Clock::start());
     let line = Line {
         send: RefCell::new(send),
         scheme: Scheme::HTTP,

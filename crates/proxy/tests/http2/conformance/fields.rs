@@ -8,7 +8,7 @@ fn with(field: &[u8]) -> Vec<u8> {
 }
 
 fn unpacked() -> Vec<End> {
-    or_protocol(connection(COMPRESSION_ERROR))
+    connection(COMPRESSION_ERROR)
 }
 
 #[test]

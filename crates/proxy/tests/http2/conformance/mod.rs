@@ -85,11 +85,6 @@ fn stream(stream: u32, code: u32) -> Vec<End> {
     vec![End::Reset(stream, code), End::GoAway(code)]
 }
 
-/// The library has PROTOCOL_ERROR for these, where the standard has a code of its own (docs/conformance.md).
-fn or_protocol(ends: Vec<End>) -> Vec<End> {
-    [ends, connection(code::PROTOCOL_ERROR)].concat()
-}
-
 /// A malformed request (§8.1.1): a stream error, before which there may be an answer.
 fn malformed(id: u32) -> Vec<End> {
     [stream(id, code::PROTOCOL_ERROR), vec![End::Status(id, 400)]].concat()
