@@ -14,6 +14,8 @@ pub(crate) struct Context<'s> {
     pub(crate) names: Names,
     /// Where to listen and who asked for it.
     pub(crate) claims: Vec<crate::binds::Claim>,
+    /// What the kernel is to forward, and who asked for it.
+    pub(crate) services: Vec<(forward_plan::Key, Span)>,
     pub(crate) handlers: Vec<Handler>,
     /// What a [`proxy::config::PasswordsIndex`] points to.
     pub(crate) password_files: Vec<std::path::PathBuf>,
@@ -64,6 +66,7 @@ impl<'s> Context<'s> {
             sources,
             names: Names::default(),
             claims: Vec::new(),
+            services: Vec::new(),
             handlers: Vec::new(),
             password_files: Vec::new(),
             applications: Vec::new(),

@@ -81,6 +81,8 @@ pub struct Config {
     pub checks: Vec<Vec<Vec<check::CheckConfig>>>,
     /// By backend and server; in step with `proxy`: how the place is checked that its clients are redirected to.
     pub redirect_checks: Vec<Vec<Option<check::CheckConfig>>>,
+    /// What the kernel forwards.
+    pub forward: forward::Plan,
     /// What a [`proxy::config::HandlerIndex`] points to.
     pub handlers: Vec<Handler>,
     /// The applications that are run here.

@@ -9,10 +9,12 @@ use crate::names::{self, Names};
 use crate::read::At;
 use crate::reference::ROOT;
 use crate::section::Section;
+use crate::sections::backend::Balance;
+use crate::sections::frontend::Forwarding;
 use crate::sections::{acme, backend, boot, frontend, masters, name_service, process, stick, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
-use crate::{BackendNotify, Config, Loaded};
+use crate::{BackendNotify, Config, Listen, Loaded};
 
 /// Frontends, and backends: what a [`proxy::config::BackendIndex`] can point to.
 const PARTS_MAX: usize = 1 << 16;
@@ -46,7 +48,8 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     let (process, notify_fifo) = process::process(root.section("process", &process::PROCESS, cx), cx);
     let admin = process::admin(root.section("admin", &process::ADMIN, cx), cx);
     let mut proxy = ProxyConfig::default();
-    let (mut checks, mut redirect_checks, mut delivers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut checks, mut redirect_checks, mut delivers, mut balances) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut backend_notify = Vec::new();
     // Frontends refer to backends, so these come first; a broken one keeps its place.
     for (entry, section) in root.named("backend", &backend::BACKEND, cx) {
@@ -59,18 +62,12 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         redirect_checks.push(read.redirect_checks);
         delivers.push(read.deliver);
         backend_notify.push(read.notify);
+        balances.push(read.balance);
     }
     proxy.zones = zones(&mut root, cx);
     let authority = root.entry("acme").map_or(root.span, |entry| entry.span);
     cx.acme = root.optional_section("acme", &acme::ACME, cx).and_then(|section| acme::acme(section, cx));
-    let mut listens = Vec::new();
-    for (entry, section) in root.named("frontend", &frontend::FRONTEND, cx) {
-        if proxy.frontends.len() == PARTS_MAX {
-            cx.error(entry.span, format!("more than {PARTS_MAX} frontends")).help("let one bind a list of addresses");
-        }
-        let name = At { value: entry.key.clone(), span: entry.span };
-        frontend::frontend(&name, section, &mut proxy, &mut listens, cx);
-    }
+    let (listens, forward) = frontends(&mut root, &mut proxy, &balances, cx);
     // Those that routes made have no checks, and redirect nobody.
     for application in std::mem::take(&mut cx.applications) {
         checks.push(vec![Vec::new(); application.servers.len()]);
@@ -81,6 +78,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     let acme = acme::finish(authority, cx);
     proxy.password_files = std::mem::take(&mut cx.password_files);
     check_deliveries(&proxy, &delivers, cx);
+    check_balances(&proxy, &balances, cx);
     let peers = root.optional_section("peers", &stick::PEERS, cx);
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
     let (moving, dns) = moving(&mut root, cx);
@@ -97,6 +95,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         proxy,
         checks,
         redirect_checks,
+        forward,
         handlers: std::mem::take(&mut cx.handlers),
         applications: std::mem::take(&mut cx.spawned),
         peers,
@@ -111,6 +110,25 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
         parts,
         later,
     }
+}
+
+/// Where those listen that clients' connections come to, and what the kernel forwards for the others.
+fn frontends(
+    root: &mut Section<'_>,
+    proxy: &mut ProxyConfig,
+    balances: &[Balance],
+    cx: &mut Context,
+) -> (Vec<Listen>, ::forward::Plan) {
+    let mut listens = Vec::new();
+    let mut forward = Forwarding { balances, plan: ::forward::Plan::default() };
+    for (entry, section) in root.named("frontend", &frontend::FRONTEND, cx) {
+        if proxy.frontends.len() == PARTS_MAX {
+            cx.error(entry.span, format!("more than {PARTS_MAX} frontends")).help("let one bind a list of addresses");
+        }
+        let name = At { value: entry.key.clone(), span: entry.span };
+        frontend::frontend(&name, section, proxy, &mut listens, &mut forward, cx);
+    }
+    (listens, forward.plan)
 }
 
 fn zones(root: &mut Section<'_>, cx: &mut Context) -> Vec<Zone> {
@@ -140,6 +158,23 @@ fn check_deliveries(proxy: &ProxyConfig, delivers: &[Option<Span>], cx: &mut Con
                 format!("only TCP frontends such as \"{}\" lead here, and bytes cannot be redirected", first.name),
             )
             .help("remove it, or write mode = \"http\" in the frontend");
+        }
+    }
+}
+
+/// Reports backends that balance as only the kernel does and that clients' connections come to.
+fn check_balances(proxy: &ProxyConfig, balances: &[Balance], cx: &mut Context) {
+    for (index, balance) in balances.iter().enumerate().filter(|(_, balance)| balance.algorithm.is_none()) {
+        let here = |answer: &Answer| matches!(answer, Answer::Backend(backend) if usize::from(backend.0) == index);
+        let leading = proxy.frontends.iter().find(|frontend| {
+            frontend.default.iter().any(here) || frontend.routes.iter().any(|route| here(&route.answer))
+        });
+        if let Some(frontend) = leading {
+            let message = format!(
+                "only the kernel balances by \"{}\", and frontend \"{}\" leads here",
+                balance.word, frontend.name
+            );
+            cx.error(balance.span, message).help("write mode = \"forward\" there, or balance = \"round-robin\" here");
         }
     }
 }

@@ -127,7 +127,6 @@ fn lvs_web_is_forwarded_not_served() {
     assert_eq!(
         later(&loaded),
         [
-            "frontend.web: forwarding by the kernel",
             "frontend.web.sync: synchronised connection tables",
             "backend.web.server.web1.checks[1].retries: tries within one probe",
             "backend.web.server.web1.checks[1].pages: several pages",

@@ -194,6 +194,9 @@ Examples:
 /// `perron status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
+    /// A part of it, with more detail.
+    #[arg(value_enum)]
+    pub(crate) part: Option<StatusPart>,
     #[command(flatten)]
     pub(crate) client: Client,
     /// Answer in JSON; with --watch, one object a line.
@@ -202,6 +205,13 @@ pub(crate) struct Status {
     /// Show it anew each second until Ctrl-C: states and totals. `perron top` shows rates.
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+/// What `perron status` shows alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusPart {
+    /// What the kernel forwards: services, servers, weights, connections.
+    Forward,
 }
 
 const TOP_EXAMPLES: &str = "\

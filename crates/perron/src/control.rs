@@ -45,6 +45,8 @@ pub(crate) enum Request {
     Server(admin::Command),
     /// A `failover::Report`.
     Vips,
+    /// A `forward::Report`.
+    Forwarding,
     /// Say something of a vip. The answer is null: what comes of it is in the next report.
     Vip {
         /// Its name; `null`: all.

@@ -105,6 +105,8 @@ pub(crate) enum Kind {
     VipStopped,
     /// Something about a vip that an operator should know.
     VipNote,
+    /// Something about what the kernel forwards that an operator should know.
+    Forward,
     /// A file of TLS has changed, and is used.
     CertificateReloaded,
     /// It has changed, and what was there before stays in use.
@@ -166,6 +168,7 @@ impl Kind {
             Kind::VipFault => "vip-fault",
             Kind::VipStopped => "vip-stopped",
             Kind::VipNote => "vip-note",
+            Kind::Forward => "forward",
             Kind::CertificateReloaded => "certificate-reloaded",
             Kind::CertificateRefused => "certificate-refused",
             Kind::CertificateGiven => "certificate-given",

@@ -97,6 +97,8 @@ pub(crate) enum FromServe {
     Beat,
     /// What serves here, whole: as it changes, if [`Start::vips`] or [`Start::told`] is true.
     Facts(failover::Facts),
+    /// What the kernel is to forward, whole: as it changes, if [`Start::forwards`] is true.
+    Forward(forward::Table),
     /// Somebody has looked at the addresses that move since the last beat; if [`Start::vips`] is true.
     Looked,
 }
@@ -124,6 +126,9 @@ pub(crate) struct Start {
     /// Whether anybody else depends on [`FromServe::Facts`].
     #[serde(default)]
     pub(crate) told: bool,
+    /// Whether the kernel forwards for some frontends.
+    #[serde(default)]
+    pub(crate) forwards: bool,
     /// What TLS is made of.
     #[serde(default)]
     pub(crate) secrets: Secrets,

@@ -1,5 +1,6 @@
-//! The process that moves addresses: it keeps two capabilities and gives up the rest, and has the engine of `failover`
-//! on a thread of its own. This one only passes on what the supervisor and the engine say to each other.
+//! The process that moves addresses and keeps what the kernel forwards: it keeps two capabilities and gives up the rest, and
+//! has the engine of `failover` and the forwarder of `forward` on threads of their own. This one only passes on what the
+//! supervisor and they say to each other.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
 use failover::{Beats, Engine, Event, Plan, Setup};
+use forward::Forwarder;
 use linux::CapabilitySet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -65,6 +67,10 @@ struct Moving {
     engine: Option<Engine>,
     events: mpsc::Receiver<Event>,
     teller: mpsc::Sender<Event>,
+    /// What the kernel forwards, once somebody has said what that is.
+    forwarder: Option<Forwarder>,
+    forwarded: mpsc::UnboundedReceiver<forward::Event>,
+    forward_teller: mpsc::UnboundedSender<forward::Event>,
     /// Events that nobody took.
     lost: Arc<AtomicU64>,
     /// The supervisor has died, or somebody else wants this process to end.
@@ -83,7 +89,20 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Moving> {
     let beats = beats::of(&memory)?;
     become_user(user.as_deref())?;
     let (teller, events) = mpsc::channel(EVENTS_MAX);
-    Ok(Moving { plan, beats, engine: None, events, teller, lost: Arc::default(), terminate })
+    // Few come, and only when something changes.
+    let (forward_teller, forwarded) = mpsc::unbounded_channel();
+    Ok(Moving {
+        plan,
+        beats,
+        engine: None,
+        events,
+        teller,
+        forwarder: None,
+        forwarded,
+        forward_teller,
+        lost: Arc::default(),
+        terminate,
+    })
 }
 
 fn read(texts: Texts) -> anyhow::Result<Plan> {
@@ -147,12 +166,19 @@ impl Moving {
                 message = receiver.receive() => {
                     let Some((message, _)) = message? else { return self.stop(sender).await };
                     match message {
-                        ToNetwork::Stop => return self.stop(sender).await,
+                        ToNetwork::Stop => {
+                            self.stop_forwarding(sender).await;
+                            return self.stop(sender).await;
+                        }
                         ToNetwork::Leave => return self.leave(sender).await,
                         message => self.obey(message, sender).await?,
                     }
                 }
                 Some(event) = self.events.recv() => self.tell(event, sender).await?,
+                Some(event) = self.forwarded.recv() => {
+                    sender.send(&FromNetwork::Forwarded(event), Vec::new()).await?;
+                    self.send_forwarding(sender).await?;
+                }
                 _ = beat.tick() => {
                     // Of one whose thread of adverts hangs nobody hears any more.
                     if self.engine.as_ref().is_none_or(Engine::is_alive) {
@@ -166,7 +192,7 @@ impl Moving {
 
     async fn obey(&mut self, message: ToNetwork, sender: &mut LinkSender) -> anyhow::Result<()> {
         match message {
-            ToNetwork::Go { roles, facts } => {
+            ToNetwork::Go { roles, facts, forwarding, forwarded } => {
                 let (teller, lost) = (self.teller.clone(), Arc::clone(&self.lost));
                 let setup = Setup { roles, beats: Some(self.beats) };
                 let engine = Engine::start(setup, move |event| {
@@ -178,6 +204,9 @@ impl Moving {
                 engine.facts(facts);
                 engine.plan(std::mem::take(&mut self.plan));
                 self.engine = Some(engine);
+                if let Some(table) = forwarding {
+                    self.forward(table, forwarded)?;
+                }
                 sender.send(&FromNetwork::Began, Vec::new()).await?;
                 self.send_report(sender).await?;
             }
@@ -194,6 +223,10 @@ impl Moving {
                 }
                 self.send_report(sender).await?;
             }
+            ToNetwork::Forward(table) => {
+                self.forward(table, Vec::new())?;
+                self.send_forwarding(sender).await?;
+            }
             ToNetwork::Facts(facts) => {
                 if let Some(engine) = &self.engine {
                     engine.facts(facts);
@@ -208,7 +241,10 @@ impl Moving {
                 // A hold outlives this process: the supervisor has to know of it.
                 self.send_report(sender).await?;
             }
-            ToNetwork::Report => self.send_report(sender).await?,
+            ToNetwork::Report => {
+                self.send_report(sender).await?;
+                self.send_forwarding(sender).await?;
+            }
             ToNetwork::Start(_) | ToNetwork::Leave | ToNetwork::Stop => {}
         }
         Ok(())
@@ -232,6 +268,39 @@ impl Moving {
             sender.send(&FromNetwork::Report(engine.report()), Vec::new()).await?;
         }
         Ok(())
+    }
+
+    /// From now on the kernel forwards this; `ours` are services that a process before this one has made.
+    fn forward(&mut self, table: forward::Table, ours: Vec<forward_plan::Key>) -> anyhow::Result<()> {
+        if self.forwarder.is_none() {
+            let teller = self.forward_teller.clone();
+            let started = Forwarder::start(ours, move |event| {
+                // Who does not hear it has ended.
+                let _ = teller.send(event);
+            });
+            self.forwarder = Some(started.context("cannot keep what the kernel forwards")?);
+        }
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.want(table);
+        }
+        Ok(())
+    }
+
+    async fn send_forwarding(&self, sender: &mut LinkSender) -> anyhow::Result<()> {
+        let report = self.forwarder.as_ref().map(Forwarder::report).unwrap_or_default();
+        sender.send(&FromNetwork::Forwarding(report), Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Nothing is forwarded any more. Where this process ends in any other way, the kernel goes on.
+    async fn stop_forwarding(&mut self, sender: &mut LinkSender) {
+        if let Some(forwarder) = self.forwarder.take() {
+            forwarder.stop();
+        }
+        while let Ok(event) = self.forwarded.try_recv() {
+            // The supervisor may be gone.
+            let _ = sender.send(&FromNetwork::Forwarded(event), Vec::new()).await;
+        }
     }
 
     /// Leaves the addresses to the next process.

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use balance::{Algorithm, PoolConfig};
 use check::CheckConfig;
+use forward_plan::Scheduler;
 use proxy::config::{Backend, BackendTimeouts};
 
 use crate::BackendNotify;
@@ -111,7 +112,10 @@ pub(crate) static BACKEND: Schema = Schema {
             - `\"first\"`: the first in the list that has room.\n\
             - `\"bandwidth\"`: the one expected to have sent its answer first: its `bandwidth` counts, and all that it \
             was asked for already. One of the client's own `zone`, unless those are busy.\n\
-            - `\"source-hash\"`, `\"shortest-expected-delay\"`, `\"never-queue\"`, `\"failover\"`: with `mode = \"forward\"` (later).\n\n\
+            - `\"source-hash\"`, `\"shortest-expected-delay\"`, `\"never-queue\"`, `\"failover\"`: with `mode = \"forward\"`.\n\n\
+            The kernel, with `mode = \"forward\"`, balances by the words of the last line and by `round-robin`, \
+            `least-connections`, `source` (the same as `source-hash`) and `maglev`; IPVS's own words are known too: `rr` and \
+            `lc`, which pass over weights, `wrr`, `wlc`, `sh`, `mh` (the client's address alone), `sed`, `nq`, `fo`.\n\n\
             All are weighted: `\"weighted-round-robin\"` means the same as `\"round-robin\"`. What decides by something \
             keeps deciding the same when other servers come and go.\n\n\
             A backend is enough while its usable servers together weigh its `quorum`: that is what a vip goes by that \
@@ -166,6 +170,8 @@ pub(crate) struct Read {
     /// Where the text asks for redirects.
     pub(crate) deliver: Option<Span>,
     pub(crate) notify: BackendNotify,
+    /// Who is chosen.
+    pub(crate) balance: Balance,
 }
 
 /// Reads `[backend.NAME]`.
@@ -199,7 +205,9 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
             .help("write check = { type = \"tcp\" }");
     }
     let (quorum, mut notify) = quorum::backend(&mut section, &programs, &servers, cx);
-    let algorithm = balance(&mut section, cx);
+    let balance = balance(&mut section, cx);
+    // Where only the kernel has it, nobody else leads here.
+    let algorithm = balance.algorithm.clone().unwrap_or(Algorithm::RoundRobin);
     if cx.errors() == 0 {
         class::check(&classes, &servers, cx);
         deliver::check(&delivery, &servers, cx);
@@ -235,7 +243,7 @@ pub(crate) fn backend(entry: &Entry, mut section: Section<'_>, cx: &mut Context)
         application: None,
     };
     let (checks, redirect_checks) = servers.into_iter().map(|server| (server.checks, server.redirect_check)).unzip();
-    Read { backend, checks, redirect_checks, deliver: delivery.span, notify }
+    Read { backend, checks, redirect_checks, deliver: delivery.span, notify, balance }
 }
 
 /// Warns of links that are guessed beside others that are known, and of zones that decide nothing.
@@ -267,39 +275,66 @@ pub(crate) fn timeouts(mut section: Section<'_>, cx: &mut Context) -> BackendTim
     }
 }
 
-const NOW: [(&str, Algorithm); 8] = [
-    ("round-robin", Algorithm::RoundRobin),
-    ("least-connections", Algorithm::LeastConnections),
-    ("source", Algorithm::Source),
-    ("uri", Algorithm::Uri),
-    ("random", Algorithm::Random),
-    ("first", Algorithm::First),
-    ("maglev", Algorithm::Maglev),
-    ("bandwidth", Algorithm::Bandwidth),
+/// What `balance` says.
+pub(crate) struct Balance {
+    /// The word, less `weighted-`.
+    pub(crate) word: String,
+    pub(crate) span: Span,
+    /// What it is to those who take clients' connections; `None`: nothing.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// What it is to the kernel.
+    pub(crate) scheduler: Option<Scheduler>,
+}
+
+/// Ours, and what the kernel makes of them.
+const BOTH: [(&str, Algorithm, Option<Scheduler>); 8] = [
+    ("round-robin", Algorithm::RoundRobin, Some(Scheduler::WeightedRoundRobin)),
+    ("least-connections", Algorithm::LeastConnections, Some(Scheduler::WeightedLeastConnections)),
+    ("source", Algorithm::Source, Some(Scheduler::SourceHash)),
+    ("uri", Algorithm::Uri, None),
+    ("random", Algorithm::Random, None),
+    ("first", Algorithm::First, None),
+    ("maglev", Algorithm::Maglev, Some(Scheduler::Maglev { ports: true })),
+    ("bandwidth", Algorithm::Bandwidth, None),
 ];
 
-const LATER: [&str; 4] = ["source-hash", "shortest-expected-delay", "never-queue", "failover"];
+/// The kernel's alone: ours, and IPVS's own.
+const KERNEL: [(&str, Scheduler); 13] = [
+    ("source-hash", Scheduler::SourceHash),
+    ("shortest-expected-delay", Scheduler::ShortestExpectedDelay),
+    ("never-queue", Scheduler::NeverQueue),
+    ("failover", Scheduler::Failover),
+    ("rr", Scheduler::RoundRobin),
+    ("wrr", Scheduler::WeightedRoundRobin),
+    ("lc", Scheduler::LeastConnections),
+    ("wlc", Scheduler::WeightedLeastConnections),
+    ("sh", Scheduler::SourceHash),
+    ("mh", Scheduler::Maglev { ports: false }),
+    ("sed", Scheduler::ShortestExpectedDelay),
+    ("nq", Scheduler::NeverQueue),
+    ("fo", Scheduler::Failover),
+];
 
-/// The algorithm; one that is not yet run is replaced by turns.
-fn balance(section: &mut Section<'_>, cx: &mut Context) -> Algorithm {
+fn balance(section: &mut Section<'_>, cx: &mut Context) -> Balance {
     let word: At<String> = section.value("balance", cx);
     let plain = word.value.strip_prefix("weighted-").unwrap_or(&word.value);
-    if let Some((_, algorithm)) = NOW.iter().find(|(known, _)| *known == plain) {
-        return algorithm.clone();
+    let balance = |algorithm, scheduler| Balance { word: plain.to_owned(), span: word.span, algorithm, scheduler };
+    if let Some((_, algorithm, scheduler)) = BOTH.iter().find(|(known, ..)| *known == plain) {
+        return balance(Some(algorithm.clone()), *scheduler);
     }
-    if LATER.contains(&plain) {
-        cx.later(format!("{}.balance: balancing by {plain}", section.path), word.span);
-        return Algorithm::RoundRobin;
+    if let Some((_, scheduler)) = KERNEL.iter().find(|(known, _)| *known == plain) {
+        return balance(None, Some(*scheduler));
     }
     match plain.strip_prefix("header:") {
-        Some(name) if is_token(name) => return Algorithm::Header(name.to_ascii_lowercase()),
+        Some(name) if is_token(name) => return balance(Some(Algorithm::Header(name.to_ascii_lowercase())), None),
         Some(_) => cx.error(word.span, "what follows header: is no field's name").help("write \"header:X-Session\""),
         None => {
-            let known: Vec<&str> = NOW.iter().map(|(word, _)| *word).chain(["header:NAME"]).chain(LATER).collect();
+            let ours = BOTH.iter().map(|(word, ..)| *word).chain(["header:NAME"]);
+            let known: Vec<&str> = ours.chain(KERNEL.iter().map(|(word, _)| *word).take(4)).collect();
             let near = suggest::nearest(plain, &known).map(|near| format!("did you mean \"{near}\"? "));
             let help = format!("{}known: {}", near.unwrap_or_default(), known.join(", "));
             cx.error(word.span, format!("unknown balance \"{}\"", word.value.escape_debug())).help(help)
         }
     };
-    Algorithm::RoundRobin
+    balance(Some(Algorithm::RoundRobin), Some(Scheduler::WeightedRoundRobin))
 }

@@ -12,6 +12,7 @@ use crate::read::{At, Period, Read, Some1, Whole, wrong};
 use crate::schema::{Key, Schema, form, optional, required, says, with};
 use crate::section::Section;
 use crate::sections::answer::{self, Given};
+use crate::sections::backend::Balance;
 use crate::sections::users::{self, Known};
 use crate::sections::{basic_auth, files, forward, headers, proxy_header, rate, route, shape, stick, tls};
 use crate::tree::{Node, Table, Value};
@@ -24,7 +25,7 @@ const KEYS: [Key; 27] = {
             "mode",
             "`\"http\"`, `\"tcp\"`, `\"forward\"`",
             "\"http\"",
-            "Requests are read and routed; or bytes relayed, unread; or packets forwarded by the kernel (later).",
+            "Requests are read and routed; or bytes relayed, unread; or packets forwarded by the kernel (see `forward`).",
         ),
         required(
             "bind",
@@ -69,7 +70,7 @@ const KEYS: [Key; 27] = {
             "true",
             "Whether clients may speak HTTP/2: over TLS where they agree on it (ALPN), in clear text where they begin so. HTTP only.",
         ),
-        optional("forward", form::TABLE, "How the kernel forwards; see `forward`.").later(),
+        optional("forward", form::TABLE, "How the kernel forwards; see `forward`."),
         optional("sync", form::TABLE, "Connection tables copied to the other director; see `sync`.").later(),
     ]
 };
@@ -166,17 +167,18 @@ pub(crate) fn frontend(
     mut section: Section<'_>,
     proxy: &mut ProxyConfig,
     listens: &mut Vec<Listen>,
+    forward: &mut Forwarding<'_>,
     cx: &mut Context,
 ) {
     let words = [("http", Wanted::Http), ("tcp", Wanted::Tcp), ("forward", Wanted::Forward)];
     let mode = section.choice("mode", &words, cx);
+    if mode == Wanted::Forward {
+        forwarding(name, section, proxy, forward, cx);
+        return;
+    }
     let binds = section.required::<Some1<At<Written>>>("bind", cx).map_or(Vec::new(), |Some1(binds)| binds);
     for bind in &binds {
         cx.claims.push(Claim::new(Transport::Tcp, bind.value.bind.clone(), bind.span));
-    }
-    if mode == Wanted::Forward {
-        forwarding(section, &binds, cx);
-        return;
     }
     section.refuse(&["forward", "sync"], "is for packets that the kernel forwards", "write mode = \"forward\"", cx);
     let tls = section.optional_section("tls", &tls::FRONTEND_TLS, cx);
@@ -311,16 +313,25 @@ fn check_tcp_backend(name: &At<String>, frontend: &Frontend, backend: &proxy::co
     }
 }
 
+/// What frontends whose packets the kernel forwards are read with, and into.
+pub(crate) struct Forwarding<'b> {
+    /// By backend.
+    pub(crate) balances: &'b [Balance],
+    pub(crate) plan: ::forward::Plan,
+}
+
 /// The kernel forwards: what is said of connections and requests has no meaning.
-fn forwarding(mut section: Section<'_>, binds: &[At<Written>], cx: &mut Context) {
-    cx.later(format!("{}: forwarding by the kernel", section.path), section.span);
-    for bind in binds {
-        if !matches!(bind.value.bind, linux::Bind::Ip(_)) {
-            cx.error(bind.span, "the kernel forwards by address and port").help("write \"IP:port\"");
-        }
-    }
-    forward::frontend(&mut section, cx);
-    tcp_backend(&mut section, cx);
+fn forwarding(
+    name: &At<String>,
+    mut section: Section<'_>,
+    proxy: &ProxyConfig,
+    forward: &mut Forwarding<'_>,
+    cx: &mut Context,
+) {
+    let backend = tcp_backend(&mut section, cx).map(|BackendIndex(index)| usize::from(index));
+    let backend = backend.and_then(|index| Some((index, proxy.backends.get(index)?, forward.balances.get(index)?)));
+    let frontend = forward::frontend(name, &mut section, backend, cx);
+    forward.plan.frontends.extend(frontend);
     let help = "keep bind, backend, forward, sync; or write mode = \"http\" or \"tcp\"";
     let terminated = ["max-connections", "tcp-keepalive", "accept-proxy", "timeouts", "log", "tls"];
     section.refuse(&HTTP_ONLY, "is for HTTP; this frontend's packets are forwarded by the kernel", help, cx);

@@ -9,6 +9,7 @@ mod cert;
 mod check;
 mod dial;
 mod events;
+mod forward;
 mod manual;
 mod serve;
 mod status;

@@ -7,8 +7,8 @@ use anyhow::Context;
 use units::Utc;
 
 use super::ask::ask;
-use super::{print, vip};
-use crate::cli;
+use super::{forward, print, vip};
+use crate::cli::{self, StatusPart};
 use crate::control::Request;
 
 /// Between two looks of `--watch` and of `perron top`.
@@ -21,7 +21,12 @@ pub(super) const HOME: &str = "\x1b[H\x1b[J";
 pub(crate) fn status(options: &cli::Status) -> anyhow::Result<ExitCode> {
     loop {
         let mut shown = Ok(());
-        let code = ask(&options.client, &Request::Status, |answer| shown = show(answer, options))?;
+        let code = match options.part {
+            None => ask(&options.client, &Request::Status, |answer| shown = show(answer, options))?,
+            Some(StatusPart::Forward) => {
+                ask(&options.client, &Request::Forwarding, |answer| shown = show_forwarding(answer, options))?
+            }
+        };
         shown?;
         if !options.watch || code != ExitCode::SUCCESS {
             return Ok(code);
@@ -37,6 +42,17 @@ fn show(answer: &serde_json::Value, options: &cli::Status) -> anyhow::Result<()>
         (false, watch) => {
             let status: Status = serde_json::from_value(answer.clone()).context("the service is of another version")?;
             format!("{}{}", if watch { HOME } else { "" }, text(&status))
+        }
+    })
+}
+
+fn show_forwarding(answer: &serde_json::Value, options: &cli::Status) -> anyhow::Result<()> {
+    print(&match (options.json, options.watch) {
+        (true, true) => format!("{answer}\n"),
+        (true, false) => format!("{answer:#}\n"),
+        (false, watch) => {
+            let report = serde_json::from_value(answer.clone()).context("the service is of another version")?;
+            format!("{}{}", if watch { HOME } else { "" }, forward::text(&report))
         }
     })
 }

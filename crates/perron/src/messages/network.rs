@@ -17,11 +17,19 @@ pub(crate) enum ToNetwork {
         roles: Vec<Role>,
         /// See [`ToNetwork::Facts`].
         facts: Facts,
+        /// See [`ToNetwork::Forward`]; `None`: it is not known yet, and what is there stays.
+        #[serde(default)]
+        forwarding: Option<forward::Table>,
+        /// Services that a process before this one has made.
+        #[serde(default)]
+        forwarded: Vec<forward_plan::Key>,
     },
     /// Another configuration.
     Plan(Texts),
     /// What is known of the service, whole.
     Facts(Facts),
+    /// What the kernel is to forward, whole.
+    Forward(forward::Table),
     /// Answer with [`FromNetwork::Reply`].
     Order {
         /// The number that the answer carries.
@@ -31,11 +39,12 @@ pub(crate) enum ToNetwork {
         /// What an operator says.
         order: Order,
     },
-    /// Say [`FromNetwork::Report`] now.
+    /// Say [`FromNetwork::Report`] now, and [`FromNetwork::Forwarding`] where the kernel forwards.
     Report,
-    /// Let go of everything, but leave the addresses where they are: say [`FromNetwork::Left`] and end.
+    /// Let go of everything, but leave the addresses, and what is forwarded, as they are: say [`FromNetwork::Left`] and
+    /// end.
     Leave,
-    /// Give the addresses away, and end.
+    /// Give the addresses away, have nothing forwarded any more, and end.
     Stop,
 }
 
@@ -55,6 +64,10 @@ pub(crate) enum FromNetwork {
     Event(Event),
     /// How everything is: when something has changed, and when asked.
     Report(Report),
+    /// How forwarding is: when something has changed, and when asked.
+    Forwarding(forward::Report),
+    /// Something happened to forwarding.
+    Forwarded(forward::Event),
     /// An answer.
     Reply {
         /// The order's number.

@@ -51,6 +51,8 @@ pub(super) struct Assembly {
     pub(super) vips: bool,
     /// Whether the supervisor is told what serves here.
     pub(super) told: bool,
+    /// Whether the kernel forwards for some frontends.
+    pub(super) forwards: bool,
     /// How workers show that they are not hung, and where; only if an address depends on it.
     pub(super) beats: Option<(Beats, Duration)>,
     /// What TLS is made of; to be taken once.
@@ -123,6 +125,7 @@ impl Assembly {
             log,
             own: Arc::new(own),
             vips: start.vips,
+            forwards: start.forwards,
             told: start.vips || start.told,
             beats,
             secrets: start.secrets,

@@ -116,14 +116,17 @@ impl Control {
         Some(self.clock.to_std(next).into())
     }
 
-    /// Takes a slow start's next step.
-    pub(super) fn handle_deadline(&mut self) {
+    /// Takes a slow start's next step, and says whether any server's share has changed by it.
+    pub(super) fn handle_deadline(&mut self) -> bool {
         let now = self.clock.now();
+        let mut stepped = false;
         for backend in 0..self.pools.len() {
             if self.pools[backend].handle_deadline(now) {
                 self.publish(backend);
+                stepped = true;
             }
         }
+        stepped
     }
 
     /// Some time has passed; to be called every [`super::links::TICK`].
@@ -241,10 +244,11 @@ impl Control {
     }
 
     /// What serves here: every frontend, as this process takes clients, and each backend that has a usable server.
-    pub(super) fn facts(&self, frontends: &[proxy::config::Frontend]) -> failover::Facts {
+    pub(super) fn facts(&self, config: &config::Config) -> failover::Facts {
         let mut facts = failover::Facts::default();
-        for frontend in frontends {
-            facts.known.insert(format!("frontend/{}", frontend.name), Health::Well);
+        let forwarding = config.forward.frontends.iter().map(|frontend| &frontend.name);
+        for name in config.proxy.frontends.iter().map(|frontend| &frontend.name).chain(forwarding) {
+            facts.known.insert(format!("frontend/{name}"), Health::Well);
         }
         for (backend, name) in self.names.iter().enumerate() {
             facts.known.insert(format!("backend/{name}"), health(self.pools[backend].quorum()));
@@ -257,6 +261,11 @@ impl Control {
             }
         }
         facts
+    }
+
+    /// What the kernel is to forward.
+    pub(super) fn forwarding(&self, config: &config::Config) -> forward::Table {
+        super::forwarding::table(&config.forward, &config.proxy.backends, &self.pools, self.clock.now())
     }
 
     /// What `map` makes of each check that it makes something of.

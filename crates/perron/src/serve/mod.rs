@@ -6,6 +6,7 @@ mod carry;
 mod complaints;
 mod control;
 mod extras;
+mod forwarding;
 mod handlers;
 mod level;
 mod links;
@@ -99,6 +100,8 @@ struct Serving {
     peer_events: mpsc::Receiver<peers::Event>,
     /// As the supervisor was told last.
     facts: Option<failover::Facts>,
+    /// As the supervisor was told last.
+    forwarding: Option<forward::Table>,
     /// The name service, where there is one.
     names: Option<names::Names>,
     name_events: mpsc::Receiver<dns::Event>,
@@ -177,6 +180,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         authority,
         given,
         facts: None,
+        forwarding: None,
         assembly,
     })
 }
@@ -203,12 +207,13 @@ impl Serving {
         let mut tick = tokio::time::interval(links::TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut drain: Option<Drain> = None;
-        self.send_facts(&mut sender).await?;
+        let mut stepped = true;
         loop {
             let deadline = self.lock().deadline();
             let happened = self.lock().take_events();
-            if !happened.is_empty() && drain.is_none() {
+            if (std::mem::take(&mut stepped) || !happened.is_empty()) && drain.is_none() {
                 self.send_facts(&mut sender).await?;
+                self.send_forwarding(&mut sender).await?;
             }
             if !happened.is_empty() && !hastened {
                 hastened = true;
@@ -240,7 +245,7 @@ impl Serving {
                     }
                 }
                 Some(given) = self.given.recv() => sender.send(&FromServe::Authority(given), Vec::new()).await?,
-                () = until(deadline) => self.lock().handle_deadline(),
+                () = until(deadline) => stepped = self.lock().handle_deadline(),
                 _ = tick.tick() => self.lock().handle_tick(),
                 _ = beat.tick() => {
                     if drain.is_none() {
@@ -335,10 +340,23 @@ impl Serving {
 
     /// What serves here, if that has changed and somebody depends on it.
     async fn send_facts(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
-        let facts = self.lock().facts(&self.assembly.config.proxy.frontends);
+        let facts = self.lock().facts(&self.assembly.config);
         if self.assembly.told && self.facts.as_ref() != Some(&facts) {
             sender.send(&FromServe::Facts(facts.clone()), Vec::new()).await?;
             self.facts = Some(facts);
+        }
+        Ok(())
+    }
+
+    /// What the kernel is to forward, if that has changed.
+    async fn send_forwarding(&mut self, sender: &mut LinkSender) -> anyhow::Result<()> {
+        if !self.assembly.forwards {
+            return Ok(());
+        }
+        let table = self.lock().forwarding(&self.assembly.config);
+        if self.forwarding.as_ref() != Some(&table) {
+            sender.send(&FromServe::Forward(table.clone()), Vec::new()).await?;
+            self.forwarding = Some(table);
         }
         Ok(())
     }

@@ -423,6 +423,11 @@ impl Supervisor {
                     self.take_served(facts);
                 }
             }
+            FromServe::Forward(table) => {
+                if self.machine.serving() == Some(id) {
+                    self.take_forwarding(table);
+                }
+            }
             FromServe::Looked => self.looked(),
             FromServe::Authority(said) => {
                 if self.machine.serving() == Some(id) {
@@ -441,6 +446,7 @@ impl Supervisor {
             }
             Request::Status => self.ask_status(reply),
             Request::Vips => self.ask_vips(reply),
+            Request::Forwarding => self.ask_forwarding(reply),
             Request::Vip { name, order } => self.order(name, order, reply),
             Request::Server(_) if self.candidate.is_some() => {
                 let _ = reply.send(Answer::Failed("a reload is under way; try again in a moment".to_owned()));

@@ -40,7 +40,7 @@ impl Supervisor {
     /// Who wants something to change.
     pub(super) fn tell_command(&mut self, request: &Request, uid: u32) {
         let what = match request {
-            Request::Status | Request::Events { .. } | Request::Vips => return,
+            Request::Status | Request::Events { .. } | Request::Vips | Request::Forwarding => return,
             Request::Reload => "a reload".to_owned(),
             Request::Upgrade { binary: None } => "an upgrade".to_owned(),
             Request::Upgrade { binary: Some(path) } => format!("an upgrade to {}", path.display()),

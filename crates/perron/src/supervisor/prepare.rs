@@ -280,6 +280,7 @@ impl Prepared {
             state,
             vips: !self.config.failover.vips.is_empty(),
             told: super::network::are_told(&self.config),
+            forwards: !self.config.forward.frontends.is_empty(),
             secrets: self.secrets(origin),
             applications: self.apps.iter().map(|socket| socket.path.clone()).collect(),
         };
@@ -415,10 +416,15 @@ fn choose_user(config: &Config) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// Addresses are moved by a process that this one starts, which can have no more than this one has.
+/// What is said where the right to it is missing.
+const CANNOT_FORWARD: &str = "having the kernel forward needs CAP_NET_ADMIN, which this process lacks: start it as root, \
+                              or have systemd grant it (AmbientCapabilities=CAP_NET_ADMIN)";
+
+/// Addresses are moved, and what the kernel forwards is kept, by a process that this one starts, which can have no more than this one has.
 fn see_capabilities(config: &Config) -> Result<(), Refusal> {
     if config.failover.vips.is_empty() {
-        return Ok(());
+        let lacks = !config.forward.frontends.is_empty() && !linux::is_capable(CapabilitySet::NET_ADMIN);
+        return if lacks { Err(Refusal::Failed(CANNOT_FORWARD.to_owned())) } else { Ok(()) };
     }
     let needed = [("CAP_NET_ADMIN", CapabilitySet::NET_ADMIN), ("CAP_NET_RAW", CapabilitySet::NET_RAW)];
     let missing: Vec<&str> =

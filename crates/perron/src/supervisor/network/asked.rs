@@ -38,6 +38,8 @@ enum Wants {
     Report,
     /// An `admin::model::Status`, which the serving process knows.
     Status,
+    /// A `forward::Report`.
+    Forwarding,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,11 @@ impl Supervisor {
     /// Somebody asks how the addresses are.
     pub(in crate::supervisor) fn ask_vips(&mut self, reply: oneshot::Sender<Answer>) {
         self.ask_fresh(Wants::Report, reply);
+    }
+
+    /// Somebody asks how forwarding is.
+    pub(in crate::supervisor) fn ask_forwarding(&mut self, reply: oneshot::Sender<Answer>) {
+        self.ask_fresh(Wants::Forwarding, reply);
     }
 
     /// Somebody asks how everything is.
@@ -79,13 +86,33 @@ impl Supervisor {
                 let report = serde_json::to_value(&self.network.report);
                 let _ = reply.send(report.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done));
             }
+            Wants::Forwarding => {
+                let report = serde_json::to_value(&self.network.forwarding.report);
+                let _ = reply.send(report.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done));
+            }
             Wants::Status => self.pass_on(Question::Status, reply),
         }
     }
 
     /// There are fresh numbers.
     pub(super) fn answer_askers(&mut self) {
-        for waiting in std::mem::take(&mut self.network.asked.waiting) {
+        // Numbers of what is forwarded come behind the others.
+        let forwarding = |waiting: &Waiting| matches!(waiting.wants, Wants::Forwarding);
+        let waiting = std::mem::take(&mut self.network.asked.waiting);
+        let (later, now): (Vec<_>, Vec<_>) = waiting.into_iter().partition(forwarding);
+        self.network.asked.waiting = later;
+        for waiting in now {
+            self.answer_fresh(waiting.wants, waiting.reply);
+        }
+    }
+
+    /// There are fresh numbers of what is forwarded.
+    pub(super) fn answer_forwarding_askers(&mut self) {
+        let forwarding = |waiting: &Waiting| matches!(waiting.wants, Wants::Forwarding);
+        let waiting = std::mem::take(&mut self.network.asked.waiting);
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(forwarding);
+        self.network.asked.waiting = later;
+        for waiting in now {
             self.answer_fresh(waiting.wants, waiting.reply);
         }
     }

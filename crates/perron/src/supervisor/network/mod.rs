@@ -2,6 +2,7 @@
 
 mod asked;
 mod edges;
+mod forwarding;
 mod machine;
 mod programs;
 
@@ -27,6 +28,7 @@ use crate::log::Level;
 use crate::messages::{FromNetwork, Prepare, ToNetwork, ToServe};
 use asked::Asked;
 pub(super) use edges::are_told;
+use forwarding::Forwarding;
 pub(super) use machine::Input;
 use machine::{Action, Carried, Machine, Notice};
 use programs::Programs;
@@ -58,6 +60,7 @@ pub(super) struct Network {
     beats: Option<OwnedFd>,
     /// Whether the process was ended for its silence.
     hung: bool,
+    forwarding: Forwarding,
     orders: BTreeMap<u64, oneshot::Sender<Answer>>,
     next_order: u64,
     asked: Asked,
@@ -73,6 +76,8 @@ pub(super) struct CarriedNetwork {
     served: Facts,
     watched: Facts,
     beats: Option<RawFd>,
+    #[serde(default)]
+    forwarding: Forwarding,
     #[serde(default)]
     told: edges::Told,
 }
@@ -100,6 +105,7 @@ impl Network {
             telling: None,
             beats: None,
             hung: false,
+            forwarding: Forwarding::default(),
             orders: BTreeMap::new(),
             next_order: 1,
             asked: Asked::default(),
@@ -145,6 +151,7 @@ impl Network {
             served: self.served.clone(),
             watched: self.watched.clone(),
             beats: self.beats.as_ref().map(AsRawFd::as_raw_fd),
+            forwarding: self.forwarding.clone(),
             told: self.told.clone(),
         };
         (carried, self.beats.iter().map(AsFd::as_fd).collect())
@@ -221,6 +228,7 @@ impl Supervisor {
             served: carried.served,
             watched: carried.watched,
             told: carried.told,
+            forwarding: carried.forwarding,
             beats,
             ..Network::new()
         };
@@ -246,14 +254,15 @@ impl Supervisor {
     /// What is served now says what is moved.
     pub(super) fn network_follow(&mut self) {
         self.follow_programs();
-        self.give_network(Input::Want(self.has_vips()));
+        self.give_network(Input::Want(self.has_vips() || self.forwards()));
     }
 
     /// Another configuration is served.
     pub(super) fn network_plan(&mut self) {
-        if self.has_vips() {
+        if self.has_vips() || self.forwards() {
             self.network.tell(ToNetwork::Plan(self.current.texts()));
         }
+        self.forwarding_plan();
     }
 
     /// Something happened to a process.
@@ -292,7 +301,13 @@ impl Supervisor {
                     }
                 }
                 Action::Go(id) => {
-                    let go = ToNetwork::Go { roles: self.network.roles.clone(), facts: self.network.facts() };
+                    let Network { roles, forwarding, .. } = &self.network;
+                    let go = ToNetwork::Go {
+                        roles: roles.clone(),
+                        facts: self.network.facts(),
+                        forwarding: forwarding.table.clone(),
+                        forwarded: forwarding.report.ours.clone(),
+                    };
                     self.send_network(id, go);
                 }
                 Action::Leave(id) => self.send_network(id, ToNetwork::Leave),
@@ -304,6 +319,7 @@ impl Supervisor {
                 }
                 Action::Forget => {
                     self.network.roles.clear();
+                    self.network.forwarding.report = forward::Report::default();
                     self.take_report(Report::default());
                 }
                 Action::Log(notice) => {
@@ -355,7 +371,10 @@ impl Supervisor {
             }
             FromNetwork::Report(report) if is_current => self.take_report(report),
             FromNetwork::Event(event) if is_current => self.moved(&event),
-            FromNetwork::Report(_) | FromNetwork::Event(_) => {}
+            FromNetwork::Forwarding(report) if is_current => self.take_forwarding_report(report),
+            FromNetwork::Forwarded(event) if is_current => self.forwarded(&event),
+            FromNetwork::Report(_) | FromNetwork::Event(_) | FromNetwork::Forwarding(_) | FromNetwork::Forwarded(_) => {
+            }
         }
     }
 
@@ -418,23 +437,23 @@ impl Supervisor {
         }
         let process = |id| format!("process {}", self.network.pid(id));
         let (severity, kind, text) = match notice {
-            Notice::Began(id) => (Level::Info, Kind::Network, format!("{} moves the addresses", process(id))),
+            Notice::Began(id) => (Level::Info, Kind::Network, format!("{} {}", process(id), self.duty())),
             Notice::Died(id, why, wait) => {
                 let after =
                     if wait.is_zero() { "at once".to_owned() } else { format!("in {}", units::write_duration(wait)) };
                 let text = format!(
-                    "{}, which moves the addresses, died: {why}; they stay, and it is started again {after}",
-                    process(id)
+                    "{}, which {}, died: {why}; they stay, and it is started again {after}",
+                    process(id),
+                    self.duty()
                 );
                 (Level::Error, Kind::NetworkDied, text)
             }
             Notice::Hung(id) => {
-                let text = format!("{}, which moves the addresses, hangs; it is ended by force", process(id));
+                let text = format!("{}, which {}, hangs; it is ended by force", process(id), self.duty());
                 (Level::Error, Kind::NetworkHung, text)
             }
             Notice::TooSlow(id) => {
-                let text =
-                    format!("{}, which moves the addresses, is not done in time; it is ended by force", process(id));
+                let text = format!("{}, which {}, is not done in time; it is ended by force", process(id), self.duty());
                 (Level::Error, Kind::NetworkHung, text)
             }
             Notice::NotReplaced(id, why) => {
