@@ -20,8 +20,8 @@ pub use account::Account;
 pub use gauges::Gauges;
 pub use maglev::table as maglev_table;
 pub use pool::{
-    Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex, ServerState,
-    ZoneIndex,
+    Advised, Algorithm, Change, ClassConfig, ClassIndex, Pool, PoolConfig, Quorum, ServerConfig, ServerIndex,
+    ServerState, ZoneIndex,
 };
 pub use queue::{Queue, QueueFull, Ticket};
 pub use rates::{RateCell, Rates};

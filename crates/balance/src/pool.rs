@@ -123,15 +123,30 @@ pub struct Change {
     pub to: ServerState,
 }
 
+/// What a server's checks say of it beside its status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Advised {
+    /// Its share; `None`: nothing.
+    pub weight: Option<Weight>,
+    /// What is to be done with it.
+    pub admin: AdminState,
+}
+
 /// All there is to say of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerState {
     /// What its checks say.
     pub status: Status,
-    /// What an administrator wants of it.
+    /// What is done with it: the stricter of what an administrator wants and what its checks say.
     pub admin: AdminState,
-    /// Its share, as configured or as changed since.
+    /// Its share: what an administrator has set, else what its checks say, else what is configured.
     pub weight: Weight,
+    /// What configuration and administrator want of it.
+    pub own_admin: AdminState,
+    /// Its share as configured or as an administrator has changed it.
+    pub own_weight: Weight,
+    /// What its checks say beside.
+    pub advised: Advised,
     /// Its share now: less than `weight` in a slow start, but never 0 for that.
     pub effective: Weight,
     /// The per cent of its weight that a slow start has come to; `None`: it is in no slow start.
@@ -158,8 +173,11 @@ pub struct Pool {
 #[derive(Clone, Debug)]
 struct Server {
     status: Status,
-    admin: AdminState,
-    weight: Weight,
+    own_admin: AdminState,
+    own_weight: Weight,
+    /// Another own weight than this is an administrator's.
+    configured: Weight,
+    advised: Advised,
     /// Whether it was down or in maintenance since it last served.
     was_away: bool,
     warming: Option<Warming>,
@@ -186,8 +204,10 @@ impl Pool {
         let alpha = config.alpha;
         let servers = config.servers.iter().map(|server| Server {
             status: if server.checked && alpha { Status::Unknown } else { Status::Up },
-            admin: server.admin,
-            weight: server.weight,
+            own_admin: server.admin,
+            own_weight: server.weight,
+            configured: server.weight,
+            advised: Advised::default(),
             was_away: server.admin == AdminState::Maintenance,
             warming: None,
         });
@@ -220,7 +240,7 @@ impl Pool {
 
     /// The weight of all usable servers, which the quorum goes by. The sorry server has no part in it.
     pub fn usable_weight(&self) -> u32 {
-        self.regular().filter(|server| server.is_usable()).map(|server| u32::from(server.weight.get())).sum()
+        self.regular().filter(|server| server.is_usable()).map(|server| u32::from(server.weight().get())).sum()
     }
 
     /// How many servers are usable, and how many there are. The sorry server is none of them.
@@ -243,12 +263,17 @@ impl Pool {
 
     /// An administrator wants something else of a server.
     pub fn handle_admin(&mut self, server: ServerIndex, admin: AdminState, now: Instant) -> Option<Change> {
-        self.change(server, now, |server| server.admin = admin)
+        self.change(server, now, |server| server.own_admin = admin)
     }
 
-    /// An administrator gives a server another weight.
+    /// An administrator gives a server another weight; the configured one is no other, and leaves it to the checks.
     pub fn handle_weight(&mut self, server: ServerIndex, weight: Weight, now: Instant) -> Option<Change> {
-        self.change(server, now, |server| server.weight = weight)
+        self.change(server, now, |server| server.own_weight = weight)
+    }
+
+    /// A server's checks say something else of it.
+    pub fn handle_advised(&mut self, server: ServerIndex, advised: Advised, now: Instant) -> Option<Change> {
+        self.change(server, now, |server| server.advised = advised)
     }
 
     /// The next step of a slow start is due. Returns whether any share changed.
@@ -303,10 +328,13 @@ impl Pool {
                 server.status = old.status;
             }
             if old.configured_admin == config.admin {
-                server.admin = old.admin;
+                server.own_admin = old.own_admin;
             }
             if old.configured_weight == config.weight {
-                server.weight = old.weight;
+                server.own_weight = old.own_weight;
+            }
+            if config.checked {
+                server.advised = old.advised;
             }
             server.was_away = server.is_away();
             let throttle = old.throttle.filter(|_| server.is_serving() && !slow_start.is_zero());
@@ -370,11 +398,14 @@ impl Pool {
     fn state(&self, place: usize, now: Instant) -> ServerState {
         let (server, config) = (&self.servers[place], &self.config.servers[place]);
         let parts = server.parts(now, self.config.slow_start);
-        let effective = (u32::from(server.weight.get()) * parts).div_ceil(PARTS);
+        let effective = (u32::from(server.weight().get()) * parts).div_ceil(PARTS);
         ServerState {
             status: server.status,
-            admin: server.admin,
-            weight: server.weight,
+            admin: server.admin(),
+            weight: server.weight(),
+            own_admin: server.own_admin,
+            own_weight: server.own_weight,
+            advised: server.advised,
             effective: Weight::new(effective as u16),
             throttle: server.warming.map(|_| (parts * 100).div_ceil(PARTS) as u8),
             usable: server.is_usable(),
@@ -385,26 +416,38 @@ impl Pool {
 }
 
 impl Server {
+    /// An administrator knows more than a check.
+    fn weight(&self) -> Weight {
+        if self.own_weight != self.configured {
+            return self.own_weight;
+        }
+        self.advised.weight.unwrap_or(self.own_weight)
+    }
+
+    fn admin(&self) -> AdminState {
+        self.own_admin.stricter(self.advised.admin)
+    }
+
     fn is_serving(&self) -> bool {
-        self.status == Status::Up && self.admin == AdminState::Ready
+        self.status == Status::Up && self.admin() == AdminState::Ready
     }
 
     fn is_usable(&self) -> bool {
-        self.is_serving() && self.weight != Weight::ZERO
+        self.is_serving() && self.weight() != Weight::ZERO
     }
 
     /// Whether its checks have not answered yet.
     fn is_awaited(&self) -> bool {
-        self.status == Status::Unknown && self.admin != AdminState::Maintenance
+        self.status == Status::Unknown && self.admin() != AdminState::Maintenance
     }
 
     /// Whether clients who are its own may go on with it.
     fn keeps_clients(&self) -> bool {
-        self.status == Status::Up && self.admin != AdminState::Maintenance
+        self.status == Status::Up && self.admin() != AdminState::Maintenance
     }
 
     fn is_away(&self) -> bool {
-        self.status == Status::Down || self.admin == AdminState::Maintenance
+        self.status == Status::Down || self.admin() == AdminState::Maintenance
     }
 
     /// Of [`PARTS`], how many its weight counts.
@@ -418,7 +461,7 @@ impl Server {
         if !self.is_serving() {
             return 0;
         }
-        u32::from(self.weight.get()) * self.parts(now, slow_start)
+        u32::from(self.weight().get()) * self.parts(now, slow_start)
     }
 }
 

@@ -11,8 +11,10 @@ use tokio::task::JoinSet;
 use units::{Instant, Status};
 use wire::load_report::LoadReport;
 
-use crate::config::CheckConfig;
+use crate::config::{CheckConfig, Kind};
 use crate::lookup::Lookup;
+use crate::means::Means;
+use crate::outside;
 use crate::probe::{Probed, probe};
 
 /// A check's place in the list that [`Driver::spawn`] was given.
@@ -91,7 +93,7 @@ const START_SPREAD_MAX: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// Starts all checks, their first probes spread. To be called within a tokio runtime.
-    pub fn spawn(checks: Vec<Check>, clock: Clock, events: mpsc::UnboundedSender<Event>) -> Driver {
+    pub fn spawn(checks: Vec<Check>, means: &Means, clock: Clock, events: mpsc::UnboundedSender<Event>) -> Driver {
         let mut tasks = JoinSet::new();
         let mut lines = Vec::with_capacity(checks.len());
         let lookup = Lookup::new();
@@ -107,6 +109,7 @@ impl Driver {
                     check: CheckIndex(index),
                     config: check.config,
                     lookup: lookup.sibling(),
+                    means: means.clone(),
                     connectors,
                     monitor,
                     probing: None,
@@ -171,9 +174,16 @@ impl Handle {
 fn spread(check: &Check, index: u32, count: u32) -> Duration {
     let knows = check.carried.is_some_and(|known| known.status != Status::Unknown);
     let interval = check.config.policy.interval;
-    let within = if knows { interval } else { interval.min(START_SPREAD_MAX) };
-    within.mul_f64(f64::from(index) / f64::from(count.max(1)))
+    match check.config.policy.warmup {
+        // Of any of them that stand together, a few or all, the places are far from each other.
+        Some(warmup) => warmup.mul_f64((f64::from(index) * GOLDEN).fract()),
+        None if knows => interval.mul_f64(f64::from(index) / f64::from(count.max(1))),
+        None => interval.min(START_SPREAD_MAX).mul_f64(f64::from(index) / f64::from(count.max(1))),
+    }
 }
+
+/// The part of a circle by which points are taken further so that they never come close to each other.
+const GOLDEN: f64 = 0.618_033_988_749_894_8;
 
 /// A probe under way.
 type Probing = Pin<Box<dyn Future<Output = Probed> + Send>>;
@@ -183,6 +193,7 @@ struct Task {
     check: CheckIndex,
     config: CheckConfig,
     lookup: Lookup,
+    means: Means,
     connectors: watch::Receiver<Option<Connector>>,
     monitor: Monitor,
     probing: Option<Probing>,
@@ -222,9 +233,17 @@ impl Task {
             for action in actions.drain(..) {
                 match action {
                     Action::Probe => {
-                        let (config, lookup) = (self.config.clone(), self.lookup.clone());
-                        let connector = self.connectors.borrow().clone();
-                        self.probing = Some(Box::pin(async move { probe(&config, &lookup, connector.as_ref()).await }));
+                        let (config, lookup, means) = (self.config.clone(), self.lookup.clone(), self.means.clone());
+                        let (check, connector) = (self.check, self.connectors.borrow().clone());
+                        let probing = async move {
+                            match &config.kind {
+                                Kind::Script(_) | Kind::File(_) => {
+                                    outside::ask(check, &config.kind, means.asker.as_ref()).await
+                                }
+                                _ => probe(&config, &lookup, &means, connector.as_ref()).await,
+                            }
+                        };
+                        self.probing = Some(Box::pin(probing));
                     }
                     Action::Became { from, to, why } => self.tell(What::Became { from, to, why }),
                 }

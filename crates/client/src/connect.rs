@@ -102,6 +102,21 @@ impl Url {
         self.is_secure
     }
 
+    /// Its name or address; one of IPv6 stands in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port, where the URL names none that of its scheme.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as the URL has them: what a request's Host is.
+    pub fn authority(&self) -> &str {
+        self.uri.authority().map_or("", |authority| authority.as_str())
+    }
+
     /// What requests name: path and query.
     pub fn target(&self) -> &str {
         self.uri.path_and_query().map_or("/", |target| target.as_str())
@@ -149,8 +164,7 @@ impl Server {
     /// If none does.
     pub async fn connect(&self) -> Result<Connection, Error> {
         let stream = self.reach().await.map_err(|why| Error::Connect { to: self.name(), why })?;
-        let authority = self.url.uri.authority().map_or("", |authority| authority.as_str());
-        let authority = HeaderValue::from_str(authority).map_err(|error| Error::Url(error.to_string()))?;
+        let authority = HeaderValue::from_str(self.url.authority()).map_err(|error| Error::Url(error.to_string()))?;
         let sender = match &self.tls {
             None => begin(stream).await?,
             Some(connector) => {

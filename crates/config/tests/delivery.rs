@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use balance::{Algorithm, ClassConfig, ClassIndex, ZoneIndex};
-use check::{HttpCheck, Kind, Statuses, Target};
+use check::{HttpCheck, Kind, Page, Statuses, Target};
 use config::{Config, Loaded, Sources};
 use proxy::config::{ClientRule, Deliver, DeliverMode, Rate, RateLimits, RedirectTo};
 use units::{Bandwidth, Weight};
@@ -177,7 +177,8 @@ fn https_places_are_checked_by_tls_under_their_own_name() {
 
 fn http(path: &str, host: &str, status: u16) -> Kind {
     let statuses = Statuses(vec![status..=status]);
-    Kind::Http(HttpCheck { method: "GET".into(), path: path.into(), host: Some(host.into()), statuses, body: None })
+    let page = Page { path: path.into(), statuses, body: None, digest: None };
+    Kind::Http(HttpCheck { method: "GET".into(), host: Some(host.into()), pages: vec![page] })
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use balance::Algorithm;
-use check::{BodyMatch, HttpCheck, Kind, Statuses, Target};
+use check::{BodyMatch, HttpCheck, Kind, Page, Statuses, Target};
 use config::{AccessLog, Handler, Loaded, Sources};
 use http_proto::{Condition, HeaderEdits};
 use linux::Bind;
@@ -375,10 +375,13 @@ fn checks_and_what_they_take_from_their_backend() {
         http.kind,
         Kind::Http(HttpCheck {
             method: "HEAD".into(),
-            path: "/h?x=1".into(),
             host: Some("a.example:8080".into()),
-            statuses: Statuses(vec![200..=200, 300..=399]),
-            body: Some(BodyMatch::Contains("fine".into())),
+            pages: vec![Page {
+                path: "/h?x=1".into(),
+                statuses: Statuses(vec![200..=200, 300..=399]),
+                body: Some(BodyMatch::Contains("fine".into())),
+                digest: None,
+            }],
         })
     );
     assert_eq!(http.target, Target::Ip("10.0.0.1:8080".parse().expect("an address")));
@@ -388,8 +391,9 @@ fn checks_and_what_they_take_from_their_backend() {
     assert_eq!(plain.target, Target::Ip("10.0.0.9:80".parse().expect("an address")));
     assert_eq!(plain.policy.timeout, secs(2));
     let Kind::Http(request) = &plain.kind else { panic!("an http check") };
-    assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/"));
-    assert_eq!(request.statuses, Statuses(vec![200..=399]));
+    let [page] = request.pages.as_slice() else { panic!("one page") };
+    assert_eq!((request.method.as_str(), page.path.as_str()), ("GET", "/"));
+    assert_eq!(page.statuses, Statuses(vec![200..=399]));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //!
 //! Pure: no clock and no socket; the `check` crate probes, this crate decides.
 
+mod advice;
 mod monitor;
 mod outcome;
 
+pub use advice::{Advice, advise};
 pub use monitor::{Action, Carried, Monitor, Policy, Wake, Why, combine};
 pub use outcome::{Finding, Outcome, Verdict};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use units::{Instant, Status};
 
-use crate::{Outcome, Verdict};
+use crate::{Advice, Outcome, Verdict};
 
 /// How often a server is probed, and how many answers change one's mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub struct Policy {
     pub down_interval: Duration,
     /// A probe not answered by then has failed.
     pub timeout: Duration,
+    /// Further tries of a server that is up, before a probe has failed.
+    pub retries: u32,
+    /// Before each of them.
+    pub retry_delay: Duration,
+    /// Within this the first probes go out, each at its own moment; `None`: within a second.
+    pub warmup: Option<Duration>,
     /// Passes in a row that bring a server up. (The very first answer decides alone.)
     pub rise: u32,
     /// Failures in a row that take a server down.
@@ -77,8 +83,10 @@ pub struct Carried {
     pub streak: u32,
     /// When `status` was last changed.
     pub changed: Option<Instant>,
-    /// The last outcome.
+    /// The last outcome, of a try too.
     pub last: Option<Outcome>,
+    /// What outcomes have said beside; each part holds until another is said.
+    pub advice: Advice,
     /// Probes that were answered for, in whatever way.
     pub probes: u64,
     /// Those among them that failed.
@@ -101,6 +109,8 @@ pub struct Monitor {
     known: Carried,
     traffic_failures: u32,
     phase: Phase,
+    /// Of the probe that is under way: when it began, and its tries that have failed.
+    tried: Option<(Instant, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +124,7 @@ impl Monitor {
     /// A check that probes first at `first_probe`, and knows what an earlier one knew.
     pub fn new(policy: Policy, carried: Option<Carried>, first_probe: Instant) -> Monitor {
         let known = carried.unwrap_or_default();
-        Monitor { policy, known, traffic_failures: 0, phase: Phase::Waiting { due: first_probe } }
+        Monitor { policy, known, traffic_failures: 0, phase: Phase::Waiting { due: first_probe }, tried: None }
     }
 
     /// When to call [`Monitor::handle_deadline`]; `None` while a probe is out or the check is suspended.
@@ -145,14 +155,24 @@ impl Monitor {
         let Phase::Probing { since } = self.phase else {
             return;
         };
-        self.known.probes += 1;
         self.known.last = Some(outcome);
-        let says = match outcome.finding.verdict() {
+        self.known.advice = self.known.advice.or_as(outcome.advice);
+        let verdict = outcome.finding.verdict();
+        let (since, tries) = self.tried.take().unwrap_or((since, 0));
+        // Nobody waits for a server that is down already, nor for one of which nothing is known.
+        if verdict == Verdict::Fail && self.known.status == Status::Up && tries < self.policy.retries {
+            self.tried = Some((since, tries + 1));
+            self.phase = Phase::Waiting { due: now + self.policy.retry_delay };
+            return;
+        }
+        self.known.probes += 1;
+        let says = match verdict {
             Verdict::Pass => Some(Status::Up),
             Verdict::Fail => {
                 self.known.failures += 1;
                 Some(Status::Down)
             }
+            Verdict::Keep => (self.known.status != Status::Down).then_some(Status::Up),
             Verdict::Nothing => None,
         };
         if let Some(says) = says {
@@ -176,6 +196,7 @@ impl Monitor {
             return;
         }
         self.change_to(now, Status::Down, Why::Traffic(self.traffic_failures), actions);
+        self.tried = None;
         if let Phase::Waiting { due } = &mut self.phase {
             *due = (*due).min(now + self.policy.fast_interval);
         }
@@ -188,6 +209,7 @@ impl Monitor {
             return;
         }
         self.phase = Phase::Suspended;
+        self.tried = None;
         if self.known.status != Status::Unknown {
             self.change_to(now, Status::Unknown, Why::Suspended, actions);
         }

@@ -19,6 +19,7 @@ mod memory;
 mod message;
 mod owner;
 mod packet;
+mod ping;
 mod process;
 mod realtime;
 mod sandbox;
@@ -35,6 +36,7 @@ pub use filter::{FILTER_MAX, Filter, Instruction};
 pub use listen::{Bind, Listener, OpenError, OpenReason};
 pub use memory::{map_words, shared_memory};
 pub use packet::{Direction, EVERY_PROTOCOL, Frame, PacketSocket};
+pub use ping::ping_socket;
 pub use process::{
     Peer, PrivilegeError, User, drop_privileges, drop_privileges_except, end_with_parent, is_capable, isolate,
     peer_credentials, raise_descriptor_limit,

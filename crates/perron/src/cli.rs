@@ -1,5 +1,6 @@
 mod call;
 mod cert;
+mod digest;
 mod transfer;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,8 @@ use clap_complete::Shell;
 pub(crate) use self::cert::{Cert, Making};
 use call::CALL_EXAMPLES;
 pub(crate) use call::{Call, Tls, Wanted};
+use digest::DIGEST_EXAMPLES;
+pub(crate) use digest::Digest;
 use transfer::{EXPORT_EXAMPLES, IMPORT_EXAMPLES};
 pub(crate) use transfer::{Export, Import, Way};
 
@@ -80,6 +83,9 @@ pub(crate) enum Command {
     /// Record failovers as the network sees them, or read a recording, and say of each packet what it means.
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(Capture),
+    /// Print the digests of a page, one of which a check can want of it.
+    #[command(after_help = DIGEST_EXAMPLES)]
+    Digest(Digest),
     /// Make an authority of one's own, certificates of servers and clients, and say what certificates say.
     #[command(subcommand, after_help = cert::EXAMPLES)]
     Cert(Cert),

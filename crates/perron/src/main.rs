@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Export(options) => commands::export(options),
         Command::ImportData(options) => commands::import(options),
         Command::Capture(options) => commands::capture(&options),
+        Command::Digest(options) => commands::digest(&options),
         Command::Cert(what) => commands::cert(what),
         Command::Demo(options) => demo::run(&options),
         Command::Completions { shell } => commands::completions(shell),

@@ -61,6 +61,15 @@ pub(crate) enum ToServe {
     Secrets(Box<Secrets>),
     /// How the applications are that the service runs.
     Applications(Vec<admin::model::Application>),
+    /// What was found out for a [`FromServe::Look`].
+    Looked {
+        /// Its number.
+        id: u64,
+        /// What was seen.
+        report: LookReport,
+    },
+    /// What was asked for by [`FromServe::Look`] so far is not answered any more.
+    LooksLost,
     /// How the addresses are that move. Sent to processes whose [`Start::vips`] is true.
     Vips(Box<failover::Report>),
 }
@@ -89,6 +98,13 @@ pub(crate) enum FromServe {
     },
     /// Something happened to a server. It is not logged here: the supervisor does that, and keeps it.
     Event(Event),
+    /// A check wants to know how its program ends, or what its file says.
+    Look {
+        /// The number that the answer carries.
+        id: u64,
+        /// Which check of the configuration that this process was started with.
+        place: CheckPlace,
+    },
     /// An authority has given a certificate, or has not.
     Authority(FromAuthority),
     /// After [`ToServe::Drain`]: nothing is under way any more.
@@ -101,6 +117,36 @@ pub(crate) enum FromServe {
     Forward(forward::Table),
     /// Somebody has looked at the addresses that move since the last beat; if [`Start::vips`] is true.
     Looked,
+}
+
+/// A check's place in `config::Config::checks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct CheckPlace {
+    /// Its backend's.
+    pub(crate) backend: usize,
+    /// Its server's.
+    pub(crate) server: usize,
+    /// Its own.
+    pub(crate) check: usize,
+}
+
+/// What was seen for a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LookReport {
+    /// The program ended by itself, with this status.
+    Ended(i32),
+    /// It was killed by a signal.
+    Killed,
+    /// It, or reading the file, took too long.
+    TimedOut,
+    /// It was not run, or the file not read.
+    NotRun,
+    /// There is no such file.
+    Missing,
+    /// The file holds this number, or nothing at all.
+    Holds(Option<i64>),
+    /// The file holds something else, or cannot be read.
+    Unclear,
 }
 
 /// What a serving process needs to begin.
@@ -157,6 +203,11 @@ pub(crate) enum Socket {
     NameUdp,
     /// A listening socket of the name service.
     NameTcp,
+    /// A socket for echo requests.
+    Ping {
+        /// Of ICMPv6, otherwise of ICMP.
+        v6: bool,
+    },
     /// The memory of a table of who has which server.
     Table {
         /// The backend's place in the configuration.

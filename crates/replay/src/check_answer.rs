@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use check::{BodyMatch, Head, HttpCheck, Statuses, judge};
+use check::{BodyMatch, Head, Page, PageDigest, Statuses, judge};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::split_first;
@@ -13,23 +13,25 @@ use crate::split_first;
 /// closes.
 pub fn check_answer(bytes: &[u8]) {
     let (choice, answer) = split_first(bytes);
-    let check = HttpCheck {
-        method: if choice & 1 == 0 { "GET" } else { "HEAD" }.to_owned(),
+    let method = if choice & 1 == 0 { "GET" } else { "HEAD" };
+    let page = Page {
         path: "/".to_owned(),
-        host: None,
         statuses: Statuses::default(),
         body: (choice & 2 == 0).then(|| BodyMatch::Contains("well".to_owned())),
+        // That of `well`.
+        digest: (choice & 4 == 0)
+            .then_some(PageDigest::Md5(0xf932_3f5b_51fc_23e3_0c10_623b_d38d_e6ff_u128.to_be_bytes())),
     };
-    let whole = judged(answer, usize::MAX, &check);
-    let pieces = judged(answer, usize::from(choice >> 2) + 1, &check);
+    let whole = judged(answer, usize::MAX, method, &page);
+    let pieces = judged(answer, usize::from(choice >> 3) + 1, method, &page);
     assert_eq!(whole, pieces);
 }
 
-fn judged(answer: &[u8], piece: usize, check: &HttpCheck) -> (health::Finding, Option<Head>) {
+fn judged(answer: &[u8], piece: usize, method: &str, page: &Page) -> (health::Finding, Option<Head>) {
     let mut head = None;
     let mut server = Server { answer, piece };
     let finding = {
-        let judging = pin!(judge(&mut server, check, &mut head));
+        let judging = pin!(judge(&mut server, method, page, &mut head));
         match judging.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(finding) => finding,
             Poll::Pending => panic!("everything is there"),

@@ -24,6 +24,7 @@ mod load_report;
 mod messages;
 mod path;
 mod peer;
+mod probe_answer;
 mod proxy_header;
 mod range;
 mod request_head;
@@ -51,6 +52,7 @@ pub use load_report::load_report;
 pub use messages::messages;
 pub use path::path;
 pub use peer::peer;
+pub use probe_answer::probe_answer;
 pub use proxy_header::proxy_header;
 pub use range::range;
 pub use request_head::request_head;
@@ -62,7 +64,7 @@ pub use vrrp_advert::vrrp_advert;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("announcement", announcement),
     ("authority", authority),
     ("capture_file", capture_file),
@@ -83,6 +85,7 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("messages", messages),
     ("path", path),
     ("peer", peer),
+    ("probe_answer", probe_answer),
     ("proxy_header", proxy_header),
     ("range", range),
     ("request_head", request_head),

@@ -44,7 +44,7 @@ macro_rules! replayed {
 }
 
 replayed! {
-    announcement authority capture_file cgi_head channel check_answer chunked conditional config dns_query fastcgi_answer fastcgi_request files http2_frames http2_head http2_server load_report messages path peer proxy_header range request_head response_head stick vrrp_advert
+    announcement authority capture_file cgi_head channel check_answer chunked conditional config dns_query fastcgi_answer fastcgi_request files http2_frames http2_head http2_server load_report messages path peer probe_answer proxy_header range request_head response_head stick vrrp_advert
 }
 
 /// The names of a folder's files, without their ending.

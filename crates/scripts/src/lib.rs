@@ -8,6 +8,7 @@ mod app;
 mod fifo;
 mod judge;
 mod look;
+mod looker;
 mod notifier;
 mod path;
 mod plan;
@@ -17,6 +18,7 @@ mod watcher;
 
 pub use app::{App, AppLimits, Launched, Program, check_program};
 pub use fifo::{Fifo, FifoError};
+pub use looker::{FILES_MAX, Look, Looker, Seen, check_looks};
 pub use notifier::{Change, Note, Notifier, State, Subject};
 pub use path::Unfit;
 pub use plan::{Command, Notify, Watch, What};

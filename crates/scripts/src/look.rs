@@ -28,6 +28,42 @@ pub(crate) fn number(path: &Path) -> i32 {
     read().unwrap_or(0)
 }
 
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It is not there.
+    Missing,
+    /// Nothing but blanks and line ends.
+    Empty,
+    /// This number, alone or before other words.
+    Number(i64),
+    /// Something else, or it cannot be read.
+    Other,
+}
+
+/// What is at the beginning of the file, by its first word.
+pub(crate) fn content(path: &Path) -> Content {
+    let read = || -> std::io::Result<Option<String>> {
+        // A FIFO without a writer would have us wait for one.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8(bytes).ok())
+    };
+    match read() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Content::Missing,
+        Err(_) | Ok(None) => Content::Other,
+        Ok(Some(text)) => match text.split_whitespace().next() {
+            None => Content::Empty,
+            Some(word) => word.parse().map_or(Content::Other, Content::Number),
+        },
+    }
+}
+
 /// How many processes of this name run, up to `enough`. Those that have ended and are not yet waited for do not count.
 pub(crate) fn processes(name: &str, enough: u32) -> u32 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
@@ -109,6 +145,37 @@ mod tests {
         let fifo = folder.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
         assert_eq!(number(&fifo), 0, "a FIFO that nobody writes to");
+    }
+
+    #[test]
+    fn a_file_is_missing_empty_a_number_or_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("n");
+        assert_eq!(content(&file), Content::Missing);
+        let long = format!("{}7", " ".repeat(64));
+        let table = [
+            ("", Content::Empty),
+            (" \n", Content::Empty),
+            ("5\n", Content::Number(5)),
+            ("-12 of 20", Content::Number(-12)),
+            ("99999999999", Content::Number(99_999_999_999)),
+            ("99999999999999999999", Content::Other),
+            ("up", Content::Other),
+            ("1.5", Content::Other),
+            // Beyond the first 64 bytes nothing is read.
+            (&long, Content::Empty),
+        ];
+        for (text, expected) in table {
+            fs::write(&file, text).unwrap();
+            assert_eq!(content(&file), expected, "{text:?}");
+        }
+        fs::write(&file, b"\xff").unwrap();
+        assert_eq!(content(&file), Content::Other);
+        assert_eq!(content(folder.path()), Content::Other, "a folder");
+        assert_eq!(content(&file.join("x")), Content::Other, "beneath a file");
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        assert_eq!(content(&fifo), Content::Other, "a FIFO that nobody writes to");
     }
 
     #[test]

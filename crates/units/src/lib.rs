@@ -15,4 +15,4 @@ pub use network::{Network, NetworkError};
 pub use quantity::{Bandwidth, ByteSize, QuantityError, parse_duration, write_duration};
 pub use status::{AdminState, Status};
 pub use utc::Utc;
-pub use weight::Weight;
+pub use weight::{Share, Weight};

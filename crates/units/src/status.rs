@@ -51,6 +51,16 @@ impl AdminState {
         }
     }
 
+    /// The one that leaves a server less.
+    #[must_use]
+    pub const fn stricter(self, other: AdminState) -> AdminState {
+        match (self, other) {
+            (AdminState::Maintenance, _) | (_, AdminState::Maintenance) => AdminState::Maintenance,
+            (AdminState::Drain, _) | (_, AdminState::Drain) => AdminState::Drain,
+            (AdminState::Ready, AdminState::Ready) => AdminState::Ready,
+        }
+    }
+
     /// The state that `word` names.
     pub fn from_word(word: &str) -> Option<AdminState> {
         match word {

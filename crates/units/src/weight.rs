@@ -34,3 +34,41 @@ impl fmt::Display for Weight {
         self.0.fmt(formatter)
     }
 }
+
+/// A share, as somebody other than the configuration says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// This weight.
+    Number(u16),
+    /// Of the weight in the configuration.
+    Percent(u16),
+}
+
+impl Share {
+    /// The weight of a server whose weight in the configuration is `configured`.
+    ///
+    /// Parts of a unit are rounded up, so that only 0 % of a weight is 0.
+    pub fn of(self, configured: Weight) -> Weight {
+        match self {
+            Share::Number(number) => Weight::new(number),
+            Share::Percent(percent) => {
+                let parts = u32::from(configured.get()) * u32::from(percent);
+                Weight::new(u16::try_from(parts.div_ceil(100)).unwrap_or(u16::MAX))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_per_cent_is_of_the_configured_weight_and_only_none_of_it_is_nothing() {
+        let table = [(3, 100, 3), (3, 50, 2), (3, 1, 1), (3, 0, 0), (0, 100, 0), (10, 250, 25), (65_535, 200, 65_535)];
+        for (configured, percent, expected) in table {
+            assert_eq!(Share::Percent(percent).of(Weight::new(configured)), Weight::new(expected), "{percent} %");
+        }
+        assert_eq!(Share::Number(7).of(Weight::new(3)), Weight::new(7));
+    }
+}

@@ -58,6 +58,50 @@ fn carried(pool: &Pool, now: Instant) -> Vec<(String, ServerState)> {
     names.zip(pool.states(now)).collect()
 }
 
+/// Whose word counts: an administrator's, else that of the checks, else the configuration's; and of what is to be done,
+/// the stricter.
+#[test]
+fn what_checks_say_gives_way_to_an_administrator() {
+    use AdminState::{Drain, Maintenance, Ready};
+    let said = |weight: Option<u16>, admin| Advised { weight: weight.map(Weight::new), admin };
+    let table = [
+        // Configured with 3: set by an administrator, said by checks, and what comes of it.
+        (3, said(None, Ready), 3, true),
+        (3, said(Some(7), Ready), 7, true),
+        (3, said(Some(0), Ready), 0, false),
+        (5, said(Some(7), Ready), 5, true),
+        (5, said(Some(0), Ready), 5, true),
+        (0, said(Some(7), Ready), 0, false),
+        (3, said(Some(7), Drain), 7, false),
+        (3, said(None, Maintenance), 3, false),
+    ];
+    for (set, advised, weight, usable) in table {
+        let mut pool = up(&[("a", 3)]);
+        pool.handle_weight(A, Weight::new(set), at(0));
+        pool.handle_advised(A, advised, at(0));
+        let state = pool.states(at(0))[0];
+        assert_eq!((state.weight, state.usable), (Weight::new(weight), usable), "{set} {advised:?}");
+        assert_eq!((state.own_weight, state.advised), (Weight::new(set), advised));
+        // The configured weight gives it back to its checks.
+        pool.handle_weight(A, Weight::new(3), at(0));
+        assert_eq!(pool.states(at(0))[0].weight, advised.weight.unwrap_or(Weight::new(3)));
+    }
+    for own in [Ready, Drain, Maintenance] {
+        for of_checks in [Ready, Drain, Maintenance] {
+            let mut pool = up(&[("a", 3)]);
+            pool.handle_admin(A, own, at(0));
+            pool.handle_advised(A, said(None, of_checks), at(0));
+            let expected = match (own, of_checks) {
+                (Maintenance, _) | (_, Maintenance) => Maintenance,
+                (Ready, Ready) => Ready,
+                _ => Drain,
+            };
+            let state = pool.states(at(0))[0];
+            assert_eq!((state.admin, state.own_admin, state.usable), (expected, own, expected == Ready));
+        }
+    }
+}
+
 #[test]
 fn only_who_is_up_ready_and_has_weight_is_usable() {
     use AdminState::{Drain, Maintenance, Ready};

@@ -20,6 +20,9 @@ fn check(address: SocketAddr, interval: Duration) -> Check {
         fast_interval: Duration::from_millis(5),
         down_interval: Duration::from_millis(5),
         timeout: Duration::from_secs(10),
+        retries: 0,
+        retry_delay: Duration::ZERO,
+        warmup: None,
         rise: 2,
         fall: 3,
         observe_failures: Some(2),
@@ -55,7 +58,7 @@ async fn a_server_is_followed_down_and_up_again() {
     let (listener, address) = listener().await;
     let (sender, mut events) = mpsc::unbounded_channel();
     let interval = Duration::from_millis(5);
-    let _driver = Driver::spawn(vec![check(address, interval)], clock(), sender);
+    let _driver = Driver::spawn(vec![check(address, interval)], &Means::default(), clock(), sender);
 
     let (from, to, _, probes) = next_change(&mut events).await;
     assert_eq!((from, to, probes), (Status::Unknown, Status::Up, 1));
@@ -78,7 +81,7 @@ async fn maintenance_stops_the_probes_and_its_end_starts_them() {
     let (_listener, address) = listener().await;
     let (sender, mut events) = mpsc::unbounded_channel();
     let hour = Duration::from_secs(3600);
-    let driver = Driver::spawn(vec![check(address, hour)], clock(), sender);
+    let driver = Driver::spawn(vec![check(address, hour)], &Means::default(), clock(), sender);
     assert_eq!(next_change(&mut events).await.1, Status::Up);
 
     driver.handle().suspend(ONLY);
@@ -93,7 +96,8 @@ async fn who_starts_in_maintenance_is_not_probed() {
     let (listener, address) = listener().await;
     let (sender, mut events) = mpsc::unbounded_channel();
     let sleeper = Check { suspended: true, ..check(address, Duration::from_millis(5)) };
-    let driver = Driver::spawn(vec![sleeper, check(address, Duration::from_millis(5))], clock(), sender);
+    let driver =
+        Driver::spawn(vec![sleeper, check(address, Duration::from_millis(5))], &Means::default(), clock(), sender);
     for _ in 0..10 {
         assert_eq!(next(&mut events).await.check, CheckIndex(1));
     }
@@ -107,7 +111,7 @@ async fn failing_requests_take_a_server_down() {
     let (_listener, address) = listener().await;
     let (sender, mut events) = mpsc::unbounded_channel();
     let hour = Duration::from_secs(3600);
-    let driver = Driver::spawn(vec![check(address, hour)], clock(), sender);
+    let driver = Driver::spawn(vec![check(address, hour)], &Means::default(), clock(), sender);
     assert_eq!(next_change(&mut events).await.1, Status::Up);
 
     let handle = driver.handle();
@@ -124,7 +128,7 @@ async fn failing_requests_take_a_server_down() {
 async fn checks_end_with_their_driver() {
     let (_listener, address) = listener().await;
     let (sender, mut events) = mpsc::unbounded_channel();
-    let driver = Driver::spawn(vec![check(address, Duration::from_secs(3600))], clock(), sender);
+    let driver = Driver::spawn(vec![check(address, Duration::from_secs(3600))], &Means::default(), clock(), sender);
     let handle = driver.handle();
     drop(driver);
     while tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("an end").is_some() {}
@@ -143,6 +147,23 @@ fn first_probes_are_spread() {
     let known = Carried { status: Status::Down, ..Carried::default() };
     let old = Check { carried: Some(known), ..new };
     assert_eq!(spread(&old, 3, 4), Duration::from_millis(7_500));
+}
+
+#[test]
+fn a_warmup_spreads_the_first_probes_of_any_of_5000_checks_that_stand_together() {
+    let mut check = check("127.0.0.1:1".parse().expect("an address"), Duration::from_secs(10));
+    check.config.policy.warmup = Some(Duration::from_secs(60));
+    for (first, count) in [(0, 5_000), (4_900, 100), (17, 60)] {
+        let mut seconds = vec![0; 60];
+        for index in first..first + count {
+            let at = spread(&check, index, 5_000);
+            seconds[usize::try_from(at.as_secs()).expect("a few")] += 1;
+        }
+        let (least, most) = (seconds.iter().min(), seconds.iter().max());
+        assert!(most.is_some_and(|most| *most <= count / 60 + 2), "{first}: {least:?} to {most:?}");
+    }
+    check.config.policy.warmup = Some(Duration::ZERO);
+    assert_eq!(spread(&check, 17, 5_000), Duration::ZERO);
 }
 
 #[test]

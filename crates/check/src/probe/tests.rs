@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use wire::proxy_header::Version;
 
 use super::*;
-use crate::config::{BodyMatch, Statuses};
+use crate::config::{BodyMatch, PageDigest, Statuses};
 
 /// Long enough that only what must time out does.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -19,6 +19,9 @@ pub(crate) fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConf
         fast_interval: second,
         down_interval: second,
         timeout,
+        retries: 0,
+        retry_delay: second,
+        warmup: None,
         rise: 2,
         fall: 3,
         observe_failures: None,
@@ -26,18 +29,20 @@ pub(crate) fn config(target: Target, kind: Kind, timeout: Duration) -> CheckConf
     CheckConfig { kind, target, send_proxy: None, tls: None, policy }
 }
 
+fn page(path: &str) -> Page {
+    Page { path: path.to_owned(), statuses: Statuses::default(), body: None, digest: None }
+}
+
+fn of(pages: Vec<Page>) -> HttpCheck {
+    HttpCheck { method: "GET".to_owned(), host: None, pages }
+}
+
 fn http() -> HttpCheck {
-    HttpCheck {
-        method: "GET".to_owned(),
-        path: "/health?full".to_owned(),
-        host: None,
-        statuses: Statuses::default(),
-        body: None,
-    }
+    of(vec![page("/health?full")])
 }
 
 fn holding(text: &str) -> HttpCheck {
-    HttpCheck { body: Some(BodyMatch::Contains(text.to_owned())), ..http() }
+    of(vec![Page { body: Some(BodyMatch::Contains(text.to_owned())), ..page("/") }])
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -74,7 +79,7 @@ async fn server(pieces: Vec<Vec<u8>>, between: Duration) -> (SocketAddr, JoinHan
 
 /// What one probe finds.
 async fn probe(check: &CheckConfig) -> Outcome {
-    super::probe(check, &Lookup::new(), None).await.outcome
+    super::probe(check, &Lookup::new(), &Means::default(), None).await.outcome
 }
 
 /// What `check` finds at a server that answers with these pieces.
@@ -179,7 +184,7 @@ async fn the_status_decides() {
     ] {
         assert_eq!(found_in(http(), &[answer]).await, (finding, status), "{answer:?}");
     }
-    let only_unauthorized = HttpCheck { statuses: Statuses(vec![401..=401]), ..http() };
+    let only_unauthorized = of(vec![Page { statuses: Statuses(vec![401..=401]), ..page("/") }]);
     let found = found_in(only_unauthorized, &["HTTP/1.1 401 No\r\n\r\n"]).await;
     assert_eq!(found, (Finding::Answered, Some(401)));
 }
@@ -222,7 +227,38 @@ async fn of_a_body_without_end_only_the_beginning_is_searched() {
 async fn a_head_without_end_is_refused() {
     let field = format!("X: {}\r\n", "x".repeat(1_000));
     let head = format!("HTTP/1.1 200 OK\r\n{}", field.repeat(40));
-    assert_eq!(found_in(http(), &[&head]).await, (Finding::BadAnswer, None));
+    assert_eq!(found_in(http(), &[&head]).await, (Finding::AnswerTooLong, None));
+}
+
+#[tokio::test]
+async fn pages_are_asked_for_in_turn_up_to_the_first_that_is_wrong() {
+    let (listener, address) = listener().await;
+    let serving = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        loop {
+            let (mut stream, request) = take(&listener).await;
+            let path = request.split(' ').nth(1).expect("a path").to_owned();
+            let answer = if path == "/moved" { "302 Found\r\nLocation: /a" } else { "200 OK" };
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 3\r\n\r\nabc");
+            stream.write_all(answer.as_bytes()).await.expect("it is read");
+            asked.push(path);
+            if asked.last().is_some_and(|path| path == "/last") {
+                return asked;
+            }
+        }
+    });
+    let found = async |pages: Vec<Page>| {
+        let outcome = probe(&config(Target::Ip(address), Kind::Http(of(pages)), PATIENT)).await;
+        (outcome.finding, outcome.status, outcome.page)
+    };
+    let only_200 = |path: &str| Page { statuses: Statuses(vec![200..=200]), ..page(path) };
+    assert_eq!(found(vec![page("/a"), page("/moved")]).await, (Finding::Answered, Some(302), None));
+    let wrong = vec![only_200("/a"), only_200("/moved"), only_200("/never")];
+    assert_eq!(found(wrong).await, (Finding::WrongStatus, Some(302), Some(2)));
+    let alone = Page { digest: Some(PageDigest::Md5([0; 16])), ..page("/last") };
+    assert_eq!(found(vec![alone]).await, (Finding::WrongDigest, Some(200), None));
+    let asked = serving.await.expect("an end");
+    assert_eq!(asked, ["/a", "/moved", "/a", "/moved", "/last"]);
 }
 
 #[tokio::test]
@@ -308,7 +344,7 @@ async fn what_an_answer_says_of_the_load_is_heard() {
     ] {
         let (address, _serving) = server(vec![answer.into()], Duration::ZERO).await;
         let check = config(Target::Ip(address), Kind::Http(http()), PATIENT);
-        assert_eq!(super::probe(&check, &Lookup::new(), None).await.report, report, "{answer:?}");
+        assert_eq!(super::probe(&check, &Lookup::new(), &Means::default(), None).await.report, report, "{answer:?}");
     }
 }
 
@@ -329,7 +365,7 @@ async fn a_name_is_looked_up_and_an_address_is_not() {
     let missing = probe(&named("no.invalid", 80)).await;
     assert_eq!((missing.finding, missing.status), (Finding::LookupFailed, None));
     let target = Target::Name { host: "2001:db8::1".to_owned(), port: 8080 };
-    assert!(request(&http(), &target).contains("\r\nHost: [2001:db8::1]:8080\r\n"));
+    assert!(request("GET", "/", None, &target).contains("\r\nHost: [2001:db8::1]:8080\r\n"));
 }
 
 #[tokio::test]
@@ -341,6 +377,9 @@ async fn a_look_up_that_hangs_ends_with_the_probe() {
     let target = Target::Name { host: "slow.example".to_owned(), port: 80 };
     let check = config(target, Kind::Tcp, HASTY);
     for _ in 0..2 {
-        assert_eq!(super::probe(&check, &hanging, None).await.outcome.finding, Finding::LookupFailed);
+        assert_eq!(
+            super::probe(&check, &hanging, &Means::default(), None).await.outcome.finding,
+            Finding::LookupFailed
+        );
     }
 }

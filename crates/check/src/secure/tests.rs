@@ -10,8 +10,9 @@ use tls::config::{CertificateFiles, ClientTls, ServerTls};
 use tls::{Acceptor, Connector, Material, Read, Session, TicketSecret};
 use wire::proxy_header;
 
-use crate::config::{CheckConfig, HttpCheck, Kind, Statuses, Target};
+use crate::config::{CheckConfig, HttpCheck, Kind, Page, Statuses, Target};
 use crate::lookup::Lookup;
+use crate::means::Means;
 use crate::probe::tests as probe_tests;
 
 const PATIENT: Duration = Duration::from_secs(20);
@@ -80,11 +81,12 @@ fn config(target: Target, kind: Kind, tls: ClientTls, timeout: Duration) -> Chec
 
 fn http() -> Kind {
     let statuses = Statuses(vec![204..=204]);
-    Kind::Http(HttpCheck { method: "GET".to_owned(), path: "/".to_owned(), host: None, statuses, body: None })
+    let page = Page { path: "/".to_owned(), statuses, body: None, digest: None };
+    Kind::Http(HttpCheck { method: "GET".to_owned(), host: None, pages: vec![page] })
 }
 
 async fn probe(check: &CheckConfig, connector: Option<&Connector>) -> Outcome {
-    crate::probe::probe(check, &Lookup::new(), connector).await.outcome
+    crate::probe::probe(check, &Lookup::new(), &Means::default(), connector).await.outcome
 }
 
 #[tokio::test]

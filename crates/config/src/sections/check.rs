@@ -1,7 +1,10 @@
+mod kinds;
+mod pages;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use check::{BodyMatch, CheckConfig, HttpCheck, Kind, Target};
+use check::{AgentCheck, CheckConfig, HttpCheck, Kind, Target};
 use health::Policy;
 use proxy::config::ServerAddress;
 use tls::config::ClientTls;
@@ -9,14 +12,16 @@ use units::write_duration;
 use wire::proxy_header::Version;
 
 use crate::context::Context;
-use crate::read::{At, Command, Line, Period, Read, Some1, Whole, better_address};
+use crate::read::{At, Line, Period, Read, Whole, better_address};
 use crate::schema::{Schema, form, optional, required, says, with};
 use crate::section::Section;
-use crate::sections::http::{Host, Method, Path, Statuses};
 use crate::sections::redirect_to::Place;
 use crate::sections::tls::{Asked, certificate_name};
 use crate::sources::Span;
 use crate::tree::{Node, Value};
+use kinds::{aimed, dns, file, script, smtp, udp};
+pub(crate) use pages::PAGE;
+use pages::http;
 
 /// A probe without a time-out of its own waits its interval, but not longer than this.
 const TIMEOUT_MAX: Duration = Duration::from_secs(5);
@@ -25,12 +30,13 @@ pub(crate) static CHECK: Schema = Schema {
     path: "check",
     about: "A backend's `check` (a table or a list of them) is done to every server; a server's `checks` to it alone, \
             instead. One failing check of several is enough to take a server down. The very first answer decides \
-            alone; until then a server is unknown and gets nothing.",
+            alone; until then a server is unknown and gets nothing. What scripts, files and agents say of weights and \
+            of draining is told in [checks](checks.md).",
     keys: &[
         required(
             "type",
             "word",
-            "`\"tcp\"`: the connection is taken. `\"http\"`: a request is answered as expected. `\"https\"`: the same by TLS. Later: `\"smtp\"`, `\"dns\"`, `\"ping\"`, `\"script\"`.",
+            "`\"tcp\"`: the connection is taken. `\"http\"`: requests are answered as expected. `\"https\"`: the same by TLS. `\"smtp\"`: a mail server greets and takes a greeting. `\"dns\"`: a name server answers a question by UDP. `\"ping\"`: the host answers an echo request. `\"udp\"`: a datagram is not refused, or answered. `\"agent\"`: what an agent beside the server says. `\"script\"`: a program ends with success. `\"file\"`: a file is there, and says nothing else.",
         ),
         says("interval", form::TIME, "the backend's interval", "Between two probes."),
         says("fast-interval", form::TIME, "the interval", "Between two probes while a change is under way."),
@@ -42,8 +48,21 @@ pub(crate) static CHECK: Schema = Schema {
             "A probe not answered by then has failed: connecting and the answer together.",
         ),
         optional("connect-timeout", form::TIME, "The same in another word; one of the two."),
-        with("rise", "1 to 1000", "2", "Passes in a row that bring a server up."),
-        with("fall", "1 to 1000", "3", "Failures in a row that take it down."),
+        says("rise", "1 to 1000", "2; 1 with `retries`, and of an agent", "Passes in a row that bring a server up."),
+        says("fall", "1 to 1000", "3; 1 with `retries`, and of an agent", "Failures in a row that take it down."),
+        with(
+            "retries",
+            "0 to 1000",
+            "0",
+            "Further tries within one probe, of a server that is up; each has its own time-out.",
+        ),
+        with("retry-delay", form::TIME, "\"1s\"", "From the end of a try to the next."),
+        says(
+            "warmup",
+            form::TIME,
+            "1s, or the interval if that is less",
+            "Within this the first probes go out, each check's at a moment of its own; `\"0s\"`: at once.",
+        ),
         optional("address", "`\"IP:port\"` or `\"IP\"`", "Whom to ask instead of the server's own address."),
         optional("port", "1 to 65535", "The port to ask instead of the server's own."),
         with("method", form::TEXT, "\"GET\"", "http, https: the request's method."),
@@ -56,33 +75,63 @@ pub(crate) static CHECK: Schema = Schema {
             "http, https: statuses that pass: `200`, `\"300-399\"`.",
         ),
         optional("body", form::TEXT, "http, https: text that the first 64 KiB of the body must hold."),
-        optional("digest", "hexadecimal text", "http: the digest that the body must have (`perron digest`).").later(),
-        optional("pages", "list of tables", "http: several requests, each with `path`, `status`, `digest`.").later(),
-        optional("retries", "0 to 1000", "Further tries within one probe.").later(),
-        optional("retry-delay", form::TIME, "Between these tries.").later(),
+        optional(
+            "digest",
+            "hexadecimal text",
+            "http, https: the digest that the body must have, MD5 or SHA-256, as `perron digest URL` prints them.",
+        ),
+        optional(
+            "pages",
+            form::TABLES,
+            "http, https: several requests instead of one, in turn, each with keys of its own; see `pages`.",
+        ),
         says("ca", form::PATH, "the server's tls", "https: PEM with the authorities of the certificate."),
         says("verify", form::BOOLEAN, "the server's tls, else true", "https: whether the certificate must be right."),
         says(
             "name",
             form::TEXT,
             "the server's tls",
-            "https: the name that the certificate must have, and that is asked for (SNI). dns: the name to ask for (later).",
+            "https: the name that the certificate must have, and that is asked for (SNI). dns: the name to ask for.",
         ),
-        optional("helo", form::TEXT, "smtp: the name to greet with.").later(),
-        optional("record", form::TEXT, "dns: the record to ask for, such as `\"AAAA\"`.").later(),
-        optional("command", form::COMMAND, "script: what to run.").later(),
-        optional("user", form::TEXT, "script: the user to run it as.").later(),
-        optional("sets-weight", form::BOOLEAN, "script: its exit code sets the weight.").later(),
-    ],
-};
-
-pub(crate) static PAGE: Schema = Schema {
-    path: "pages",
-    about: "One request of a `check` that makes several.",
-    keys: &[
-        required("path", form::PATH, "Its path.").later(),
-        optional("status", "number, text or list", "Statuses that pass.").later(),
-        optional("digest", "hexadecimal text", "The digest that the body must have.").later(),
+        with("helo", form::TEXT, "\"localhost\"", "smtp: the name to greet with."),
+        with(
+            "record",
+            "`\"A\"`, `\"AAAA\"`, `\"CNAME\"`, `\"MX\"`, `\"NS\"`, `\"SOA\"`, `\"TXT\"`",
+            "\"A\"",
+            "dns: the record to ask for.",
+        ),
+        optional(
+            "expect",
+            form::TEXTS,
+            "dns: what must be among the answers: addresses, the names that CNAME, MX and NS lead to, texts. Without, an answer without error is enough.",
+        ),
+        optional(
+            "send",
+            form::TEXT,
+            "udp: the datagram, as text or as `\"hex:00 ff\"`. agent: what it is told first, a line feed included.",
+        ),
+        optional(
+            "reply",
+            form::TEXT,
+            "udp: what a reply must begin with, as text or as `\"hex:00 XX ff\"`, where `XX` is any byte. Without, any reply passes, and so does silence until the time-out: nobody has refused.",
+        ),
+        optional(
+            "command",
+            form::COMMAND,
+            "script: what to run. `{address}`, `{ip}` and `{port}` in its arguments are the server's.",
+        ),
+        says("user", form::TEXT, "the service's", "script: the user to run it as."),
+        optional(
+            "file",
+            form::PATH,
+            "file: the file. One that is there passes, unless it holds a number of 0 or less.",
+        ),
+        with(
+            "sets-weight",
+            form::BOOLEAN,
+            "false",
+            "script: exit status 2 to 255 passes too, and sets the weight 0 to 253. file: its number is the weight; less than 0 is a failure.",
+        ),
     ],
 };
 
@@ -97,8 +146,7 @@ pub(crate) struct Defaults {
 
 /// A check before it is aimed at a server.
 pub(crate) struct Template {
-    /// `None`: not yet run.
-    kind: Option<Kind>,
+    kind: Kind,
     /// Of type `https`: what it says of the certificate.
     asked: Option<Asked>,
     policy: Policy,
@@ -127,6 +175,11 @@ impl Template {
         Some(asked.over(ClientTls::default()))
     }
 
+    /// Whether it can be done to a place that clients are sent to.
+    pub(crate) fn is_of_clients_places(&self) -> bool {
+        matches!(self.kind, Kind::Tcp | Kind::Http(_))
+    }
+
     fn is_at_home(&self) -> bool {
         self.address.is_none() && self.port.is_none()
     }
@@ -146,6 +199,14 @@ impl Template {
             }
             (None, ServerAddress::Unix(path)) => port.is_none().then(|| Target::Unix(path.clone())),
         };
+        if let (ServerAddress::Unix(_), None, Kind::Ping | Kind::Udp(_) | Kind::Dns(_)) =
+            (server, self.address, &self.kind)
+            && port.is_none()
+        {
+            cx.error(begun.span, "this server's check needs an IP address, and it has none")
+                .help("write the check's address = \"IP:port\", or a check of another type");
+            return None;
+        }
         if target.is_none() {
             let problem = cx.error(begun.span, "this server's check needs an IP address with a port, and it has none");
             problem.help("write the check's address = \"IP:port\", or leave its port out");
@@ -157,17 +218,21 @@ impl Template {
         let plain = ClientTls::default();
         let tls = match (&self.kind, &self.asked) {
             (_, Some(asked)) => Some(asked.clone().over(begun.tls.unwrap_or(&plain).clone())),
-            (Some(Kind::Http(_)), None) => begun.tls.filter(|_| self.is_at_home()).cloned(),
+            (Kind::Http(_), None) => begun.tls.filter(|_| self.is_at_home()).cloned(),
             _ => None,
         };
-        Some(CheckConfig { kind: self.kind.clone()?, target: target?, send_proxy, tls, policy: self.policy })
+        let kind = match &self.kind {
+            Kind::Script(script) => Kind::Script(aimed(script, server, begun.span, cx)?),
+            kind => kind.clone(),
+        };
+        Some(CheckConfig { kind, target: target?, send_proxy, tls, policy: self.policy })
     }
 
     /// The check of where clients are sent, whose server's connections begin with `tls`. They say the host that they
     /// were sent to, and no PROXY header; what happens to requests that are relayed says nothing of theirs.
     pub(crate) fn aim_at_clients_place(&self, place: &Place, tls: Option<&ClientTls>) -> Option<CheckConfig> {
         let to = &place.to;
-        let mut kind = self.kind.clone()?;
+        let mut kind = self.kind.clone();
         let by_tls = self.asked.is_some() || (place.tls && matches!(kind, Kind::Http(_)));
         let tls = by_tls.then(|| {
             let plain = ClientTls::default();
@@ -187,15 +252,15 @@ impl Template {
 /// of them asks the server's own port so, otherwise whether the connection is taken.
 pub(crate) fn alike(own: &[Template], place: &Place, tls: Option<&ClientTls>) -> Option<CheckConfig> {
     let request = own.iter().filter(|template| template.is_at_home()).find_map(|template| match &template.kind {
-        Some(Kind::Http(http)) => Some((http, template)),
+        Kind::Http(http) => Some((http, template)),
         _ => None,
     });
     let (kind, like) = match request {
         Some((http, template)) => (Kind::Http(HttpCheck { host: None, ..http.clone() }), template),
-        None => (Kind::Tcp, own.iter().find(|template| template.kind.is_some())?),
+        None => (Kind::Tcp, own.first()?),
     };
     let asked = like.asked.clone().filter(|_| place.tls && kind != Kind::Tcp).map(Asked::without_name);
-    let template = Template { kind: Some(kind), asked, policy: like.policy, address: None, port: None };
+    let template = Template { kind, asked, policy: like.policy, address: None, port: None };
     template.aim_at_clients_place(place, tls)
 }
 
@@ -242,27 +307,46 @@ enum Type {
     Smtp,
     Dns,
     Ping,
+    Udp,
+    Agent,
     Script,
+    File,
 }
 
-const TYPES: [(&str, Type); 7] = [
+const TYPES: [(&str, Type); 10] = [
     ("tcp", Type::Tcp),
     ("http", Type::Http),
     ("https", Type::Https),
     ("smtp", Type::Smtp),
     ("dns", Type::Dns),
     ("ping", Type::Ping),
+    ("udp", Type::Udp),
+    ("agent", Type::Agent),
     ("script", Type::Script),
+    ("file", Type::File),
 ];
 
+/// Those that ask a host.
+const ASKING: [Type; 8] =
+    [Type::Tcp, Type::Http, Type::Https, Type::Smtp, Type::Dns, Type::Ping, Type::Udp, Type::Agent];
+
+/// Those that do so at a port.
+const AT_PORTS: [Type; 7] = [Type::Tcp, Type::Http, Type::Https, Type::Smtp, Type::Dns, Type::Udp, Type::Agent];
+
 /// Keys that belong to some types only.
-const OWN_KEYS: [(&[&str], &[Type], &str); 6] = [
+const OWN_KEYS: [(&[&str], &[Type], &str); 12] = [
     (&["method", "path", "host", "status", "body", "digest", "pages"], &[Type::Http, Type::Https], "http and https"),
     (&["ca", "verify"], &[Type::Https], "https"),
     (&["name"], &[Type::Https, Type::Dns], "https and dns"),
     (&["helo"], &[Type::Smtp], "smtp"),
-    (&["record"], &[Type::Dns], "dns"),
-    (&["command", "user", "sets-weight"], &[Type::Script], "script"),
+    (&["record", "expect"], &[Type::Dns], "dns"),
+    (&["send"], &[Type::Udp, Type::Agent], "udp and agent"),
+    (&["reply"], &[Type::Udp], "udp"),
+    (&["command", "user"], &[Type::Script], "script"),
+    (&["file"], &[Type::File], "file"),
+    (&["sets-weight"], &[Type::Script, Type::File], "script and file"),
+    (&["address"], &ASKING, "tcp and others that ask a host"),
+    (&["port"], &AT_PORTS, "tcp and others that ask at a port"),
 ];
 
 /// Reads one check.
@@ -283,33 +367,29 @@ pub(crate) fn template(mut section: Section<'_>, defaults: Defaults, cx: &mut Co
             section.refuse(keys, &format!("is for checks of type {belongs}, not {word}"), &help, cx);
         }
     }
-    let policy = policy(&mut section, defaults, cx);
+    let policy = policy(&mut section, kind, defaults, cx);
     let address = section.optional("address", cx);
     let port = section.optional::<At<Whole<1, 65535>>>("port", cx);
     let port = port.map(|port| At { value: port.value.get(), span: port.span });
     if let (Some(Override { port: Some(_), .. }), Some(port)) = (&address, &port) {
         cx.error(port.span, "the check's address has a port already").help("keep one of the two");
     }
-    let retries = section.entry("retries");
-    let _: Option<Whole<0, 1000>> = section.optional("retries", cx);
-    let _: Option<Duration> = section.optional("retry-delay", cx);
-    if let Some(entry) = retries.or(section.entry("retry-delay")) {
-        cx.later(format!("{}.{}: tries within one probe", section.path, entry.key), entry.span);
-    }
-    let http = matches!(kind, Type::Http | Type::Https).then(|| http(&mut section, cx));
     let asked = (kind == Type::Https).then(|| Asked::read(&mut section, cx));
-    if !matches!(kind, Type::Tcp | Type::Http | Type::Https) {
-        later(&mut section, kind, word, cx);
-    }
     let kind = match kind {
         Type::Tcp => Some(Kind::Tcp),
-        Type::Http | Type::Https => http.map(Kind::Http),
-        _ => None,
+        Type::Http | Type::Https => Some(Kind::Http(http(&mut section, cx))),
+        Type::Smtp => smtp(&mut section, cx).map(Kind::Smtp),
+        Type::Dns => dns(&mut section, cx).map(Kind::Dns),
+        Type::Ping => Some(Kind::Ping),
+        Type::Udp => udp(&mut section, cx).map(Kind::Udp),
+        Type::Agent => Some(Kind::Agent(AgentCheck { send: section.optional("send", cx) })),
+        Type::Script => script(&mut section, cx).map(Kind::Script),
+        Type::File => file(&mut section, cx).map(Kind::File),
     };
-    Some(Template { kind, asked, policy, address, port })
+    Some(Template { kind: kind?, asked, policy, address, port })
 }
 
-fn policy(section: &mut Section<'_>, defaults: Defaults, cx: &mut Context) -> Policy {
+fn policy(section: &mut Section<'_>, kind: Type, defaults: Defaults, cx: &mut Context) -> Policy {
     let Period(interval) = section.computed("interval", Period(defaults.interval), time(defaults.interval), cx);
     let fast: Period = section.computed("fast-interval", Period(interval), time(interval), cx);
     if let Some(entry) = section.entry("fast-interval")
@@ -333,13 +413,27 @@ fn policy(section: &mut Section<'_>, defaults: Defaults, cx: &mut Context) -> Po
             section.computed("timeout", Period(default), time(default), cx)
         }
     };
+    let retries = section.value::<Whole<0, 1000>>("retries", cx).get();
+    let mut in_a_row = |name: &str, without: i64| {
+        // What an agent says is no accident; HAProxy believes it at once too.
+        let default = if retries > 0 || kind == Type::Agent { 1 } else { without };
+        section.computed(name, InARow::of(default), default.to_string(), cx).get()
+    };
+    let (rise, fall) = (in_a_row("rise", 2), in_a_row("fall", 3));
+    let retry_delay: At<Duration> = section.value("retry-delay", cx);
+    if retries == 0 && section.has("retry-delay") {
+        cx.warn(retry_delay.span, "there are no tries to wait between").help("write retries = 3, or leave this out");
+    }
     Policy {
         interval,
         fast_interval: fast.0,
         down_interval: down.0,
         timeout: timeout.0,
-        rise: section.value::<Whole<1, 1000>>("rise", cx).get(),
-        fall: section.value::<Whole<1, 1000>>("fall", cx).get(),
+        retries,
+        retry_delay: retry_delay.value,
+        warmup: section.optional("warmup", cx),
+        rise,
+        fall,
         observe_failures: defaults.observe_failures,
     }
 }
@@ -349,77 +443,5 @@ fn time(duration: Duration) -> String {
     format!("\"{}\"", write_duration(duration))
 }
 
-fn http(section: &mut Section<'_>, cx: &mut Context) -> HttpCheck {
-    let Method(method) = section.value("method", cx);
-    let Path(path) = section.value("path", cx);
-    let host = section.optional::<HostAndPort>("host", cx).map(|HostAndPort(host)| host);
-    let Some1(statuses) = section.value::<Some1<Statuses>>("status", cx);
-    let body = section.optional::<Line>("body", cx).map(|Line(text)| BodyMatch::Contains(text));
-    if let Some(digest) = section.entry("digest") {
-        let _: Option<Digest> = Digest::read(&digest.node, cx);
-        cx.later(format!("{}.digest: digests of pages", section.path), digest.span);
-    }
-    let pages = section.list("pages");
-    if let Some(entry) = section.entry("pages") {
-        cx.later(format!("{}.pages: several pages", section.path), entry.span);
-    }
-    for (index, node) in pages.into_iter().enumerate() {
-        if let Some(mut page) = Section::open(node, &PAGE, format!("{}.pages[{index}]", section.path), cx) {
-            let _: Option<Path> = page.required("path", cx);
-            let _: Option<Some1<Statuses>> = page.optional("status", cx);
-            let _: Option<Digest> = page.optional("digest", cx);
-        }
-    }
-    let statuses = check::Statuses(statuses.into_iter().map(|Statuses(range)| range).collect());
-    HttpCheck { method, path, host, statuses, body }
-}
-
-/// A host as a request names it: perhaps with a port.
-struct HostAndPort(String);
-
-impl Read for HostAndPort {
-    fn read(node: &Node, cx: &mut Context) -> Option<HostAndPort> {
-        let Line(text) = Line::read(node, cx)?;
-        let name = match text.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() => name,
-            _ => &text,
-        };
-        let bare = Node { value: Value::Text(name.to_owned()), span: node.span };
-        Host::read(&bare, cx).map(|_| HostAndPort(text))
-    }
-}
-
-/// MD5 or SHA-256, in hexadecimal.
-struct Digest;
-
-impl Read for Digest {
-    fn read(node: &Node, cx: &mut Context) -> Option<Digest> {
-        let Line(text) = Line::read(node, cx)?;
-        if ![32, 64].contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            cx.error(node.span, "a digest has 32 (MD5) or 64 (SHA-256) hexadecimal digits")
-                .help("let `perron digest URL` write it");
-            return None;
-        }
-        Some(Digest)
-    }
-}
-
-fn later(section: &mut Section<'_>, kind: Type, word: &str, cx: &mut Context) {
-    cx.later(format!("{}: checks of type {word}", section.path), section.span);
-    match kind {
-        Type::Smtp => {
-            let _: Option<Line> = section.optional("helo", cx);
-        }
-        Type::Dns => {
-            let _: Option<Line> = section.required("name", cx);
-            let records = ["A", "AAAA", "CNAME", "MX", "NS", "SOA", "TXT"].map(|record| (record, ()));
-            section.optional_choice("record", &records, cx);
-        }
-        Type::Script => {
-            let _: Option<Command> = section.required("command", cx);
-            let _: Option<Line> = section.optional("user", cx);
-            let _: Option<bool> = section.optional("sets-weight", cx);
-        }
-        Type::Tcp | Type::Http | Type::Https | Type::Ping => {}
-    }
-}
+/// Passes or failures.
+type InARow = Whole<1, 1000>;

@@ -176,7 +176,13 @@ fn redirect_check(owner: &mut Section<'_>, defaults: Defaults, cx: &mut Context)
             let mut section = Section::open(&entry.node, &CHECK, path, cx)?;
             let why = "has no place here: where clients are sent is asked";
             section.refuse(&["address", "port"], why, "remove it, or change redirect-to", cx);
-            checks::template(section, defaults, cx).map(Box::new).map(RedirectCheck::Own)
+            let template = checks::template(section, defaults, cx)?;
+            if !template.is_of_clients_places() {
+                cx.error(entry.node.span, "where clients are sent is checked as clients come there")
+                    .help("write type = \"tcp\", \"http\" or \"https\"");
+                return None;
+            }
+            Some(RedirectCheck::Own(Box::new(template)))
         }
         _ => {
             let help = "write false, or one table such as { type = \"http\", path = \"/health\" }";

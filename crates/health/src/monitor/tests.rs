@@ -6,6 +6,9 @@ const POLICY: Policy = Policy {
     fast_interval: Duration::from_secs(1),
     down_interval: Duration::from_secs(30),
     timeout: Duration::from_secs(5),
+    retries: 0,
+    retry_delay: Duration::from_secs(2),
+    warmup: None,
     rise: 2,
     fall: 3,
     observe_failures: Some(2),
@@ -15,7 +18,7 @@ const POLICY: Policy = Policy {
 const TOOK: Duration = Duration::from_millis(100);
 
 fn outcome(finding: Finding) -> Outcome {
-    Outcome { finding, status: None, took: TOOK }
+    Outcome::new(finding, TOOK)
 }
 
 struct Play {
@@ -30,7 +33,7 @@ impl Play {
         Play { monitor: Monitor::new(policy, None, now), now, actions: Vec::new() }
     }
 
-    /// `P`, `F`, `L`: the next probe passes, fails, cannot be made; `o`, `x`: a request goes well, fails;
+    /// `P`, `F`, `L`, `K`: the next probe passes, fails, cannot be made, says nothing against the server; `o`, `x`: a request goes well, fails;
     /// `s`, `r`: suspend, resume.
     fn play(&mut self, script: &str) {
         for step in script.chars() {
@@ -38,6 +41,7 @@ impl Play {
                 'P' => self.probe(Finding::Answered),
                 'F' => self.probe(Finding::WrongStatus),
                 'L' => self.probe(Finding::LocalFault),
+                'K' => self.probe(Finding::Advised),
                 'o' => self.monitor.handle_traffic(self.now, true, &mut self.actions),
                 'x' => self.monitor.handle_traffic(self.now, false, &mut self.actions),
                 's' => self.monitor.suspend(self.now, &mut self.actions),
@@ -182,6 +186,71 @@ fn early_deadlines_and_uncalled_outcomes_do_nothing() {
 }
 
 #[test]
+fn who_says_nothing_against_a_server_does_not_bring_it_back() {
+    for (script, expected) in [
+        ("K", "up 0 9900, up probed"),
+        ("PK", "up 0 9900, up probed"),
+        ("PFFK", "up 0 9900, up probed"),
+        ("FK", "down 0 29900, down probed"),
+        ("FPKP", "up 0 9900, down probed, up probed"),
+    ] {
+        assert_eq!(played(POLICY, script), expected, "{script}");
+    }
+}
+
+/// As keepalived does it: a server that is up is tried again before its probe has failed; one that is down is probed at
+/// its interval, and the first answer of all decides alone.
+#[test]
+fn a_probe_of_a_server_that_is_up_has_its_retries() {
+    let policy = Policy { retries: 2, rise: 1, fall: 1, ..POLICY };
+    let table = [
+        ("F", "down 0 29900, down probed"),
+        ("P", "up 0 9900, up probed"),
+        ("PF", "up 0 2000, up probed"),
+        ("PFF", "up 0 2000, up probed"),
+        // The probe began 4.2 s before.
+        ("PFP", "up 0 7800, up probed"),
+        ("PFL", "up 0 7800, up probed"),
+        ("PFFF", "down 0 25700, up probed, down probed"),
+        ("PFFFF", "down 0 29900, up probed, down probed"),
+        ("PFFFP", "up 0 9900, up probed, down probed, up probed"),
+        ("PFFPFF", "up 0 2000, up probed"),
+        ("PFxx", "down 0 1000, up probed, down traffic"),
+        ("PFxxF", "down 0 29900, up probed, down traffic"),
+        ("PFsr", "unknown 0 0, up probed, unknown suspended"),
+        ("PFsrF", "down 0 29900, up probed, unknown suspended, down probed"),
+    ];
+    for (script, expected) in table {
+        assert_eq!(played(policy, script), expected, "{script}");
+    }
+    let mut play = Play::new(policy);
+    play.play("PFFP");
+    assert_eq!((play.monitor.known().probes, play.monitor.known().failures), (2, 0), "tries are no probes");
+    let patient = Policy { fall: 2, ..policy };
+    assert_eq!(played(patient, "PFFFFFF"), "down 0 25700, up probed, down probed");
+}
+
+#[test]
+fn what_is_said_beside_holds_until_it_is_said_anew() {
+    let mut play = Play::new(POLICY);
+    let say = |share: Option<u16>, admin| {
+        let advice = Advice { share: share.map(units::Share::Number), admin };
+        Outcome { advice, ..outcome(Finding::Answered) }
+    };
+    for (answer, expected) in [
+        (say(Some(3), None), say(Some(3), None)),
+        (say(None, Some(units::AdminState::Drain)), say(Some(3), Some(units::AdminState::Drain))),
+        (say(None, None), say(Some(3), Some(units::AdminState::Drain))),
+        (say(Some(0), Some(units::AdminState::Ready)), say(Some(0), Some(units::AdminState::Ready))),
+    ] {
+        let (due, _) = play.monitor.deadline().expect("a deadline");
+        play.monitor.handle_deadline(due, &mut play.actions);
+        play.monitor.handle_outcome(due, answer, &mut play.actions);
+        assert_eq!(play.monitor.known().advice, expected.advice);
+    }
+}
+
+#[test]
 fn a_reload_keeps_what_is_known() {
     let mut play = Play::new(POLICY);
     play.play("PFFFPPFF");
@@ -219,8 +288,10 @@ fn a_server_is_up_when_all_its_checks_are() {
 
 #[test]
 fn words_for_people() {
-    let answer = Outcome { finding: Finding::WrongStatus, status: Some(503), took: TOOK };
+    let answer = Outcome { status: Some(503), ..Outcome::new(Finding::WrongStatus, TOOK) };
     assert_eq!(answer.to_string(), "answered with another status (503) after 100ms");
+    let of_several = Outcome { page: Some(2), ..answer };
+    assert_eq!(of_several.to_string(), "answered with another status (503) on page 2 after 100ms");
     assert_eq!(Why::Probed(answer).to_string(), answer.to_string());
     assert_eq!(Why::Traffic(4).to_string(), "4 requests in a row failed");
 }

@@ -12,6 +12,11 @@ use crate::cli::Tls;
 
 /// What a connection to `url` begins with; `None`: nothing, it is in clear text.
 pub(super) fn connector(url: &Url, options: &Tls) -> anyhow::Result<Option<Connector>> {
+    connector_to(url, options, true)
+}
+
+/// Likewise; who is there needs to be believed only if `verify` says so.
+pub(super) fn connector_to(url: &Url, options: &Tls, verify: bool) -> anyhow::Result<Option<Connector>> {
     if !url.is_secure() {
         return Ok(None);
     }
@@ -19,12 +24,13 @@ pub(super) fn connector(url: &Url, options: &Tls) -> anyhow::Result<Option<Conne
     for path in [&options.ca, &options.cert, &options.key].into_iter().flatten() {
         material.insert(path.clone(), fs::read_to_string(path).with_context(|| path.display().to_string())?);
     }
-    if options.ca.is_none() {
+    if options.ca.is_none() && verify {
         material.insert(Path::new(MACHINE_AUTHORITIES).to_owned(), machine_authorities()?);
     }
     let key = options.key.clone();
     let wanted = ClientTls {
         ca: options.ca.clone(),
+        verify,
         certificate: options.cert.clone().map(|certificate| CertificateFiles { certificate, key }),
         ..ClientTls::default()
     };

@@ -44,6 +44,8 @@ pub(super) struct Assembly {
     pub(super) sharing: Option<Sharing>,
     /// The name service, likewise.
     pub(super) names: dns::Sockets,
+    /// For echo requests, likewise: of ICMP, and of ICMPv6.
+    pub(super) pings: [Option<std::net::UdpSocket>; 2],
     pub(super) log: LogSink,
     /// What this process reads of itself.
     pub(super) own: Arc<OwnFiles>,
@@ -122,6 +124,7 @@ impl Assembly {
             admin: sockets.admin,
             sharing,
             names: sockets.names,
+            pings: sockets.pings,
             log,
             own: Arc::new(own),
             vips: start.vips,
@@ -151,6 +154,7 @@ struct Sockets {
     beats: Option<OwnedFd>,
     peers: Option<std::net::TcpListener>,
     names: dns::Sockets,
+    pings: [Option<std::net::UdpSocket>; 2],
     /// By backend.
     tables: Vec<Option<balance::Stick>>,
 }
@@ -158,9 +162,9 @@ struct Sockets {
 impl Sockets {
     fn sort(config: &Config, kinds: &[Socket], fds: Vec<OwnedFd>, workers: usize) -> anyhow::Result<Sockets> {
         let tables = vec![None; config.proxy.backends.len()];
-        let names = dns::Sockets::default();
+        let (names, pings) = (dns::Sockets::default(), [None, None]);
         let mut sorted =
-            Sockets { listeners: Vec::new(), admin: None, log: None, beats: None, peers: None, names, tables };
+            Sockets { listeners: Vec::new(), admin: None, log: None, beats: None, peers: None, names, pings, tables };
         sorted.listeners.resize_with(workers.max(1), Vec::new);
         let mut of_listen: Vec<Vec<OwnedFd>> = Vec::new();
         of_listen.resize_with(config.listens.len(), Vec::new);
@@ -176,6 +180,7 @@ impl Sockets {
                 Socket::Peers => sorted.peers = Some(fd.into()),
                 Socket::NameUdp => sorted.names.udp.push(fd.into()),
                 Socket::NameTcp => sorted.names.tcp.push(fd.into()),
+                Socket::Ping { v6 } => sorted.pings[usize::from(v6)] = Some(fd.into()),
                 Socket::Table { backend } => {
                     let table = sharing::table(config, backend, &fd)?;
                     sorted.tables[backend] = Some(table);

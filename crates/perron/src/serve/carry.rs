@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use balance::ServerState;
+use balance::{Advised, ServerState};
 use serde::{Deserialize, Serialize};
-use units::{AdminState, Status, Weight};
+use units::{AdminState, Share, Status, Weight};
 
 /// Everything that is carried, by backend and server name.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub(super) struct CarriedServer {
     /// What its link has to carry.
     #[serde(default)]
     pub(super) link: Option<CarriedLink>,
+    /// What its checks say of its weight.
+    #[serde(default)]
+    advised_weight: Option<u16>,
+    /// What they say is to be done with it.
+    #[serde(default)]
+    advised_admin: Option<String>,
 }
 
 /// What is known of a server's link.
@@ -56,6 +62,15 @@ pub(super) struct CarriedCheck {
     probes: u64,
     failures: u64,
     downs: u64,
+    /// What it says of the weight: a number,
+    #[serde(default)]
+    weight: Option<u16>,
+    /// or a per cent of the configured one.
+    #[serde(default)]
+    percent: Option<u16>,
+    /// What it says is to be done with the server.
+    #[serde(default)]
+    admin: Option<String>,
 }
 
 impl Carried {
@@ -93,8 +108,8 @@ impl CarriedServer {
     pub(super) fn new(state: &ServerState, changed_unix: u64, checks: Vec<CarriedCheck>) -> CarriedServer {
         CarriedServer {
             status: state.status.as_str().to_owned(),
-            admin: state.admin.as_str().to_owned(),
-            weight: state.weight.get(),
+            admin: state.own_admin.as_str().to_owned(),
+            weight: state.own_weight.get(),
             throttle: state.throttle,
             configured_weight: state.configured_weight.get(),
             configured_admin: state.configured_admin.as_str().to_owned(),
@@ -102,14 +117,24 @@ impl CarriedServer {
             checks,
             place: None,
             link: None,
+            advised_weight: state.advised.weight.map(Weight::get),
+            advised_admin: Some(state.advised.admin.as_str().to_owned()),
         }
     }
 
     fn state(&self) -> Option<ServerState> {
+        let admin = AdminState::from_word(&self.admin)?;
+        let advised = Advised {
+            weight: self.advised_weight.map(Weight::new),
+            admin: self.advised_admin.as_deref().and_then(AdminState::from_word).unwrap_or_default(),
+        };
         Some(ServerState {
             status: status_from_word(&self.status)?,
-            admin: AdminState::from_word(&self.admin)?,
+            admin: admin.stricter(advised.admin),
             weight: Weight::new(self.weight),
+            own_admin: admin,
+            own_weight: Weight::new(self.weight),
+            advised,
             effective: Weight::new(self.weight),
             throttle: self.throttle,
             usable: false,
@@ -128,20 +153,25 @@ impl CarriedCheck {
             probes: known.probes,
             failures: known.failures,
             downs: known.downs,
+            weight: if let Some(Share::Number(weight)) = known.advice.share { Some(weight) } else { None },
+            percent: if let Some(Share::Percent(percent)) = known.advice.share { Some(percent) } else { None },
+            admin: known.advice.admin.map(|admin| admin.as_str().to_owned()),
         }
     }
 
     /// What it knows, for a check that asks the same.
     pub(super) fn known(&self, config: &check::CheckConfig) -> Option<health::Carried> {
         (self.key == key(config)).then_some(())?;
+        let share = self.weight.map(Share::Number).or(self.percent.map(Share::Percent));
+        let advice = health::Advice { share, admin: self.admin.as_deref().and_then(AdminState::from_word) };
         Some(health::Carried {
+            advice,
             status: status_from_word(&self.status)?,
             streak: self.streak,
-            changed: None,
-            last: None,
             probes: self.probes,
             failures: self.failures,
             downs: self.downs,
+            ..health::Carried::default()
         })
     }
 }

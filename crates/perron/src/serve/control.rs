@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use admin::{Command, CommandError};
-use balance::{Change, Pool, Quorum, ServerIndex, ServerState};
-use check::{Check, CheckConfig, CheckIndex, Driver, What};
+use balance::{Advised, Change, Pool, Quorum, ServerIndex, ServerState};
+use check::{Check, CheckConfig, CheckIndex, Driver, Means, What};
 use failover::Health;
 use proxy::config::BackendIndex;
 use proxy::{Clock, Shared};
@@ -18,6 +18,7 @@ use super::links::Links;
 use super::place::Place;
 use crate::event::{Event, Kind};
 use crate::log::Level;
+use crate::messages::CheckPlace;
 
 /// All pools, and the checks of their servers.
 pub(super) struct Control {
@@ -69,9 +70,18 @@ pub(super) struct Checked {
     first: u32,
 }
 
+impl Checked {
+    /// What there is to say of its checks together: the last outcome of the first that is down, else of the first that
+    /// knows nothing yet, else the last of all.
+    pub(super) fn why(&self) -> Option<health::Outcome> {
+        let of = |status| self.checks.iter().find(|check| check.status == status).and_then(|check| check.last);
+        of(Status::Down).or_else(|| of(Status::Unknown)).or(self.last)
+    }
+}
+
 impl Control {
     /// Starts the checks, whose events go to `events`.
-    pub(super) fn new(assembly: &Assembly, events: mpsc::UnboundedSender<check::Event>) -> Control {
+    pub(super) fn new(assembly: &Assembly, means: &Means, events: mpsc::UnboundedSender<check::Event>) -> Control {
         let backends = &assembly.config.proxy.backends;
         let (mut servers, mut owners, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let configs = assembly.config.checks.clone();
@@ -79,14 +89,14 @@ impl Control {
             let states = pool.states(units::Instant::ZERO);
             let known = (0..).map(ServerIndex).zip(&states).map(|(server, state)| {
                 let mut list = List { checks: &mut checks, owners: &mut owners, backend: index, server };
-                list.server(assembly, state.admin == AdminState::Maintenance)
+                list.server(assembly, state)
             });
             servers.push(known.collect());
         }
         let clock = assembly.shared.clock();
-        let driver = Driver::spawn(checks, Arc::new(move || clock.now()), events);
+        let driver = Driver::spawn(checks, means, Arc::new(move || clock.now()), events);
         watch_traffic(assembly, &driver, &servers);
-        let control = Control {
+        let mut control = Control {
             shared: Arc::clone(&assembly.shared),
             clock,
             quorums: assembly.pools.iter().map(Pool::quorum).collect(),
@@ -101,8 +111,16 @@ impl Control {
             events: Vec::new(),
             generation: assembly.generation,
         };
+        control.advise_all();
         (0..control.pools.len()).for_each(|backend| control.publish_places(backend));
         control
+    }
+
+    /// Which check of the configuration it is; `None`: one of a place for clients.
+    pub(super) fn place_of(&self, check: CheckIndex) -> Option<CheckPlace> {
+        let owner = self.owners.get(check.0 as usize)?;
+        let Asks::Server(place) = owner.asks else { return None };
+        Some(CheckPlace { backend: owner.backend.0.into(), server: owner.server.0.into(), check: place })
     }
 
     /// What happened to servers since this was last asked.
@@ -141,12 +159,15 @@ impl Control {
             return self.handle_place(backend, server, event);
         };
         let checked = &mut self.servers[usize::from(backend.0)][usize::from(server.0)];
-        checked.checks[place] = event.known;
+        let before = std::mem::replace(&mut checked.checks[place], event.known);
         let why = match event.what {
             What::Probed(outcome, report) => {
                 checked.last = Some(outcome);
                 if let Some(report) = report {
                     self.links.handle_report(&self.shared, (backend, server), report, self.clock.now());
+                }
+                if before.advice != event.known.advice {
+                    self.advise(backend, server, &outcome.to_string());
                 }
                 return;
             }
@@ -160,6 +181,37 @@ impl Control {
             self.links.handle_down(&self.shared, (backend, server), now);
         }
         self.apply(backend, change, &why.to_string());
+    }
+
+    /// The checks of a server say something else of its weight, or of what is to be done with it.
+    fn advise(&mut self, backend: BackendIndex, server: ServerIndex, why: &str) {
+        let advised = self.advised(backend, server);
+        let change = self.pools[usize::from(backend.0)].handle_advised(server, advised, self.clock.now());
+        self.follow_admin(backend, server);
+        self.apply(backend, change, why);
+    }
+
+    /// What the checks of each server have said before holds still.
+    fn advise_all(&mut self) {
+        let now = self.clock.now();
+        for (backend, count) in (0..).map(BackendIndex).zip(self.servers.iter().map(Vec::len).collect::<Vec<_>>()) {
+            let index = usize::from(backend.0);
+            let mut changed = false;
+            for server in (0..).map(ServerIndex).take(count) {
+                let advised = self.advised(backend, server);
+                changed |= self.pools[index].handle_advised(server, advised, now).is_some();
+            }
+            if changed {
+                self.publish(index);
+            }
+        }
+    }
+
+    fn advised(&self, backend: BackendIndex, server: ServerIndex) -> Advised {
+        let (index, place) = (usize::from(backend.0), usize::from(server.0));
+        let said = self.servers[index][place].checks.iter().map(|check| check.advice);
+        let (weight, admin) = health::advise(self.pools[index].config().servers[place].weight, said);
+        Advised { weight, admin }
     }
 
     /// Notes what the check of a place for clients has to say.
@@ -188,8 +240,8 @@ impl Control {
         match command {
             Command::SetAdmin { backend, server, admin } => {
                 let (backend, server) = self.find(&backend, &server)?;
-                self.suspend(backend, server, admin == AdminState::Maintenance);
                 let change = self.pools[usize::from(backend.0)].handle_admin(server, admin, now);
+                self.follow_admin(backend, server);
                 self.apply(backend, change, "an administrator's command");
             }
             Command::SetWeight { backend, server, weight } => {
@@ -299,12 +351,17 @@ impl Control {
         Ok((BackendIndex(index as u16), ServerIndex(place as u16)))
     }
 
-    fn suspend(&self, backend: BackendIndex, server: ServerIndex, suspended: bool) {
+    /// A server in maintenance is not checked. Who put it there by what its agent says is asked on, for nobody else
+    /// would bring it back.
+    fn follow_admin(&self, backend: BackendIndex, server: ServerIndex) {
+        let (index, place) = (usize::from(backend.0), usize::from(server.0));
+        let state = &self.states(index)[place];
         let handle = self.driver.handle();
-        let checked = &self.servers[usize::from(backend.0)][usize::from(server.0)];
-        let of_place = checked.place.as_ref().and_then(|place| place.check.as_ref()).map(|check| check.index);
-        for check in checks_of(checked).chain(of_place) {
-            if suspended {
+        let checked = &self.servers[index][place];
+        let of_place = checked.place.as_ref().and_then(|place| place.check.as_ref()).map(|check| (check.index, None));
+        let own = checks_of(checked).zip(self.configs[index][place].iter().map(Some));
+        for (check, config) in own.chain(of_place) {
+            if is_suspended(state, config) {
                 handle.suspend(check);
             } else {
                 handle.resume(check);
@@ -387,7 +444,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn server(&mut self, assembly: &Assembly, suspended: bool) -> Checked {
+    fn server(&mut self, assembly: &Assembly, state: &ServerState) -> Checked {
         let (backend, server) = (usize::from(self.backend.0), usize::from(self.server.0));
         let configured = &assembly.config.proxy.backends[backend];
         let carried = assembly.carried.server(&configured.name, &configured.pool.servers[server].name);
@@ -396,14 +453,14 @@ impl List<'_> {
         for (place, config) in assembly.config.checks[backend][server].iter().enumerate() {
             let known = carried.and_then(|c| c.checks.get(place)).and_then(|c| c.known(config));
             checks.push(known.unwrap_or_default());
-            self.push(Asks::Server(place), config, known, suspended);
+            self.push(Asks::Server(place), config, known, is_suspended(state, Some(config)));
         }
         let config = assembly.config.redirect_checks[backend][server].as_ref();
         let known = config.and_then(|config| carried?.place.as_ref()?.known(config));
         let index = CheckIndex(self.checks.len() as u32);
         let place = Place::of(configured, &configured.servers[server], config.map(|config| (index, config)), known);
         if let (Some(config), Some(_)) = (config, &place) {
-            self.push(Asks::Place, config, known, suspended);
+            self.push(Asks::Place, config, known, is_suspended(state, None));
         }
         let changed_unix = carried.map_or_else(unix_now, |carried| carried.changed_unix);
         Checked { checks, last: None, changed_unix, place, first }
@@ -421,6 +478,15 @@ fn health(known: Option<bool>) -> Health {
         Some(true) => Health::Well,
         Some(false) => Health::Unwell,
     }
+}
+
+/// Whether a check of a server in this state rests; `None`: that of its place for clients.
+fn is_suspended(state: &ServerState, config: Option<&CheckConfig>) -> bool {
+    let admin = match config.map(|config| &config.kind) {
+        Some(check::Kind::Agent(_)) => state.own_admin,
+        _ => state.admin,
+    };
+    admin == AdminState::Maintenance
 }
 
 /// The kind of a change, and the beginning of its sentence.

@@ -10,6 +10,7 @@ mod forwarding;
 mod handlers;
 mod level;
 mod links;
+mod looks;
 mod names;
 mod place;
 mod sandbox;
@@ -95,6 +96,9 @@ struct Serving {
     /// In step with `workers`.
     seen: Vec<Seen>,
     events: mpsc::UnboundedReceiver<check::Event>,
+    /// What checks want to know of the supervisor.
+    looks: looks::Looks,
+    looks_asked: mpsc::UnboundedReceiver<check::Question>,
     /// The other directors, until this process drains.
     peers: Option<Arc<Peers>>,
     peer_events: mpsc::Receiver<peers::Event>,
@@ -122,7 +126,11 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
     become_user(&start)?;
     let mut assembly = Assembly::new(*start, fds)?;
     let (events, received) = mpsc::unbounded_channel();
-    let control = Arc::new(Mutex::new(Control::new(&assembly, events)));
+    let (asker, looks_asked) = mpsc::unbounded_channel();
+    let [v4, v6] = std::mem::take(&mut assembly.pings);
+    let pinger = check::Pinger::new(v4, v6).context("cannot send echo requests")?;
+    let means = check::Means { pinger: Some(pinger), asker: Some(asker) };
+    let control = Arc::new(Mutex::new(Control::new(&assembly, &means, events)));
     let secrets = std::mem::take(&mut assembly.secrets);
     let challenges = authority::challenges(&assembly.config);
     secure::secure(&assembly.config, &assembly.shared, &lock(&control), &secrets, challenges.as_ref())
@@ -172,6 +180,8 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         workers,
         seen,
         events: received,
+        looks: looks::Looks::default(),
+        looks_asked,
         peers,
         peer_events,
         names,
@@ -234,6 +244,12 @@ impl Serving {
                     }
                 }
                 Some(event) = self.events.recv() => self.lock().handle_check(event),
+                Some(question) = self.looks_asked.recv() => {
+                    let place = self.lock().place_of(question.check);
+                    if let Some(look) = self.looks.ask(question, place) {
+                        sender.send(&look, Vec::new()).await?;
+                    }
+                }
                 Some(event) = self.peer_events.recv() => {
                     let event = sharing::event(&event, self.assembly.generation);
                     sender.send(&FromServe::Event(event), Vec::new()).await?;
@@ -313,6 +329,8 @@ impl Serving {
                 self.source.set_vips(*report);
             }
             ToServe::Secrets(secrets) => self.secure(&secrets),
+            ToServe::Looked { id, report } => self.looks.answer(id, report),
+            ToServe::LooksLost => self.looks.give_up(),
             ToServe::Applications(applications) => self.source.set_applications(applications),
             ToServe::Start(_) | ToServe::Stop | ToServe::Drain { .. } => {}
         }

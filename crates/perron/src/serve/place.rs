@@ -97,6 +97,9 @@ mod tests {
             status,
             admin,
             weight,
+            own_admin: admin,
+            own_weight: weight,
+            advised: balance::Advised::default(),
             effective: weight,
             throttle: None,
             usable: true,
@@ -111,13 +114,16 @@ mod tests {
             fast_interval: Duration::from_secs(2),
             down_interval: Duration::from_secs(2),
             timeout: Duration::from_secs(2),
+            retries: 0,
+            retry_delay: Duration::from_secs(1),
+            warmup: None,
             rise: 2,
             fall: 3,
             observe_failures: None,
         };
         let target = check::Target::Name { host: "a.cluster.example".to_owned(), port: 80 };
         let config = CheckConfig { kind: check::Kind::Tcp, target, send_proxy: None, tls: None, policy };
-        let outcome = Outcome { finding: Finding::ConnectFailed, status: None, took: Duration::from_millis(1) };
+        let outcome = Outcome::new(Finding::ConnectFailed, Duration::from_millis(1));
         let check = check.map(|status| PlaceCheck {
             index: CheckIndex(0),
             known: health::Carried { status, ..health::Carried::default() },

@@ -297,7 +297,7 @@ impl StatusSource {
             idle_connections: self.sum(|worker| &worker.servers[backend][place].idle),
             traffic: self.traffic(meters, |worker| &worker.servers[backend][place]),
             last_change_s: unix(SystemTime::now()).saturating_sub(checked.changed_unix),
-            check: (!checked.checks.is_empty()).then(|| check_of(&checked.checks, checked.last)),
+            check: (!checked.checks.is_empty()).then(|| check_of(&checked.checks, checked.why())),
             redirect,
             link: control.link(backend, place),
             handshakes: configured.servers[place]

@@ -11,6 +11,7 @@ mod child;
 mod control;
 mod end;
 mod handover;
+mod looks;
 mod machine;
 mod network;
 mod notes;
@@ -40,6 +41,7 @@ use crate::messages::{FromNetwork, FromServe, Question, ToServe};
 use apps::Apps;
 use child::{Handle, Serve, THIS_PROGRAM};
 use handover::Taken;
+use looks::Looks;
 use machine::{Action, ChildId, Input, Machine, Which};
 use network::Network;
 use prepare::{Origin, Prepared, Refusal};
@@ -66,6 +68,8 @@ enum Incoming {
     AppHappened(String, apps::Input),
     /// An administrator's programs have found something out.
     Watched(scripts::Facts),
+    /// What a process wanted to know for a check is known.
+    Looked(ChildId, u64, scripts::Seen),
     /// Files of TLS have changed.
     Files(Changed),
     /// There is something to say of those that are told.
@@ -94,6 +98,7 @@ struct Supervisor {
     children: Vec<Handle<Serve>>,
     network: Network,
     apps: Apps,
+    looks: Looks,
     /// How often the end was asked for.
     ends: u32,
     /// What the serving process said last of what the next one should know.
@@ -266,6 +271,7 @@ impl Supervisor {
             children: Vec::new(),
             network: Network::new(),
             apps: Apps::default(),
+            looks: Looks::new(),
             ends: 0,
             state: None,
             questions: BTreeMap::new(),
@@ -313,6 +319,9 @@ impl Supervisor {
             self.apps_go_on(apps);
         }
         self.apps_follow();
+        // What it asked the program before, this one does not know.
+        self.looks.know(candidate, &self.current.config, self.current.user());
+        self.end_looks();
         if let Some(network) = taken.network {
             self.network_go_on(network);
         }
@@ -350,6 +359,7 @@ impl Supervisor {
                 self.give(input);
                 if let Some(id) = gone {
                     self.apps_left_by(id);
+                    self.looks.forget(id);
                     self.children.retain(|child| child.id != id);
                     self.questions.retain(|_, asked| asked.child != id);
                 }
@@ -361,6 +371,7 @@ impl Supervisor {
             Incoming::AppHappened(name, input) => self.give_app(&name, input),
             Incoming::Watched(facts) => self.watched(&facts),
             Incoming::Noted(note) => self.noted(&note),
+            Incoming::Looked(child, id, seen) => self.looked_for(child, id, &seen),
             Incoming::Asked { request, uid, reply } => self.answer(request, uid, reply),
             Incoming::UpgradeAsked { binary, uid, asker } => self.upgrade(binary, uid, asker),
             Incoming::Rehearsed(outcome) => self.rehearsed(outcome),
@@ -429,6 +440,7 @@ impl Supervisor {
                 }
             }
             FromServe::Looked => self.looked(),
+            FromServe::Look { id: number, place } => self.look(id, number, place),
             FromServe::Authority(said) => {
                 if self.machine.serving() == Some(id) {
                     self.hear_authority(said);
@@ -592,8 +604,10 @@ impl Supervisor {
             .transpose()
             .and_then(|beats| prepared.start(&self.origin, generation, self.state.clone(), beats))
             .and_then(|(start, fds)| Ok((start, fds, Handle::spawn(id, &program, self.incoming.clone())?)));
+        let (config, user) = (&prepared.config, prepared.user());
         match spawned {
             Ok((start, fds, child)) => {
+                self.looks.know(id, config, user);
                 child.send(ToServe::Start(Box::new(start)), fds);
                 self.children.push(child);
                 self.renewal.spawned();

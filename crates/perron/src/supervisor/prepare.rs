@@ -5,8 +5,10 @@ mod held;
 mod tables;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
+use std::net::UdpSocket;
 use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use check::{Kind, Target};
 use config::{AccessLog, Config, Sources};
 use linux::{Bind, CapabilitySet, Listener};
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -22,6 +25,7 @@ use rustix::process::geteuid;
 use scripts::Fifo;
 use tls::{Material, TicketSecret};
 
+use super::looks;
 use crate::beats;
 use crate::certificates::{self, Found};
 use crate::log;
@@ -64,6 +68,8 @@ pub(super) struct Prepared {
     pub(super) found: Found,
     /// In step with `config.applications`.
     apps: Vec<Arc<AppSocket>>,
+    /// For checks by echo requests: whether it is of ICMPv6, and the socket.
+    pings: Vec<(bool, UdpSocket)>,
 }
 
 /// The sockets of one bind. They stay open while any configuration that is held has the bind.
@@ -165,6 +171,7 @@ impl Origin {
         let user = choose_user(&config)?;
         see_programs(&config, user.as_deref())?;
         see_applications(&config)?;
+        see_looks(&config, user.as_deref())?;
         let found = see_certificates(&config, held)?;
         Ok(Checked { config, sources, user, found })
     }
@@ -182,7 +189,22 @@ impl Origin {
             Fifo::open(path).map_err(|error| Refusal::Failed(format!("notify-fifo: {error}")))?;
         }
         let apps = self.apps.borrow_mut().open(&config, user.as_deref())?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found, apps })
+        let pings = pings(&config)?;
+        Ok(Prepared {
+            config,
+            sources,
+            workers,
+            user,
+            listens,
+            admin,
+            peers,
+            names,
+            tables,
+            access_log,
+            found,
+            apps,
+            pings,
+        })
     }
 
     /// The sockets of a configuration's binds, of its dashboard, for its peers and of its name service, of those held or
@@ -261,6 +283,10 @@ impl Prepared {
                 sockets.push(Socket::Table { backend });
                 fds.push(table.memory.try_clone()?);
             }
+        }
+        for (v6, socket) in &self.pings {
+            sockets.push(Socket::Ping { v6: *v6 });
+            fds.push(socket.try_clone()?.into());
         }
         if let Some(memory) = beats {
             sockets.push(Socket::Beats);
@@ -447,6 +473,37 @@ fn see_programs(config: &Config, user: Option<&str>) -> Result<(), Refusal> {
         let lines = unfit.iter().map(|(command, why)| format!("error: {}: {why}\n", command.words.join(" ")));
         Refusal::Wrong(lines.collect())
     })
+}
+
+/// Likewise those of checks.
+fn see_looks(config: &Config, user: Option<&str>) -> Result<(), Refusal> {
+    let plan = looks::plan(config);
+    scripts::check_looks(user, plan.values()).map_err(|unfit| {
+        let lines = unfit.iter().map(|(command, why)| format!("error: {}: {why}\n", command.words.join(" ")));
+        Refusal::Wrong(lines.collect())
+    })
+}
+
+/// A socket of each family in which checks send echo requests.
+fn pings(config: &Config) -> Result<Vec<(bool, UdpSocket)>, Refusal> {
+    let checks = config.checks.iter().flatten().flatten().filter(|check| check.kind == Kind::Ping);
+    let families: BTreeSet<bool> = checks
+        .filter_map(|check| match check.target {
+            Target::Ip(address) => Some(address.is_ipv6()),
+            _ => None,
+        })
+        .collect();
+    let opened = families.into_iter().map(|v6| match linux::ping_socket(v6) {
+        Ok(socket) => Ok((v6, socket)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Refusal::Failed(
+            "checks of type ping need a group that may ping, which this process is not in (sysctl -w \
+             net.ipv4.ping_group_range=\"0 2147483647\"), or CAP_NET_RAW, which it lacks: start it as root, or have \
+             systemd grant it (AmbientCapabilities=CAP_NET_RAW)"
+                .to_owned(),
+        )),
+        Err(error) => Err(Refusal::Failed(format!("no echo request can be sent: {error}"))),
+    });
+    opened.collect()
 }
 
 /// The files of TLS, which go together.

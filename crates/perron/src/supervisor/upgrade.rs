@@ -168,6 +168,8 @@ impl Supervisor {
         let _ = timeout(CLIENT_PATIENCE, answered).await;
         let mut paused = Silenced::default();
         let quiet = timeout(CHILD_PATIENCE, self.silence(arriving, &mut paused)).await;
+        // Nobody would end what they have started, once their supervisor is another program.
+        self.looks.end();
         let why = match quiet {
             Ok(()) => self.become_next(&paused, signals).await,
             Err(_) => "a serving process does not take its messages".to_owned(),
@@ -184,6 +186,7 @@ impl Supervisor {
             }
         }
         self.children.sort_by_key(|child| child.id);
+        self.end_looks();
         match self.socket.serve(self.incoming.clone()) {
             Ok(accepting) => self.accepting = accepting,
             Err(error) => log::error("the control socket is served no more", &[("why", &error)]),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apps::{AppSocket, HeldApp};
 use super::tables::{HeldTable, tables};
-use super::{Checked, Group, Groups, Origin, Prepared, Refusal, cores};
+use super::{Checked, Group, Groups, Origin, Prepared, Refusal, cores, pings};
 use crate::messages::Secrets;
 
 /// A configuration's text, and the numbers of the descriptors that are open for it.
@@ -118,7 +118,22 @@ impl Held {
         origin.inherited = groups.iter().filter(|group| group.inherited).cloned().collect();
         let workers = config.process.workers.map_or_else(cores, usize::from);
         let Groups { listens, admin, peers, names } = origin.groups(&config, workers, &groups)?;
-        Ok(Prepared { config, sources, workers, user, listens, admin, peers, names, tables, access_log, found, apps })
+        let pings = pings(&config)?;
+        Ok(Prepared {
+            config,
+            sources,
+            workers,
+            user,
+            listens,
+            admin,
+            peers,
+            names,
+            tables,
+            access_log,
+            found,
+            apps,
+            pings,
+        })
     }
 }
 
