@@ -324,3 +324,6 @@ fn report_of(
         bytes_out: count.and_then(|count| count.bytes_out),
     }
 }
+
+#[cfg(test)]
+mod tests;
