@@ -259,8 +259,13 @@ impl Server {
             self.take_back(piece.len() as u32);
             return;
         };
-        stream.push(piece);
         stream.has_ended |= is_last && passing.ends;
+        if stream.refused.is_none() {
+            stream.push(piece);
+        } else {
+            // Its body without its head would be a request of its own.
+            self.take_back(piece.len() as u32);
+        }
         tell(events, key);
         self.settle(key);
     }

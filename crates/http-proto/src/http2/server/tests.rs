@@ -200,6 +200,18 @@ fn a_frame_whose_stream_ends_within_it_is_passed_over() {
     assert_eq!(tried.receive(&trailers(5)), Err(End::Broken(Code::ProtocolError)));
 }
 
+#[test]
+fn nothing_of_a_request_that_is_refused_is_read() {
+    let mut tried = Tried::new();
+    let body = frame(kind::DATA, 1, 1, b"GET / HTTP/1.1\r\nhost: t\r\n\r\n");
+    // `other` in Host where `:authority` is `t`.
+    let head = frame(kind::HEADERS, flag::END_HEADERS, 1, &[POST, b"\x66\x05other"].concat());
+    let key = tried.request(&[head, body].concat());
+    assert_eq!(tried.server.begin(key), Some(Begun { refused: Some(HeadError::HostRepeated) }));
+    assert_eq!((tried.server.ready(key), tried.read(key)), (Ready::Over, String::new()));
+    assert_eq!(tried.server.untold, 27);
+}
+
 /// Those that are served and reset by turns, whose ends nobody has come to yet.
 #[test]
 fn requests_that_are_being_ended_count_too() {
