@@ -216,8 +216,10 @@ fn a_table_flushed_by_hand_is_back_and_others_stay() {
     wait_for(SOON, "the table is back", || site.table().contains("table inet perron"));
     assert!(site.table().contains("chain kept"), "{}", site.table());
     assert_eq!(site.answers(8), counted(&[("web11", 6), ("web12", 2)]));
-    let told = perron.ask(&["events"]).success().text();
-    assert!(told.contains("what another program changed in nftables is put back"), "{told}");
+    wait_for(SOON, "it is told", || {
+        let told = perron.ask(&["events"]).success().text();
+        told.contains("what another program changed in nftables is put back")
+    });
 }
 
 #[test]
