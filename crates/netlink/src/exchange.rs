@@ -12,8 +12,8 @@ use crate::answer::{Acknowledged, Answer, List};
 use crate::codec::{Malformed, Requests};
 use crate::socket::{Received, Socket};
 
-/// How long the kernel's answer is waited for. It answers before the question is fully asked, so that this is never reached
-/// unless the kernel is in trouble.
+/// How long the kernel's answer is waited for, and each datagram of a long one. It answers before the question is fully
+/// asked, so that this is never reached unless the kernel is in trouble.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 /// Changes that go to the kernel at once: as many answers fit into a socket's usual room (208 KiB) several times.
@@ -102,8 +102,8 @@ impl Exchange {
         requests.end(self.sequence);
         self.socket.send(requests.bytes()).map_err(|error| Error::refused(tried, error))?;
         let mut list = List::new(self.sequence, answers, parse);
-        let deadline = Instant::now() + ANSWER_WAIT;
         loop {
+            let deadline = Instant::now() + ANSWER_WAIT;
             let received = receive(&mut self.socket, deadline).map_err(|error| Error::refused(tried, error))?;
             let datagram = received.ok_or_else(|| Error::NoAnswer { tried: tried.to_owned(), waited: ANSWER_WAIT })?;
             match list.read(datagram) {

@@ -42,7 +42,7 @@ pub enum Method {
     Direct,
     /// Unchanged, within packets to it.
     Tunnel(Encapsulation),
-    /// It is this machine: so the kernel lists destinations at its own addresses, whatever method they were given.
+    /// It is this machine: kernels before 2.6.37 say so of destinations at its own addresses, whatever method they were given.
     Local,
 }
 
