@@ -161,17 +161,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
     if let Some(names) = &names {
         source.set_names(&names.server);
     }
-    let listeners = std::mem::take(&mut assembly.listeners);
-    let pulse = assembly.beats.map(|(beats, interval)| {
-        let beats = beats.begin(listeners.len(), linux::boot_clock());
-        let sign: Arc<dyn Fn(usize) + Send + Sync> = Arc::new(move |worker| beats.beat(worker, linux::boot_clock()));
-        Pulse { interval, sign }
-    });
-    let mut workers = Vec::new();
-    for (index, listeners) in listeners.into_iter().enumerate() {
-        let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners, pulse.clone());
-        workers.push(worker.context("cannot start a worker's thread")?);
-    }
+    let workers = start_workers(&mut assembly)?;
     let (authority, given) = authority::begin(&assembly.config, &assembly.shared, challenges.clone(), &secrets)?;
     let seen = workers.iter().map(|worker| Seen { turns: worker.turns(), at: Instant::now() }).collect();
     Ok(Serving {
@@ -193,6 +183,22 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Serving> {
         forwarding: None,
         assembly,
     })
+}
+
+/// The threads that carry the traffic.
+fn start_workers(assembly: &mut Assembly) -> anyhow::Result<Vec<WorkerHandle>> {
+    let listeners = std::mem::take(&mut assembly.listeners);
+    let pulse = assembly.beats.as_ref().map(|(beats, interval)| {
+        let beats = beats.begin(listeners.len(), linux::boot_clock());
+        let sign: Arc<dyn Fn(usize) + Send + Sync> = Arc::new(move |worker| beats.beat(worker, linux::boot_clock()));
+        Pulse { interval: *interval, sign }
+    });
+    let mut workers = Vec::new();
+    for (index, listeners) in listeners.into_iter().enumerate() {
+        let worker = proxy::Worker::start(index, Arc::clone(&assembly.shared), listeners, pulse.clone());
+        workers.push(worker.context("cannot start a worker's thread")?);
+    }
+    Ok(workers)
 }
 
 fn become_user(start: &Start) -> anyhow::Result<()> {
@@ -255,10 +261,9 @@ impl Serving {
                     sender.send(&FromServe::Event(event), Vec::new()).await?;
                 }
                 Some(event) = self.name_events.recv() => {
-                    if let Some(names) = &self.names {
-                        let event = names::event(event, &names.server, self.assembly.generation);
-                        sender.send(&FromServe::Event(event), Vec::new()).await?;
-                    }
+                    let Some(names) = &self.names else { continue };
+                    let event = names::event(event, &names.server, self.assembly.generation);
+                    sender.send(&FromServe::Event(event), Vec::new()).await?;
                 }
                 Some(given) = self.given.recv() => sender.send(&FromServe::Authority(given), Vec::new()).await?,
                 () = until(deadline) => stepped = self.lock().handle_deadline(),
@@ -267,11 +272,7 @@ impl Serving {
                     if drain.is_none() {
                         self.look_after_workers()?;
                     }
-                    self.source.sample();
-                    if self.assembly.vips && self.source.take_looked() {
-                        sender.send(&FromServe::Looked, Vec::new()).await?;
-                    }
-                    sender.send(&FromServe::Beat, Vec::new()).await?;
+                    self.send_beat(&mut sender).await?;
                 }
                 _ = state.tick() => {
                     hastened = false;
@@ -283,6 +284,15 @@ impl Serving {
                 }
             }
         }
+    }
+
+    async fn send_beat(&self, sender: &mut LinkSender) -> anyhow::Result<()> {
+        self.source.sample();
+        if self.assembly.vips && self.source.take_looked() {
+            sender.send(&FromServe::Looked, Vec::new()).await?;
+        }
+        sender.send(&FromServe::Beat, Vec::new()).await?;
+        Ok(())
     }
 
     /// A process with a worker that has ended, or that hangs, does not serve those whose connections that worker has:
