@@ -210,6 +210,8 @@ fn a_table_flushed_by_hand_is_back_and_others_stay() {
     let (_one, _two) = (site.server(0), site.server(1));
     let perron = Perron::start_ready(&site.director, CONFIG);
     wait_for_weights(&perron, "web", &BOTH);
+    // What is put back while something else changes is not told.
+    wait_for_weights(&perron, "names", &[("192.168.20.11:53", 1), ("192.168.20.12:53", 1)]);
     for command in ["add table ip mine", "add chain ip mine kept", "delete table inet perron"] {
         site.director.run(&["nft", command]).success();
     }
