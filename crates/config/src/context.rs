@@ -16,6 +16,8 @@ pub(crate) struct Context<'s> {
     pub(crate) claims: Vec<crate::binds::Claim>,
     /// What the kernel is to forward, and who asked for it.
     pub(crate) services: Vec<(forward_plan::Key, Span)>,
+    /// How frontends want their forwarded connections to be known elsewhere.
+    pub(crate) syncs: Vec<crate::sections::sync::Wish>,
     pub(crate) handlers: Vec<Handler>,
     /// What a [`proxy::config::PasswordsIndex`] points to.
     pub(crate) password_files: Vec<std::path::PathBuf>,
@@ -67,6 +69,7 @@ impl<'s> Context<'s> {
             names: Names::default(),
             claims: Vec::new(),
             services: Vec::new(),
+            syncs: Vec::new(),
             handlers: Vec::new(),
             password_files: Vec::new(),
             applications: Vec::new(),

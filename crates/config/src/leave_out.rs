@@ -43,6 +43,7 @@ impl Config {
 
     fn leave_out_vips(&mut self) {
         self.failover = failover::Plan::default();
+        self.forward.sync = None;
         self.watches.clear();
         self.vip_notify.clear();
         self.group_notify.clear();

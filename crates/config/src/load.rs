@@ -11,7 +11,7 @@ use crate::reference::ROOT;
 use crate::section::Section;
 use crate::sections::backend::Balance;
 use crate::sections::frontend::Forwarding;
-use crate::sections::{acme, backend, boot, frontend, masters, name_service, process, stick, vip, zone};
+use crate::sections::{acme, backend, boot, frontend, masters, name_service, process, stick, sync, vip, zone};
 use crate::sources::{Sources, Span};
 use crate::tree;
 use crate::{BackendNotify, Config, Listen, Loaded};
@@ -67,7 +67,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     proxy.zones = zones(&mut root, cx);
     let authority = root.entry("acme").map_or(root.span, |entry| entry.span);
     cx.acme = root.optional_section("acme", &acme::ACME, cx).and_then(|section| acme::acme(section, cx));
-    let (listens, forward) = frontends(&mut root, &mut proxy, &balances, cx);
+    let (listens, mut forward) = frontends(&mut root, &mut proxy, &balances, cx);
     // Those that routes made have no checks, and redirect nobody.
     for application in std::mem::take(&mut cx.applications) {
         checks.push(vec![Vec::new(); application.servers.len()]);
@@ -83,6 +83,7 @@ fn read(mut root: Section<'_>, cx: &mut Context) -> Config {
     let peers = peers.and_then(|section| stick::peers(section, &proxy, cx));
     let (moving, dns) = moving(&mut root, cx);
     let (failover, watches, vip_notify, group_notify) = moving.finish();
+    forward.sync = sync::finish(&failover, cx);
     later_parts(&mut root, cx);
     if !root.has("frontend") && !root.has("boot") && !root.has("vip") && !cx.broken {
         cx.warn(root.span, "there is no frontend: nothing will be served").help("write [frontend.NAME] with a bind");

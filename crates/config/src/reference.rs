@@ -4,7 +4,7 @@ use crate::binds;
 use crate::schema::{Fallback, Key, Schema, form, optional};
 use crate::sections::{
     acme, answer, application, backend, basic_auth, boot, cgi, check, class, fastcgi, files, forward, frontend,
-    headers, masters, name_service, process, rate, route, server, shape, stick, stream, tls, vip, zone,
+    headers, masters, name_service, process, rate, route, server, shape, stick, stream, sync, tls, vip, zone,
 };
 
 const PREFACE: &str = include_str!("reference.md");
@@ -61,7 +61,7 @@ pub(crate) static SCHEMAS: [&Schema; 53] = [
     &tls::SERVER_TLS,
     &tls::FRONTEND_TLS,
     &forward::FORWARD,
-    &forward::SYNC,
+    &sync::SYNC,
     &vip::VIP,
     &vip::ADDRESS,
     &vip::ROUTE,

@@ -124,7 +124,9 @@ fn cluster_http_origin_runs_whole_by_tls() {
 fn lvs_web_is_forwarded_not_served() {
     let loaded = load("lvs-web.toml");
     assert!(loaded.config.listens.is_empty() && loaded.config.proxy.frontends.is_empty());
-    assert_eq!(later(&loaded), ["frontend.web.sync: synchronised connection tables"]);
+    assert_eq!(later(&loaded), [""; 0]);
+    let sync = forward::Sync { plan: forward::SyncPlan::new("eth0", 51), vip: "web".to_owned() };
+    assert_eq!(loaded.config.forward.sync, Some(sync));
     // keepalived's checks as they stand: several pages, tries, a digest, a script whose end is the weight, SMTP.
     let [pages, script, smtp] = [(0, 1), (1, 1), (2, 0)].map(|(server, check)| &loaded.config.checks[0][server][check]);
     assert!(matches!(&pages.kind, Kind::Http(http) if http.pages.len() == 2 && http.pages[1].digest.is_some()));

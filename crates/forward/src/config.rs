@@ -1,10 +1,23 @@
 use forward_plan::{Choice, Key, Method, Settings};
 
+use crate::SyncPlan;
+
 /// What is forwarded, as configured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// In the order of the text.
     pub frontends: Vec<Frontend>,
+    /// Whether other directors know of the connections.
+    pub sync: Option<Sync>,
+}
+
+/// Connections that other directors know as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// How they are told.
+    pub plan: SyncPlan,
+    /// This director tells while this vip is active, and hears while it is not.
+    pub vip: String,
 }
 
 /// A frontend whose packets the kernel forwards.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use forward_plan::Key;
 
 use crate::reconcile::Reconciler;
-use crate::{Event, Report, Table, engines};
+use crate::syncing::{Part, Syncing};
+use crate::{Event, Report, SyncDaemon, SyncPlan, Table, engines};
 
 /// Between two looks at what is in the kernel: what somebody else changes is back within this time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ pub struct Forwarder {
 
 enum Input {
     Table(Table),
+    Sync(Option<Part>),
     Report(SyncSender<Report>),
     Stop,
 }
@@ -53,6 +55,12 @@ impl Forwarder {
     /// From now on this is wanted.
     pub fn want(&self, table: Table) {
         self.say(Input::Table(table));
+    }
+
+    /// From now on other directors are told of connections so if this one is `active`, or else heard; `None`: neither,
+    /// where this was ever asked for.
+    pub fn sync(&self, sync: Option<(SyncPlan, bool)>) {
+        self.say(Input::Sync(sync));
     }
 
     /// How everything is. Where no answer comes in time it is how everything was when one last came.
@@ -81,6 +89,7 @@ impl Forwarder {
 
 fn run(ear: &Receiver<Input>, ours: Vec<Key>, events: &impl Fn(Event)) {
     let mut reconciler = Reconciler::new(engines::open, ours);
+    let mut syncing = Syncing::new(SyncDaemon::open);
     let mut asked = false;
     let mut look = Instant::now() + LOOK_EVERY;
     loop {
@@ -90,11 +99,13 @@ fn run(ear: &Receiver<Input>, ours: Vec<Key>, events: &impl Fn(Event)) {
                 asked = true;
                 reconciler.want(table, &mut happened);
             }
+            Ok(Input::Sync(sync)) => syncing.want(sync, &mut happened),
             Ok(Input::Report(reply)) => {
                 // Who has asked may have given up.
                 let _ = reply.send(reconciler.report());
             }
             Ok(Input::Stop) => {
+                syncing.stop();
                 for text in reconciler.stop() {
                     events(Event { frontend: None, trouble: true, text });
                 }
@@ -104,6 +115,7 @@ fn run(ear: &Receiver<Input>, ours: Vec<Key>, events: &impl Fn(Event)) {
                 if asked {
                     reconciler.reconcile(&mut happened);
                 }
+                syncing.reconcile(&mut happened);
                 look = Instant::now() + LOOK_EVERY;
             }
             Err(RecvTimeoutError::Disconnected) => return,

@@ -12,9 +12,10 @@ mod ipvs;
 mod nftables;
 mod reconcile;
 mod report;
+mod syncing;
 mod table;
 
-pub use config::{Frontend, Plan};
+pub use config::{Frontend, Plan, Sync};
 pub use engine::{Count, Engine};
 pub use forwarder::Forwarder;
 pub use ipvs::{Ipvs, SyncDaemon, SyncPlan};

@@ -63,6 +63,8 @@ fn end_with_a_thread() {
 /// What is moved, and by whom.
 struct Moving {
     plan: Plan,
+    /// How other directors know of connections that are forwarded.
+    sync: Option<forward::Sync>,
     beats: Beats,
     engine: Option<Engine>,
     events: mpsc::Receiver<Event>,
@@ -84,7 +86,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Moving> {
     };
     let terminate = signal(SignalKind::terminate())?;
     let Prepare { texts, user } = *prepare;
-    let plan = read(texts)?;
+    let (plan, sync) = read(texts)?;
     let memory = fds.into_iter().next().context("the memory of workers' beats did not come")?;
     let beats = beats::of(&memory)?;
     become_user(user.as_deref())?;
@@ -93,6 +95,7 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Moving> {
     let (forward_teller, forwarded) = mpsc::unbounded_channel();
     Ok(Moving {
         plan,
+        sync,
         beats,
         engine: None,
         events,
@@ -105,10 +108,10 @@ async fn begin(receiver: &mut LinkReceiver) -> anyhow::Result<Moving> {
     })
 }
 
-fn read(texts: Texts) -> anyhow::Result<Plan> {
+fn read(texts: Texts) -> anyhow::Result<(Plan, Option<forward::Sync>)> {
     let Texts { texts, base } = texts;
     match config::load(&config::Sources::from_texts(texts, base)) {
-        Ok(loaded) => Ok(loaded.config.failover),
+        Ok(loaded) => Ok((loaded.config.failover, loaded.config.forward.sync)),
         Err(diagnostics) => bail!("the configuration has changed since it was checked:\n{diagnostics}"),
     }
 }
@@ -212,8 +215,12 @@ impl Moving {
             }
             ToNetwork::Plan(texts) => {
                 match (read(texts), &self.engine) {
-                    (Ok(plan), Some(engine)) => engine.plan(plan),
-                    (Ok(plan), None) => self.plan = plan,
+                    (Ok((plan, sync)), Some(engine)) => {
+                        engine.plan(plan);
+                        self.sync = sync;
+                        self.follow_role();
+                    }
+                    (Ok((plan, sync)), None) => (self.plan, self.sync) = (plan, sync),
                     (Err(error), Some(_)) => {
                         let text = format!("addresses move as before: {error:#}");
                         let event = Event::Noted { vip: None, trouble: true, text };
@@ -260,6 +267,7 @@ impl Moving {
         if lost > 0 {
             log::warn("events of moving addresses are lost: nobody took them in time", &[("lost", &lost)]);
         }
+        self.follow_role();
         self.send_report(sender).await
     }
 
@@ -283,7 +291,18 @@ impl Moving {
         if let Some(forwarder) = &self.forwarder {
             forwarder.want(table);
         }
+        self.follow_role();
         Ok(())
+    }
+
+    /// Other directors are told of connections by who is active.
+    fn follow_role(&self) {
+        let (Some(forwarder), Some(engine)) = (&self.forwarder, &self.engine) else { return };
+        let part = self.sync.as_ref().map(|sync| {
+            let active = engine.report().vips.iter().any(|vip| vip.name == sync.vip && vip.state == "active");
+            (sync.plan.clone(), active)
+        });
+        forwarder.sync(part);
     }
 
     async fn send_forwarding(&self, sender: &mut LinkSender) -> anyhow::Result<()> {

@@ -13,10 +13,11 @@ use proxy::config::{Backend, ServerAddress};
 
 use crate::binds::{Claim, Transport};
 use crate::context::Context;
-use crate::read::{At, Line, Period, Read, Some1, Whole, wrong};
-use crate::schema::{Schema, form, optional, required, says, with};
+use crate::read::{At, Period, Read, Some1, Whole, wrong};
+use crate::schema::{Schema, form, optional, says, with};
 use crate::section::Section;
 use crate::sections::backend::Balance;
+use crate::sections::sync;
 use crate::sources::Span;
 use crate::tree::{Node, Value};
 
@@ -69,15 +70,6 @@ pub(crate) static FORWARD: Schema = Schema {
     ],
 };
 
-pub(crate) static SYNC: Schema = Schema {
-    path: "frontend.NAME.sync",
-    about: "Connection tables copied to the other director, with `mode = \"forward\"`.",
-    keys: &[
-        required("interface", form::TEXT, "Where the other director is reached.").later(),
-        with("id", "0 to 255", "0", "The same on both.").later(),
-    ],
-};
-
 /// `"IP:port"` or `"IP:first-last"`.
 struct Reached {
     address: std::net::IpAddr,
@@ -126,12 +118,8 @@ pub(crate) fn frontend(
     let inhibit = section.value("inhibit", cx);
     let end_connections = section.value("end-connections", cx);
     let span = section.span;
-    if let Some(mut section) = owner.optional_section("sync", &SYNC, cx) {
-        cx.later(format!("{}: synchronised connection tables", section.path), section.span);
-        let _: Option<Line> = section.required("interface", cx);
-        let _: Whole<0, 255> = section.value("id", cx);
-    }
     let keys = keys(owner, protocol, mark.as_ref(), mark_family, cx);
+    sync::sync(owner, choice, &keys, cx);
     let family = keys.first().map(|key| key.value.family())?;
     if let Some(other) = keys.iter().find(|key| key.value.family() != family) {
         cx.error(other.span, "servers have addresses of one family, and this is another than the first's")

@@ -28,6 +28,7 @@ pub(crate) mod server;
 pub(crate) mod shape;
 pub(crate) mod stick;
 pub(crate) mod stream;
+pub(crate) mod sync;
 pub(crate) mod tls;
 pub(crate) mod users;
 pub(crate) mod vip;
